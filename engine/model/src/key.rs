@@ -1,0 +1,103 @@
+//! Key bytes: an encoding of key columns that sorts like their values, column by column.
+//!
+//! Numbers, times and enums are fixed-width, big-endian, the sign bit turned. Text and bytes in any place but the
+//! last have each zero byte written as `00 ff` and end with `00 00`; in the last place they stand as they are, so
+//! the key of a table that is keyed by one text is that text.
+//!
+//! Nulls sort first: where a column is nullable (never in a primary key) a byte 0 stands for null and a byte 1
+//! precedes a value.
+
+use crate::decimal::Decimal;
+use crate::row::Row;
+use crate::types::{ColumnId, Type};
+use crate::value::Value;
+
+/// Bytes of a key, at most: a longer one is refused.
+pub const MAX_KEY_BYTES: usize = 4096;
+
+/// The key bytes of some columns of a row. Borrows them from the row where they stand there, else writes `buffer`.
+#[inline]
+pub fn of_row<'a>(row: &Row<'a>, columns: &[ColumnId], buffer: &'a mut Vec<u8>) -> &'a [u8] {
+    if let [only] = columns {
+        let column = row.shape().column(*only);
+        if matches!(column.ty, Type::Text | Type::Bytes) && !column.nullable {
+            return row.slot_bytes(*only);
+        }
+    }
+    buffer.clear();
+    for (at, &id) in columns.iter().enumerate() {
+        let column = row.shape().column(id);
+        encode(&row.value(id), column.nullable, at + 1 == columns.len(), buffer);
+    }
+    buffer
+}
+
+/// Appends the encoding of one value. Decimals are at their column's scale ([`at_scale`]); `last` says that no column
+/// follows in the key.
+pub fn encode(value: &Value<'_>, nullable: bool, last: bool, out: &mut Vec<u8>) {
+    if nullable {
+        out.push(u8::from(!value.is_null()));
+    }
+    match value {
+        Value::Null => {}
+        Value::Bool(v) => out.push(u8::from(*v)),
+        Value::Int(v) | Value::Time(v) | Value::Duration(v) => {
+            out.extend_from_slice(&((*v as u64) ^ (1 << 63)).to_be_bytes());
+        }
+        Value::Float(v) => out.extend_from_slice(&float_bits(*v).to_be_bytes()),
+        Value::Decimal(v) => out.extend_from_slice(&((v.mantissa() as u128) ^ (1 << 127)).to_be_bytes()),
+        Value::Enum(v) => out.extend_from_slice(&v.to_be_bytes()),
+        Value::Text(v) | Value::Json(v) => encode_bytes(v.as_bytes(), last, out),
+        Value::Bytes(v) => encode_bytes(v, last, out),
+    }
+}
+
+/// The value with its decimal at exactly the scale of `ty`; `None` when that would round it away, so that no row of
+/// such a column can equal it. Values of other types are as they are.
+pub fn at_scale<'a>(value: Value<'a>, ty: &Type) -> Option<Value<'a>> {
+    match (&value, ty) {
+        (Value::Decimal(number), Type::Decimal { precision, scale }) => {
+            let stored = number.rescale(*scale).filter(|stored| stored.fits(*precision))?;
+            (stored.compare(number) == std::cmp::Ordering::Equal).then_some(Value::Decimal(stored))
+        }
+        _ => Some(value),
+    }
+}
+
+/// The key of these values, or `None` when no row can have it: a null, or a decimal beyond its column's scale.
+pub fn of_values<'v>(
+    values: impl ExactSizeIterator<Item = (Value<'v>, &'v Type)>,
+    out: &mut Vec<u8>,
+) -> Option<()> {
+    let count = values.len();
+    for (at, (value, ty)) in values.enumerate() {
+        let value = at_scale(value, ty).filter(|value| !value.is_null())?;
+        encode(&value, false, at + 1 == count, out);
+    }
+    Some(())
+}
+
+/// Total order of finite doubles as unsigned numbers: negative ones have all bits turned, others the sign bit.
+fn float_bits(number: f64) -> u64 {
+    let bits = (number + 0.0).to_bits();
+    if bits >> 63 == 1 { !bits } else { bits | (1 << 63) }
+}
+
+fn encode_bytes(bytes: &[u8], last: bool, out: &mut Vec<u8>) {
+    if last {
+        return out.extend_from_slice(bytes);
+    }
+    for piece in bytes.split_inclusive(|&byte| byte == 0) {
+        out.extend_from_slice(piece);
+        if piece.last() == Some(&0) {
+            out.push(0xff);
+        }
+    }
+    out.extend_from_slice(&[0, 0]);
+}
+
+/// The decimal that a key stores, for tests of the order.
+#[cfg(test)]
+pub(crate) fn decimal(mantissa: i128, scale: u8) -> Value<'static> {
+    Value::Decimal(Decimal::from_parts(mantissa, scale))
+}
