@@ -1,5 +1,7 @@
 //! What can still go wrong with a checked expression: an error value that refuses the step of its row.
 
+use std::fmt;
+
 use crate::expr::Place;
 
 /// An evaluation that failed: the row is refused with `invalid`, nothing of its step is written, nothing else stops.
@@ -12,6 +14,15 @@ pub struct Fault {
     /// What happened, with the values, in one line; without the code and the place.
     pub text: String,
 }
+
+/// `R002: 1 / 0 divides by zero`: the text of the refusal.
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code.number(), self.text)
+    }
+}
+
+impl std::error::Error for Fault {}
 
 /// The kinds of fault. Each has a number for good and a page that `anabranch explain` prints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -26,9 +37,21 @@ pub enum FaultCode {
     NotFinite,
     /// R005: an argument that the function cannot take.
     Argument,
+    /// R006: a text or json result that is too large.
+    TooLarge,
 }
 
 impl FaultCode {
+    /// All codes, by number.
+    pub const ALL: [FaultCode; 6] = [
+        FaultCode::Overflow,
+        FaultCode::DivisionByZero,
+        FaultCode::Cast,
+        FaultCode::NotFinite,
+        FaultCode::Argument,
+        FaultCode::TooLarge,
+    ];
+
     /// The stable number, `R001` and so on.
     pub fn number(self) -> &'static str {
         match self {
@@ -37,6 +60,7 @@ impl FaultCode {
             FaultCode::Cast => "R003",
             FaultCode::NotFinite => "R004",
             FaultCode::Argument => "R005",
+            FaultCode::TooLarge => "R006",
         }
     }
 }
