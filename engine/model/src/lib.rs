@@ -4,16 +4,22 @@
 //! This is layer 0: every other crate may name it, and it names none of them.
 
 pub mod batch;
+pub mod convert;
 pub mod decimal;
 pub mod eval;
 pub mod expr;
 pub mod fault;
 pub mod frame;
 pub mod function;
+pub mod json;
 pub mod key;
+pub mod like;
+pub mod message;
 pub mod partition;
 pub mod plan;
 pub mod row;
+pub mod time;
+pub mod stamp;
 pub mod types;
 pub mod value;
 
