@@ -121,9 +121,9 @@ impl Signature {
             return false;
         }
         match (count <= fixed, self.repeated) {
-            (true, group) => group == 0 || (fixed - count) % group == 0,
+            (true, group) => group == 0 || (fixed - count).is_multiple_of(group),
             (false, 0) => false,
-            (false, group) => (count - fixed) % group == 0,
+            (false, group) => (count - fixed).is_multiple_of(group),
         }
     }
 

@@ -47,7 +47,7 @@ fn step<'t, 'p>(text: &'t str, pattern: &'p str) -> Option<(&'t str, &'p str)> {
         '\\' => found == pattern_characters.next().unwrap_or('\\'),
         wanted => found == wanted,
     };
-    matches.then(|| (text_characters.as_str(), pattern_characters.as_str()))
+    matches.then_some((text_characters.as_str(), pattern_characters.as_str()))
 }
 
 #[cfg(test)]
