@@ -1,0 +1,3 @@
+//! An active-active streaming dataflow engine.
+
+pub mod rows;

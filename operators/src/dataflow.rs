@@ -1,0 +1,179 @@
+//! The dataflow of one flow on one worker.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use anabranch_model::batch::Batch;
+use anabranch_model::frame::{Chance, Frame, StepContext};
+use anabranch_model::message::{Body, Delivery, FlowId, Origin, Part, Request, WorkerId};
+use anabranch_model::partition::PartitionId;
+use anabranch_model::plan::{InputId, Plan, TableId};
+use serde::{Deserialize, Serialize};
+use timely::container::CapacityContainerBuilder;
+use timely::dataflow::InputHandle;
+use timely::dataflow::channels::pact::{Exchange, Pipeline};
+use timely::dataflow::operators::generic::operator::Operator;
+
+use crate::machine::Machine;
+use crate::route::Router;
+use crate::worker::Shared;
+
+/// What a worker is to do for a request.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Task {
+    to: WorkerId,
+    origin: Origin,
+    /// Into how many tasks the request was split.
+    parts: u32,
+    pub(crate) work: Work,
+}
+
+/// The work of a task.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum Work {
+    /// Rows of an input, each with where it belongs.
+    Rows { input: InputId, batch: Batch, routed: Vec<Routed> },
+    /// The row of a key.
+    Get { table: TableId, partition: PartitionId, key: Vec<u8> },
+    /// Rows in key order.
+    Page { table: TableId, after: Option<Vec<u8>>, limit: u32 },
+}
+
+/// Where a row of a task came from and belongs to.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct Routed {
+    /// Its place in the request.
+    pub(crate) row: u32,
+    /// Its partition; `None` when it stays where it entered, or its route failed (the step says why).
+    pub(crate) partition: Option<PartitionId>,
+}
+
+/// The input of a flow's dataflow on one worker.
+pub(crate) type Requests = InputHandle<u64, CapacityContainerBuilder<Vec<Request>>>;
+
+/// Builds the dataflow of a flow.
+pub(crate) fn build(
+    worker: &mut timely::worker::Worker,
+    flow: FlowId,
+    machine: Rc<RefCell<Machine>>,
+    splitter: Splitter,
+    shared: Rc<Shared>,
+) -> Requests {
+    let mut requests = Requests::new();
+    let name = format!("flow {}", splitter.plan.name);
+    worker.dataflow_named::<u64, _, _>(&name, |scope| {
+        let steps = shared.clone();
+        requests
+            .to_stream(scope)
+            .unary::<CapacityContainerBuilder<Vec<Task>>, _, _, _>(Pipeline, "route", move |_, _| {
+                let mut splitter = splitter;
+                move |input, output| {
+                    input.for_each(|time, requests| {
+                        let mut session = output.session(&time);
+                        requests.drain(..).for_each(|request| splitter.split(request, |task| session.give(task)));
+                    });
+                }
+            })
+            .unary::<CapacityContainerBuilder<Vec<Part>>, _, _, _>(
+                Exchange::new(|task: &Task| u64::from(task.to.0)),
+                "step",
+                move |_, _| {
+                    move |input, output| {
+                        input.for_each(|time, tasks| {
+                            let (mut session, mut machine) = (output.session(&time), machine.borrow_mut());
+                            for task in tasks.drain(..) {
+                                let mut emit = |id, rows| steps.deliver(Delivery::Emitted(flow, id, rows));
+                                let answer = machine.work(&task, steps.now(), &mut emit);
+                                session.give(Part { origin: task.origin, parts: task.parts, answer });
+                            }
+                        });
+                    }
+                },
+            )
+            .sink(Exchange::new(|part: &Part| u64::from(part.origin.worker.0)), "source", move |(input, _)| {
+                input.for_each(|_, parts| {
+                    parts.drain(..).for_each(|part| shared.deliver(Delivery::Part(flow, part)));
+                });
+            });
+    });
+    requests
+}
+
+/// Splits requests into the tasks of workers.
+pub(crate) struct Splitter {
+    plan: Arc<Plan>,
+    routers: Vec<Router>,
+    peers: u32,
+    context: StepContext,
+    buffer: Vec<u8>,
+}
+
+impl Splitter {
+    pub(crate) fn new(plan: Arc<Plan>, node: Arc<str>, peers: u32) -> Self {
+        let context = StepContext::new(node.clone(), node, plan.revision, Chance::new(0));
+        Splitter { routers: Router::of_plan(&plan), plan, peers, context, buffer: Vec::new() }
+    }
+
+    fn split(&mut self, request: Request, mut give: impl FnMut(Task)) {
+        let origin = request.origin;
+        let task = |to, parts, work| Task { to, origin, parts, work };
+        match request.body {
+            Body::Rows { input, batch } => self.split_rows(origin, input, batch, give),
+            Body::Get { table, partition, key } => {
+                give(task(self.owner(partition), 1, Work::Get { table, partition, key }));
+            }
+            Body::Page { table, after, limit } => {
+                for to in 0..self.peers {
+                    give(task(WorkerId(to), self.peers, Work::Page { table, after: after.clone(), limit }));
+                }
+            }
+        }
+    }
+
+    /// A batch for one worker travels as it is; else its rows are copied to a batch for each.
+    fn split_rows(&mut self, origin: Origin, input: InputId, batch: Batch, mut give: impl FnMut(Task)) {
+        let (routed, only) = self.route(origin, input, &batch);
+        if let Some(to) = only {
+            return give(Task { to, origin, parts: 1, work: Work::Rows { input, batch, routed } });
+        }
+        let mut parts: Vec<Option<(Batch, Vec<Routed>)>> = vec![None; self.peers as usize];
+        let share = batch.bytes().len() / self.peers as usize;
+        for (row, routed) in batch.rows().zip(routed) {
+            let to = routed.partition.map_or(origin.worker, |partition| self.owner(partition));
+            let part = parts[to.0 as usize].get_or_insert_with(|| {
+                (Batch::with_capacity(batch.schema(), share + share / 4), Vec::with_capacity(batch.len()))
+            });
+            part.0.push(row);
+            part.1.push(routed);
+        }
+        let count = parts.iter().flatten().count() as u32;
+        for (to, part) in (0..).map(WorkerId).zip(parts) {
+            if let Some((batch, routed)) = part {
+                give(Task { to, origin, parts: count, work: Work::Rows { input, batch, routed } });
+            }
+        }
+    }
+
+    /// Where each row belongs, and the worker of all of them when there is only one.
+    fn route(&mut self, origin: Origin, input: InputId, batch: &Batch) -> (Vec<Routed>, Option<WorkerId>) {
+        let shapes = &self.plan.steps[input.0 as usize].rows;
+        let router = &self.routers[input.0 as usize];
+        let (mut first, mut same) = (None, true);
+        let mut routed = Vec::with_capacity(batch.len());
+        for (at, row) in (0..).zip(batch.rows()) {
+            let context = &self.context;
+            let frame = Frame { input: row, rows: &[], candidate: None, shapes, lets: &[], context };
+            let partition = router.partition(&frame, &mut self.buffer).ok().flatten();
+            let to = partition.map_or(origin.worker, |partition| WorkerId(partition.0 % self.peers));
+            same &= *first.get_or_insert(to) == to;
+            routed.push(Routed { row: at, partition });
+        }
+        (routed, same.then(|| first.unwrap_or(origin.worker)))
+    }
+
+    fn owner(&self, partition: PartitionId) -> WorkerId {
+        WorkerId(partition.0 % self.peers)
+    }
+}
+

@@ -1,0 +1,63 @@
+//! What the rows of a request cause beside writes: replies, emitted rows, refusals.
+
+use std::collections::BTreeMap;
+
+use anabranch_model::batch::{Batch, BatchMark, SchemaId};
+use anabranch_model::message::{Refusal, Replies, RowsAnswer};
+use anabranch_model::plan::OutputId;
+
+use crate::refusal::Reason;
+
+/// The effects of the rows of one request on one worker, in the making.
+#[derive(Debug, Default)]
+pub(crate) struct Effects {
+    pub(crate) accepted: u32,
+    pub(crate) refusals: Vec<Refusal>,
+    pub(crate) replies: Replies,
+    pub(crate) emitted: BTreeMap<OutputId, Batch>,
+    /// Where the emitted rows of the present step begin, for the outputs that it emitted to.
+    emitted_marks: Vec<(OutputId, BatchMark)>,
+    replies_mark: (usize, usize),
+}
+
+impl Effects {
+    /// Begins the step of a row.
+    pub(crate) fn begin(&mut self) {
+        self.replies_mark = self.replies.mark();
+        self.emitted_marks.clear();
+    }
+
+    /// Ends the step of row `row`: its effects stand, or are taken back.
+    pub(crate) fn end(&mut self, row: u32, result: Result<(), Reason>) {
+        let Err(reason) = result else {
+            self.accepted += 1;
+            return;
+        };
+        self.replies.truncate(self.replies_mark);
+        for (output, mark) in self.emitted_marks.drain(..) {
+            if let Some(batch) = self.emitted.get_mut(&output) {
+                batch.truncate(mark);
+            }
+        }
+        let place = Some(reason.place);
+        self.refusals.push(Refusal { row, code: reason.code, text: reason.text, place });
+    }
+
+    /// Appends a packed row to what is emitted to an output.
+    pub(crate) fn emit(&mut self, output: OutputId, row: &[u8]) {
+        let batch = self.emitted.entry(output).or_insert_with(|| Batch::new(SchemaId(u32::from(output.0))));
+        if !self.emitted_marks.iter().any(|(marked, _)| *marked == output) {
+            self.emitted_marks.push((output, batch.mark()));
+        }
+        batch.push(row);
+    }
+
+    /// The answer to the request.
+    pub(crate) fn answer(&mut self) -> RowsAnswer {
+        RowsAnswer {
+            accepted: std::mem::take(&mut self.accepted),
+            refusals: std::mem::take(&mut self.refusals),
+            replies: std::mem::take(&mut self.replies),
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! A plan on timely dataflow.
+//!
+//! ```text
+//!            one dataflow per flow, one instance of it per worker
+//!   submit -> input -> route ==exchange==> step ==exchange==> source -> outbox -> deliveries
+//!                      which worker        the rules over     the worker where
+//!                      owns each row       the tables         the request entered
+//! ```
+//!
+//! [`Worker`] is the face: requests go in by [`Worker::submit`], [`Worker::turn`] moves them, [`Worker::deliveries`]
+//! hands out answers and emitted rows. Nothing here sleeps or reads a clock; who drives the worker
+//! does. This is the only crate that names timely.
+//!
+//! One timely input carries the requests of all streams of a flow, and an exchange keeps the order between two
+//! workers, so the requests of one client that touch one partition are applied in the order in which they were sent.
+
+#![forbid(unsafe_code)]
+
+mod dataflow;
+mod effects;
+mod machine;
+mod refusal;
+mod route;
+mod rows;
+mod run;
+mod step;
+mod tables;
+mod worker;
+
+pub use machine::{FlowCounts, TableSize};
+pub use worker::{FlowStatus, Worker, WorkerConfig, WorkerThreads, spawn};

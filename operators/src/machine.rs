@@ -1,0 +1,209 @@
+//! A flow on one worker: its tables, and the steps of the rows that reach it.
+
+use std::sync::Arc;
+
+use anabranch_model::batch::Batch;
+use anabranch_model::eval::evaluate;
+use anabranch_model::frame::{Chance, Frame, StepContext};
+use anabranch_model::message::{Answer, RowsAnswer};
+use anabranch_model::partition::PartitionId;
+use anabranch_model::plan::{InputId, OutputId, Plan, Route, TableId};
+use anabranch_model::stamp::HybridClock;
+use anabranch_model::value::Value;
+
+use crate::dataflow::{Task, Work};
+use crate::effects::Effects;
+use crate::refusal::Reason;
+use crate::route::Router;
+use crate::run::{Run, Scratch};
+use crate::step::Program;
+use crate::tables::Tables;
+
+/// Rows counted on one worker since the flow was installed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FlowCounts {
+    /// Rows taken, per input.
+    pub rows_in: Vec<u64>,
+    /// Rows refused, per input.
+    pub rows_refused: Vec<u64>,
+    /// Rows replied or emitted, per output.
+    pub rows_out: Vec<u64>,
+}
+
+/// The size of the partitions of a table on one worker.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TableSize {
+    /// Rows.
+    pub rows: u64,
+    /// Bytes of keys and packed rows.
+    pub row_bytes: u64,
+    /// Bytes of memory held for them.
+    pub memory_bytes: u64,
+}
+
+/// A flow on one worker.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    plan: Arc<Plan>,
+    routers: Vec<Router>,
+    programs: Vec<Program>,
+    tables: Tables,
+    clock: HybridClock,
+    context: StepContext,
+    scratch: Scratch,
+    effects: Effects,
+    counts: FlowCounts,
+}
+
+impl Machine {
+    pub(crate) fn new(plan: Arc<Plan>, node: Arc<str>, peers: u32, seed: u64) -> Self {
+        let programs: Vec<Program> = plan.steps.iter().map(|step| Program::of(step, &plan)).collect();
+        let mut scratch = Scratch::default();
+        programs.iter().for_each(|program| scratch.fit(program));
+        let context = StepContext::new(node.clone(), node, plan.revision, Chance::new(seed));
+        let counts = FlowCounts {
+            rows_in: vec![0; plan.inputs.len()],
+            rows_refused: vec![0; plan.inputs.len()],
+            rows_out: vec![0; plan.outputs.len()],
+        };
+        Machine {
+            routers: Router::of_plan(&plan),
+            programs,
+            tables: Tables::new(&plan, peers, seed),
+            clock: HybridClock::default(),
+            context,
+            scratch,
+            effects: Effects::default(),
+            counts,
+            plan,
+        }
+    }
+
+    pub(crate) fn counts(&self) -> FlowCounts {
+        self.counts.clone()
+    }
+
+    /// The sizes of all tables, in the order of the plan.
+    pub(crate) fn sizes(&self) -> Vec<TableSize> {
+        let size = |table: usize| {
+            let mut size = TableSize::default();
+            for part in self.tables.all(TableId(table as u16)) {
+                size.rows += part.len() as u64;
+                size.row_bytes += part.row_bytes() as u64;
+                size.memory_bytes += part.memory_bytes() as u64;
+            }
+            size
+        };
+        (0..self.plan.tables.len()).map(size).collect()
+    }
+
+    /// Does the work of a task at time `now`; emitted rows go to `emitted`.
+    pub(crate) fn work(&mut self, task: &Task, now: i64, emitted: &mut impl FnMut(OutputId, Batch)) -> Answer {
+        match &task.work {
+            Work::Rows { input, batch, routed } => {
+                let answer = self.rows(*input, batch, routed, now);
+                for (output, batch) in std::mem::take(&mut self.effects.emitted) {
+                    self.counts.rows_out[output.0 as usize] += batch.len() as u64;
+                    emitted(output, batch);
+                }
+                Answer::Rows(answer)
+            }
+            Work::Get { table, partition, key } => {
+                let row = self.tables.get(*table, *partition).and_then(|table| table.get(key));
+                Answer::Row(row.map(<[u8]>::to_vec))
+            }
+            Work::Page { table, after, limit } => Answer::Page(self.page(*table, after.as_deref(), *limit as usize)),
+        }
+    }
+
+    fn rows(&mut self, input: InputId, batch: &Batch, routed: &[crate::dataflow::Routed], now: i64) -> RowsAnswer {
+        for (row, routed) in batch.rows().zip(routed) {
+            self.effects.begin();
+            let result = self.step(input, row, *routed, now);
+            self.effects.end(routed.row, result);
+        }
+        let answer = self.effects.answer();
+        let at = input.0 as usize;
+        self.counts.rows_in[at] += batch.len() as u64;
+        self.counts.rows_refused[at] += answer.refusals.len() as u64;
+        for (_, output, _) in answer.replies.iter() {
+            self.counts.rows_out[output.0 as usize] += 1;
+        }
+        answer
+    }
+
+    fn step(&mut self, input: InputId, row: &[u8], routed: crate::dataflow::Routed, now: i64) -> Result<(), Reason> {
+        let stamp = self.clock.tick(now);
+        self.context.now = stamp.micros();
+        let partition = match routed.partition {
+            Some(partition) => partition,
+            None => self.stay(input, row)?,
+        };
+        let program = &self.programs[input.0 as usize];
+        for &table in &program.undo {
+            self.tables.get_mut(table, partition).begin();
+        }
+        let mut run = Run {
+            input: row,
+            row: routed.row,
+            partition,
+            stamp,
+            context: &self.context,
+            plan: &self.plan,
+            tables: &mut self.tables,
+            scratch: &mut self.scratch,
+            effects: &mut self.effects,
+        };
+        let result = program.run(&mut run);
+        for &table in &program.undo {
+            let table = self.tables.get_mut(table, partition);
+            if result.is_ok() { table.commit() } else { table.roll_back() }
+        }
+        result
+    }
+
+    /// A row without a partition runs here, unless its route failed or names another node.
+    fn stay(&mut self, input: InputId, row: &[u8]) -> Result<PartitionId, Reason> {
+        let step = &self.plan.steps[input.0 as usize];
+        let frame = Frame {
+            input: row,
+            rows: &[],
+            candidate: None,
+            shapes: &step.rows,
+            lets: &[],
+            context: &self.context,
+        };
+        match &step.route {
+            Route::Entry => {}
+            Route::Hash { .. } => {
+                let mut buffer = Vec::new();
+                self.routers[input.0 as usize].partition(&frame, &mut buffer)?;
+            }
+            Route::Node(to) => {
+                let node = evaluate(to, &frame)?;
+                if node != Value::from(&*self.context.node) {
+                    let name = if let Value::Text(name) = node { name } else { "null".into() };
+                    return Err(Reason::no_such_node(&name, to.place));
+                }
+            }
+        }
+        Ok(PartitionId(0))
+    }
+
+    /// The first `limit` rows after a key, of all partitions on this worker, in key order.
+    fn page(&mut self, table: TableId, after: Option<&[u8]>, limit: usize) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let mut parts: Vec<_> = self.tables.all_mut(table).map(|part| part.in_order(after).peekable()).collect();
+        let mut heads = std::collections::BinaryHeap::new();
+        for (at, part) in parts.iter_mut().enumerate() {
+            heads.extend(part.peek().map(|(key, _)| std::cmp::Reverse((*key, at))));
+        }
+        let mut page = Vec::new();
+        while page.len() < limit
+            && let Some(std::cmp::Reverse((_, at))) = heads.pop()
+        {
+            page.extend(parts[at].next().map(|(key, row)| (key.to_vec(), row.to_vec())));
+            heads.extend(parts[at].peek().map(|(key, _)| std::cmp::Reverse((*key, at))));
+        }
+        page
+    }
+}

@@ -1,0 +1,56 @@
+//! Why the engine itself refuses a row. Numbers are stable; `anabranch explain` has a page for each.
+
+use anabranch_model::expr::Place;
+use anabranch_model::fault::Fault;
+use anabranch_model::plan::RefusalCode;
+use anabranch_model::row::RowError;
+
+/// The reason of a refusal, before it is known which row of which request it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Reason {
+    pub(crate) code: RefusalCode,
+    pub(crate) text: String,
+    pub(crate) place: Place,
+}
+
+impl Reason {
+    /// R010: `insert` found a row.
+    pub(crate) fn conflict(table: &str, place: Place) -> Self {
+        let text = format!("R010: `{table}` already has a row with this key");
+        Reason { code: RefusalCode::Conflict, text, place }
+    }
+
+    /// R011: `route to` names a node that is not there.
+    pub(crate) fn no_such_node(node: &str, place: Place) -> Self {
+        let text = format!("R011: there is no node `{node}` to route to");
+        Reason { code: RefusalCode::Unavailable, text, place }
+    }
+
+    /// R012: the partition holds as many rows as it can.
+    pub(crate) fn partition_full(table: &str, place: Place) -> Self {
+        let text = format!("R012: the partition of `{table}` is full; give the table more partitions");
+        Reason { code: RefusalCode::Unavailable, text, place }
+    }
+
+    /// R006: a key beyond its limit.
+    pub(crate) fn key_too_long(table: &str, bytes: usize, place: Place) -> Self {
+        let limit = anabranch_model::key::MAX_KEY_BYTES;
+        let text = format!("R006: the key of `{table}` has {bytes} bytes, the limit is {limit}");
+        Reason { code: RefusalCode::Invalid, text, place }
+    }
+
+    /// A value that does not fit its column, or a row that is too large.
+    pub(crate) fn row(error: &RowError, place: Place) -> Self {
+        let number = match error {
+            RowError::Length { .. } => "R006",
+            _ => "R001",
+        };
+        Reason { code: RefusalCode::Invalid, text: format!("{number}: {error}"), place }
+    }
+}
+
+impl From<Fault> for Reason {
+    fn from(fault: Fault) -> Self {
+        Reason { code: RefusalCode::Invalid, text: fault.to_string(), place: fault.place }
+    }
+}

@@ -1,0 +1,127 @@
+//! Which partition, and so which worker, a row of an input belongs to.
+
+use anabranch_model::eval::evaluate;
+use anabranch_model::expr::{Expr, ExprKind, RowSlot};
+use anabranch_model::fault::{Fault, FaultCode};
+use anabranch_model::frame::Frame;
+use anabranch_model::key;
+use anabranch_model::partition::{PartitionId, partition_hash, partition_of};
+use anabranch_model::plan::{Plan, Route, Step};
+use anabranch_model::row::Row;
+use anabranch_model::types::{ColumnId, Type};
+use anabranch_model::value::Value;
+
+/// How the rows of one input find their partition.
+#[derive(Debug)]
+pub(crate) enum Router {
+    /// They stay where they entered.
+    Entry,
+    /// By columns of the row, as they stand.
+    Columns { columns: Vec<ColumnId>, partitions: u32 },
+    /// By expressions over the row, with the types of the partition columns.
+    Values { by: Vec<(Expr, Type)>, partitions: u32 },
+}
+
+impl Router {
+    /// The routers of a plan, one per input.
+    pub(crate) fn of_plan(plan: &Plan) -> Vec<Router> {
+        plan.steps.iter().map(|step| Router::of(step, plan)).collect()
+    }
+
+    fn of(step: &Step, plan: &Plan) -> Router {
+        let Route::Hash { by, partitions } = &step.route else { return Router::Entry };
+        let types = partition_types(step, plan, by);
+        let columns = by.iter().zip(&types).map(|(expr, ty)| plain_column(expr, ty, step)).collect::<Option<_>>();
+        match columns {
+            Some(columns) => Router::Columns { columns, partitions: *partitions },
+            None => Router::Values {
+                by: by.iter().cloned().zip(types).collect(),
+                partitions: *partitions,
+            },
+        }
+    }
+
+    /// The partition of a row; `None` for a row that stays where it entered.
+    ///
+    /// # Errors
+    /// A route expression failed.
+    #[inline]
+    pub(crate) fn partition(&self, frame: &Frame<'_>, buffer: &mut Vec<u8>) -> Result<Option<PartitionId>, Fault> {
+        match self {
+            Router::Entry => Ok(None),
+            Router::Columns { columns, partitions } => {
+                let row = Row::new(frame.input, &frame.shapes[0]);
+                let key = key::of_row(&row, columns, buffer);
+                Ok(Some(partition_of(partition_hash(key), *partitions)))
+            }
+            Router::Values { by, partitions } => {
+                stored_key(by, frame, buffer)?;
+                Ok(Some(partition_of(partition_hash(buffer), *partitions)))
+            }
+        }
+    }
+}
+
+/// The key bytes of values as their columns store them: a decimal is rounded to its column's scale.
+///
+/// # Errors
+/// An expression failed, is null, or its number does not fit the column.
+pub(crate) fn stored_key(values: &[(Expr, Type)], frame: &Frame<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
+    out.clear();
+    for (at, (expr, ty)) in values.iter().enumerate() {
+        let value = stored(evaluate(expr, frame)?, ty, expr)?;
+        key::encode(&value, false, at + 1 == values.len(), out);
+    }
+    Ok(())
+}
+
+/// The key bytes to look for, or `None` when no row can have them: a null, or digits that the column does not hold.
+///
+/// # Errors
+/// An expression failed.
+pub(crate) fn sought_key<'b>(
+    values: &[(Expr, Type)],
+    frame: &Frame<'_>,
+    out: &'b mut Vec<u8>,
+) -> Result<Option<&'b [u8]>, Fault> {
+    out.clear();
+    for (at, (expr, ty)) in values.iter().enumerate() {
+        let value = evaluate(expr, frame)?;
+        let Some(value) = key::at_scale(value, ty).filter(|value| !value.is_null()) else { return Ok(None) };
+        key::encode(&value, false, at + 1 == values.len(), out);
+    }
+    Ok(Some(out))
+}
+
+fn stored<'a>(value: Value<'a>, ty: &Type, expr: &Expr) -> Result<Value<'a>, Fault> {
+    let fault = |text: &str| Fault { code: FaultCode::Overflow, place: expr.place, text: text.into() };
+    match (&value, ty) {
+        (Value::Null, _) => Err(fault("the value that names the partition is null")),
+        (Value::Decimal(number), Type::Decimal { precision, scale }) => {
+            let number = number.rescale(*scale).filter(|number| number.fits(*precision));
+            number.map(Value::Decimal).ok_or_else(|| fault("the number has too many digits for the key column"))
+        }
+        _ => Ok(value),
+    }
+}
+
+/// The types of the partition columns of the tables that the step touches (all tables of a step have the same).
+fn partition_types(step: &Step, plan: &Plan, by: &[Expr]) -> Vec<Type> {
+    match crate::step::tables_of(step).next() {
+        Some(table) => {
+            let table = &plan.tables[table.0 as usize];
+            table.partition_by.iter().map(|&column| table.shape.column(column).ty.clone()).collect()
+        }
+        None => by.iter().map(|expr| expr.ty.clone()).collect(),
+    }
+}
+
+fn plain_column(expr: &Expr, ty: &Type, step: &Step) -> Option<ColumnId> {
+    match expr.kind {
+        ExprKind::Column(RowSlot(0), id) => {
+            let column = step.rows[0].column(id);
+            (!column.nullable && column.ty == *ty).then_some(id)
+        }
+        _ => None,
+    }
+}

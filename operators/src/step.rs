@@ -1,0 +1,202 @@
+//! The step of one input row: its rules in file order, all or nothing.
+//!
+//! [`Program`] is a step of the plan prepared for running; [`Run`] is its run for one row.
+
+use std::sync::Arc;
+
+use anabranch_model::eval::is_true;
+use anabranch_model::expr::{Expr, LetSlot, Place, RowSlot};
+use anabranch_model::plan::{Action, Find, OutputId, Plan, RefusalCode, Source, Step, TableId, WriteKind};
+use anabranch_model::types::{ColumnId, Shape, Type};
+
+use crate::refusal::Reason;
+use crate::rows::Cell;
+use crate::run::Run;
+
+/// A step, prepared.
+#[derive(Debug)]
+pub(crate) struct Program {
+    pub(crate) shapes: Vec<Arc<Shape>>,
+    pub(crate) lets: usize,
+    /// The tables to roll back when a run fails; empty when nothing can be written before it fails.
+    pub(crate) undo: Vec<TableId>,
+    rules: Vec<(Option<Expr>, Vec<Op>)>,
+}
+
+/// An action, prepared.
+#[derive(Debug)]
+pub(crate) enum Op {
+    Write(Write),
+    Delete { table: TableId, find: Lookup },
+    Read { table: TableId, find: Lookup },
+    Let { slot: LetSlot, value: Expr },
+    If { arms: Vec<(Expr, Vec<Op>)>, otherwise: Vec<Op> },
+    Require { condition: Expr, code: RefusalCode, text: Expr, place: Place },
+    Reply { output: OutputId, sent: Sent },
+    Emit { output: OutputId, sent: Sent },
+}
+
+/// A row to write.
+#[derive(Debug)]
+pub(crate) struct Write {
+    pub(crate) kind: WriteKind,
+    pub(crate) table: TableId,
+    pub(crate) shape: Arc<Shape>,
+    pub(crate) cells: Vec<Cell>,
+    pub(crate) key_columns: Vec<ColumnId>,
+    /// The key's values, where the row that is there must be found before the new one can be built.
+    pub(crate) key_first: Option<Vec<(Expr, Type)>>,
+    pub(crate) place: Place,
+}
+
+/// A row to send.
+#[derive(Debug)]
+pub(crate) struct Sent {
+    pub(crate) shape: Arc<Shape>,
+    pub(crate) cells: Vec<Cell>,
+    pub(crate) place: Place,
+}
+
+/// A `where`, prepared.
+#[derive(Debug)]
+pub(crate) struct Lookup {
+    /// The whole key.
+    pub(crate) key: Option<Vec<(Expr, Type)>>,
+    /// The partition values, with the columns that hold them.
+    pub(crate) partition: Vec<(Expr, Type)>,
+    pub(crate) partition_by: Vec<ColumnId>,
+    pub(crate) filter: Option<Expr>,
+    pub(crate) row: RowSlot,
+    pub(crate) shape: Arc<Shape>,
+}
+
+impl Program {
+    /// Prepares a step of a plan.
+    pub(crate) fn of(step: &Step, plan: &Plan) -> Self {
+        let compiler = Compiler { plan, shapes: &step.rows };
+        let rule = |rule: &anabranch_model::plan::Rule| (rule.filter.clone(), compiler.ops(&rule.actions));
+        let mut undo: Vec<TableId> = if step.undo { tables_of(step).collect() } else { Vec::new() };
+        undo.sort_unstable();
+        undo.dedup();
+        Program {
+            shapes: step.rows.clone(),
+            lets: usize::from(step.lets),
+            undo,
+            rules: step.rules.iter().map(rule).collect(),
+        }
+    }
+
+    /// Runs the step for one input row.
+    ///
+    /// # Errors
+    /// The row is refused. What was written before is still written: the caller rolls back ([`Program::undo`]).
+    pub(crate) fn run(&self, run: &mut Run<'_>) -> Result<(), Reason> {
+        for (filter, ops) in &self.rules {
+            if let Some(filter) = filter
+                && !is_true(filter, &run.frame(self))?
+            {
+                continue;
+            }
+            run.ops(self, ops)?;
+        }
+        Ok(())
+    }
+}
+
+/// The tables that a step reads or writes, as often as it does.
+pub(crate) fn tables_of(step: &Step) -> impl Iterator<Item = TableId> {
+    let mut found = Vec::new();
+    for rule in &step.rules {
+        collect_tables(&rule.actions, &mut found);
+    }
+    found.into_iter()
+}
+
+fn collect_tables(actions: &[Action], found: &mut Vec<TableId>) {
+    for action in actions {
+        match action {
+            Action::Write { table, .. } | Action::Delete { table, .. } | Action::Read { table, .. } => {
+                found.push(*table);
+            }
+            Action::If { arms, otherwise } => {
+                arms.iter().for_each(|(_, actions)| collect_tables(actions, found));
+                collect_tables(otherwise, found);
+            }
+            Action::Let { .. } | Action::Require { .. } | Action::Reply { .. } | Action::Emit { .. } => {}
+        }
+    }
+}
+
+struct Compiler<'p> {
+    plan: &'p Plan,
+    shapes: &'p [Arc<Shape>],
+}
+
+impl Compiler<'_> {
+    fn ops(&self, actions: &[Action]) -> Vec<Op> {
+        actions.iter().map(|action| self.op(action)).collect()
+    }
+
+    fn op(&self, action: &Action) -> Op {
+        match action {
+            Action::Write { kind, table, columns, place } => Op::Write(self.write(*kind, *table, columns, *place)),
+            Action::Delete { table, find, .. } => Op::Delete { table: *table, find: self.lookup(*table, find) },
+            Action::Read { table, find, .. } => Op::Read { table: *table, find: self.lookup(*table, find) },
+            Action::Let { slot, value } => Op::Let { slot: *slot, value: value.clone() },
+            Action::If { arms, otherwise } => Op::If {
+                arms: arms.iter().map(|(when, then)| (when.clone(), self.ops(then))).collect(),
+                otherwise: self.ops(otherwise),
+            },
+            Action::Require { condition, code, text, place } => {
+                Op::Require { condition: condition.clone(), code: *code, text: text.clone(), place: *place }
+            }
+            Action::Reply { output, columns, place } => {
+                Op::Reply { output: *output, sent: self.sent(*output, columns, *place) }
+            }
+            Action::Emit { output, columns, place } => {
+                Op::Emit { output: *output, sent: self.sent(*output, columns, *place) }
+            }
+        }
+    }
+
+    fn write(&self, kind: WriteKind, table: TableId, columns: &[Source], place: Place) -> Write {
+        let of = &self.plan.tables[table.0 as usize];
+        let cells = Cell::of_sources(columns, of.shape.columns(), self.shapes);
+        let creates = matches!(kind, WriteKind::Insert | WriteKind::InsertOrIgnore);
+        let needs_old = kind == WriteKind::Update || !creates && cells.iter().any(Cell::needs_old);
+        let value = |id: &ColumnId| match &columns[id.0 as usize] {
+            Source::Value(expr) => (expr.clone(), of.shape.column(*id).ty.clone()),
+            source => unreachable!("the plan sets a key column of `{}` by {source:?}", of.name),
+        };
+        Write {
+            kind,
+            table,
+            shape: of.shape.clone(),
+            cells,
+            key_columns: of.key.clone(),
+            key_first: needs_old.then(|| of.key.iter().map(value).collect()),
+            place,
+        }
+    }
+
+    fn sent(&self, output: OutputId, columns: &[Expr], place: Place) -> Sent {
+        let shape = self.plan.outputs[output.0 as usize].shape.clone();
+        let cells = Cell::of_values(columns, shape.columns(), self.shapes);
+        Sent { shape, cells, place }
+    }
+
+    fn lookup(&self, table: TableId, find: &Find) -> Lookup {
+        let of = &self.plan.tables[table.0 as usize];
+        let typed = |values: &[Expr], columns: &[ColumnId]| -> Vec<(Expr, Type)> {
+            values.iter().cloned().zip(columns.iter().map(|&id| of.shape.column(id).ty.clone())).collect()
+        };
+        Lookup {
+            key: find.key.as_ref().map(|key| typed(key, &of.key)),
+            partition: typed(&find.partition, &of.partition_by),
+            partition_by: of.partition_by.clone(),
+            filter: find.filter.clone(),
+            row: find.row,
+            shape: of.shape.clone(),
+        }
+    }
+}

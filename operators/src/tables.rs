@@ -1,0 +1,65 @@
+//! The partitions of a flow's tables that one worker owns: partition p lives on worker p mod W.
+
+use std::sync::Arc;
+
+use anabranch_model::partition::PartitionId;
+use anabranch_model::plan::{Plan, TableId};
+use anabranch_model::types::Shape;
+use anabranch_table::Table;
+
+/// The tables of a flow on one worker.
+#[derive(Debug)]
+pub(crate) struct Tables {
+    tables: Vec<Partitions>,
+}
+
+#[derive(Debug)]
+struct Partitions {
+    peers: u32,
+    /// By partition divided by `peers`; a table that is still empty is not made.
+    parts: Vec<Option<Table>>,
+    shape: Arc<Shape>,
+    seed: u64,
+}
+
+impl Tables {
+    pub(crate) fn new(plan: &Plan, peers: u32, seed: u64) -> Self {
+        let partitions = |table: &anabranch_model::plan::Table| Partitions {
+            peers,
+            parts: (0..table.policy.partitions.div_ceil(peers)).map(|_| None).collect(),
+            shape: table.shape.clone(),
+            seed,
+        };
+        Tables { tables: plan.tables.iter().map(partitions).collect() }
+    }
+
+    /// The shape of a table.
+    pub(crate) fn shape(&self, table: TableId) -> &Arc<Shape> {
+        &self.tables[table.0 as usize].shape
+    }
+
+    /// The rows of a partition, when it ever had one.
+    #[inline]
+    pub(crate) fn get(&self, table: TableId, partition: PartitionId) -> Option<&Table> {
+        let of = &self.tables[table.0 as usize];
+        of.parts[(partition.0 / of.peers) as usize].as_ref()
+    }
+
+    /// The rows of a partition.
+    #[inline]
+    pub(crate) fn get_mut(&mut self, table: TableId, partition: PartitionId) -> &mut Table {
+        let of = &mut self.tables[table.0 as usize];
+        let seed = of.seed;
+        of.parts[(partition.0 / of.peers) as usize].get_or_insert_with(|| Table::new(seed))
+    }
+
+    /// All partitions of a table that have or had rows.
+    pub(crate) fn all(&self, table: TableId) -> impl Iterator<Item = &Table> {
+        self.tables[table.0 as usize].parts.iter().flatten()
+    }
+
+    /// All partitions of a table that have or had rows.
+    pub(crate) fn all_mut(&mut self, table: TableId) -> impl Iterator<Item = &mut Table> {
+        self.tables[table.0 as usize].parts.iter_mut().flatten()
+    }
+}
