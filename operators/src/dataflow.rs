@@ -15,7 +15,7 @@ use timely::dataflow::InputHandle;
 use timely::dataflow::channels::pact::{Exchange, Pipeline};
 use timely::dataflow::operators::generic::operator::Operator;
 
-use crate::machine::Machine;
+use crate::machine::{Machine, Published};
 use crate::route::Router;
 use crate::worker::Shared;
 
@@ -83,8 +83,8 @@ pub(crate) fn build(
                         input.for_each(|time, tasks| {
                             let (mut session, mut machine) = (output.session(&time), machine.borrow_mut());
                             for task in tasks.drain(..) {
-                                let mut emit = |id, rows| steps.deliver(Delivery::Emitted(flow, id, rows));
-                                let answer = machine.work(&task, steps.now(), &mut emit);
+                                let mut publish = |published| steps.deliver(delivery(flow, published));
+                                let answer = machine.work(&task, steps.now(), &mut publish);
                                 session.give(Part { origin: task.origin, parts: task.parts, answer });
                             }
                         });
@@ -98,6 +98,13 @@ pub(crate) fn build(
             });
     });
     requests
+}
+
+fn delivery(flow: FlowId, published: Published) -> Delivery {
+    match published {
+        Published::Emitted(output, batch) => Delivery::Emitted(flow, output, batch),
+        Published::Refused(row) => Delivery::Refused(flow, row),
+    }
 }
 
 /// Splits requests into the tasks of workers.

@@ -27,11 +27,11 @@ impl Effects {
         self.emitted_marks.clear();
     }
 
-    /// Ends the step of row `row`: its effects stand, or are taken back.
-    pub(crate) fn end(&mut self, row: u32, result: Result<(), Reason>) {
+    /// Ends the step of row `row`: its effects stand, or are taken back and its refusal is returned.
+    pub(crate) fn end(&mut self, row: u32, result: Result<(), Reason>) -> Option<Refusal> {
         let Err(reason) = result else {
             self.accepted += 1;
-            return;
+            return None;
         };
         self.replies.truncate(self.replies_mark);
         for (output, mark) in self.emitted_marks.drain(..) {
@@ -39,8 +39,9 @@ impl Effects {
                 batch.truncate(mark);
             }
         }
-        let place = Some(reason.place);
-        self.refusals.push(Refusal { row, code: reason.code, text: reason.text, place });
+        let refusal = Refusal { row, code: reason.code, text: reason.text, place: Some(reason.place) };
+        self.refusals.push(refusal.clone());
+        Some(refusal)
     }
 
     /// Appends a packed row to what is emitted to an output.

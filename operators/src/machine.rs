@@ -5,13 +5,13 @@ use std::sync::Arc;
 use anabranch_model::batch::Batch;
 use anabranch_model::eval::evaluate;
 use anabranch_model::frame::{Chance, Frame, StepContext};
-use anabranch_model::message::{Answer, RowsAnswer};
+use anabranch_model::message::{Answer, RefusedRow, RowsAnswer};
 use anabranch_model::partition::PartitionId;
 use anabranch_model::plan::{InputId, OutputId, Plan, Route, TableId};
 use anabranch_model::stamp::HybridClock;
 use anabranch_model::value::Value;
 
-use crate::dataflow::{Task, Work};
+use crate::dataflow::{Routed, Task, Work};
 use crate::effects::Effects;
 use crate::refusal::Reason;
 use crate::route::Router;
@@ -39,6 +39,12 @@ pub struct TableSize {
     pub row_bytes: u64,
     /// Bytes of memory held for them.
     pub memory_bytes: u64,
+}
+
+/// Rows for subscribers.
+pub(crate) enum Published {
+    Emitted(OutputId, Batch),
+    Refused(RefusedRow),
 }
 
 /// A flow on one worker.
@@ -97,14 +103,14 @@ impl Machine {
         (0..self.plan.tables.len()).map(size).collect()
     }
 
-    /// Does the work of a task at time `now`; emitted rows go to `emitted`.
-    pub(crate) fn work(&mut self, task: &Task, now: i64, emitted: &mut impl FnMut(OutputId, Batch)) -> Answer {
+    /// Does the work of a task at time `now`; rows for subscribers go to `publish`.
+    pub(crate) fn work(&mut self, task: &Task, now: i64, publish: &mut impl FnMut(Published)) -> Answer {
         match &task.work {
             Work::Rows { input, batch, routed } => {
-                let answer = self.rows(*input, batch, routed, now);
+                let answer = self.rows(*input, batch, routed, now, publish);
                 for (output, batch) in std::mem::take(&mut self.effects.emitted) {
                     self.counts.rows_out[output.0 as usize] += batch.len() as u64;
-                    emitted(output, batch);
+                    publish(Published::Emitted(output, batch));
                 }
                 Answer::Rows(answer)
             }
@@ -116,11 +122,20 @@ impl Machine {
         }
     }
 
-    fn rows(&mut self, input: InputId, batch: &Batch, routed: &[crate::dataflow::Routed], now: i64) -> RowsAnswer {
+    fn rows(
+        &mut self,
+        input: InputId,
+        batch: &Batch,
+        routed: &[Routed],
+        now: i64,
+        publish: &mut impl FnMut(Published),
+    ) -> RowsAnswer {
         for (row, routed) in batch.rows().zip(routed) {
             self.effects.begin();
             let result = self.step(input, row, *routed, now);
-            self.effects.end(routed.row, result);
+            if let Some(refusal) = self.effects.end(routed.row, result) {
+                publish(Published::Refused(RefusedRow { input, row: row.to_vec(), refusal }));
+            }
         }
         let answer = self.effects.answer();
         let at = input.0 as usize;
@@ -132,7 +147,7 @@ impl Machine {
         answer
     }
 
-    fn step(&mut self, input: InputId, row: &[u8], routed: crate::dataflow::Routed, now: i64) -> Result<(), Reason> {
+    fn step(&mut self, input: InputId, row: &[u8], routed: Routed, now: i64) -> Result<(), Reason> {
         let stamp = self.clock.tick(now);
         self.context.now = stamp.micros();
         let partition = match routed.partition {

@@ -1,10 +1,7 @@
 //! The partitions of a flow's tables that one worker owns: partition p lives on worker p mod W.
 
-use std::sync::Arc;
-
 use anabranch_model::partition::PartitionId;
 use anabranch_model::plan::{Plan, TableId};
-use anabranch_model::types::Shape;
 use anabranch_table::Table;
 
 /// The tables of a flow on one worker.
@@ -18,7 +15,6 @@ struct Partitions {
     peers: u32,
     /// By partition divided by `peers`; a table that is still empty is not made.
     parts: Vec<Option<Table>>,
-    shape: Arc<Shape>,
     seed: u64,
 }
 
@@ -27,15 +23,9 @@ impl Tables {
         let partitions = |table: &anabranch_model::plan::Table| Partitions {
             peers,
             parts: (0..table.policy.partitions.div_ceil(peers)).map(|_| None).collect(),
-            shape: table.shape.clone(),
             seed,
         };
         Tables { tables: plan.tables.iter().map(partitions).collect() }
-    }
-
-    /// The shape of a table.
-    pub(crate) fn shape(&self, table: TableId) -> &Arc<Shape> {
-        &self.tables[table.0 as usize].shape
     }
 
     /// The rows of a partition, when it ever had one.

@@ -35,6 +35,7 @@ mod cast;
 mod pattern;
 mod text;
 
+pub use arithmetic::binary;
 pub use cast::castable;
 pub use pattern::{MAX_PATTERN_BYTES, check_pattern};
 

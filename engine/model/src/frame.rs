@@ -23,6 +23,13 @@ pub struct StepContext {
     pub chance: Chance,
 }
 
+impl StepContext {
+    /// The facts of steps of rows that entered at `source`; the time is set per step.
+    pub fn new(node: Arc<str>, source: Arc<str>, revision: i64, chance: Chance) -> Self {
+        StepContext { node, source, now: 0, revision, chance }
+    }
+}
+
 /// A small deterministic source of chance (SplitMix64, Steele, Lea and Flood 2014).
 #[derive(Clone, Debug)]
 pub struct Chance(Cell<u64>);

@@ -7,7 +7,6 @@
 //! Nulls sort first: where a column is nullable (never in a primary key) a byte 0 stands for null and a byte 1
 //! precedes a value.
 
-use crate::decimal::Decimal;
 use crate::row::Row;
 use crate::types::{ColumnId, Type};
 use crate::value::Value;
@@ -94,10 +93,4 @@ fn encode_bytes(bytes: &[u8], last: bool, out: &mut Vec<u8>) {
         }
     }
     out.extend_from_slice(&[0, 0]);
-}
-
-/// The decimal that a key stores, for tests of the order.
-#[cfg(test)]
-pub(crate) fn decimal(mantissa: i128, scale: u8) -> Value<'static> {
-    Value::Decimal(Decimal::from_parts(mantissa, scale))
 }

@@ -27,6 +27,9 @@ use crate::value::Value;
 /// Bytes of the header of a row.
 pub const ROW_HEADER_BYTES: usize = 16;
 
+/// The bytes of the header that hold the stamp.
+pub const ROW_STAMP_BYTES: std::ops::Range<usize> = 8..16;
+
 /// Bytes of a row, at most. A batch holds at least four such rows.
 pub const MAX_ROW_BYTES: usize = 4 << 20;
 

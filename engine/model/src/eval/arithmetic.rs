@@ -12,7 +12,7 @@ use crate::value::Value;
 
 /// A two-sided operator; null when a side is.
 #[inline]
-pub(super) fn binary<'a>(
+pub fn binary<'a>(
     operator: Operator,
     left: Value<'a>,
     right: Value<'a>,

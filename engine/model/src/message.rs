@@ -1,0 +1,197 @@
+//! What travels through the dataflow: requests with their origin, and the parts of their answers.
+
+use serde::{Deserialize, Serialize};
+
+use crate::batch::Batch;
+use crate::expr::Place;
+use crate::partition::PartitionId;
+use crate::plan::{InputId, OutputId, RefusalCode, TableId};
+use crate::row::row_length;
+
+/// Number of an installed flow on its node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct FlowId(pub u32);
+
+/// Number of a worker of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct WorkerId(pub u32);
+
+/// Where a request entered, so that its answer finds the way back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Origin {
+    /// The worker that took it in; all requests of a client enter at one worker, in their order.
+    pub worker: WorkerId,
+    /// The client.
+    pub client: u64,
+    /// The client's number for the request; grows by one.
+    pub request: u64,
+}
+
+/// One request to one flow.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Request {
+    /// Whose it is.
+    pub origin: Origin,
+    /// What is asked.
+    pub body: Body,
+}
+
+/// What a request asks.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Body {
+    /// Rows for an input stream.
+    Rows {
+        /// The stream.
+        input: InputId,
+        /// The rows, checked against the stream's shape.
+        batch: Batch,
+    },
+    /// The row of one key.
+    Get {
+        /// The table.
+        table: TableId,
+        /// Its partition.
+        partition: PartitionId,
+        /// The key bytes.
+        key: Vec<u8>,
+    },
+    /// Rows of all partitions in key order.
+    Page {
+        /// The table.
+        table: TableId,
+        /// Only keys greater than this.
+        after: Option<Vec<u8>>,
+        /// Rows at most.
+        limit: u32,
+    },
+}
+
+/// What one worker has to say to a request.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Part {
+    /// Whose request it was.
+    pub origin: Origin,
+    /// How many parts the answer has.
+    pub parts: u32,
+    /// This one.
+    pub answer: Answer,
+}
+
+/// The answer of one worker to its part of a request.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Answer {
+    /// What became of rows.
+    Rows(RowsAnswer),
+    /// The row of a key, packed.
+    Row(Option<Vec<u8>>),
+    /// Keys and packed rows in key order.
+    Page(Vec<(Vec<u8>, Vec<u8>)>),
+}
+
+/// What became of the rows of a request (or of those that one worker got).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RowsAnswer {
+    /// Rows that took effect.
+    pub accepted: u32,
+    /// Rows that did not, in the order of the batch.
+    pub refusals: Vec<Refusal>,
+    /// Rows that rules sent back.
+    pub replies: Replies,
+}
+
+/// A row that was refused: nothing of its step is written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// Which row of the request, from 0.
+    pub row: u32,
+    /// What the asker may do about it.
+    pub code: RefusalCode,
+    /// Why, for a person.
+    pub text: String,
+    /// Where in the flow file, when a rule refused it.
+    pub place: Option<Place>,
+}
+
+/// Reply rows, in the order in which the rules made them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replies {
+    heads: Vec<(u32, OutputId)>,
+    rows: Vec<u8>,
+}
+
+impl Replies {
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.heads.is_empty()
+    }
+
+    /// How many.
+    pub fn len(&self) -> usize {
+        self.heads.len()
+    }
+
+    /// Each reply: the row of the request that it answers, its stream, the packed row.
+    pub fn iter(&self) -> impl Iterator<Item = (u32, OutputId, &[u8])> {
+        let mut rest = self.rows.as_slice();
+        self.heads.iter().map(move |&(row, output)| {
+            let length = row_length(rest).expect("as many rows as heads");
+            let (bytes, behind) = rest.split_at(length);
+            rest = behind;
+            (row, output, bytes)
+        })
+    }
+
+    /// Appends a reply that `write` packs at the end of the buffer; when it fails nothing is appended.
+    ///
+    /// # Errors
+    /// What `write` says.
+    pub fn push_with<E>(
+        &mut self,
+        row: u32,
+        output: OutputId,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let start = self.rows.len();
+        match write(&mut self.rows) {
+            Ok(()) => self.heads.push((row, output)),
+            Err(error) => {
+                self.rows.truncate(start);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the replies end now, for [`Replies::truncate`].
+    pub fn mark(&self) -> (usize, usize) {
+        (self.heads.len(), self.rows.len())
+    }
+
+    /// Takes back the replies made since `mark`.
+    pub fn truncate(&mut self, mark: (usize, usize)) {
+        self.heads.truncate(mark.0);
+        self.rows.truncate(mark.1);
+    }
+}
+
+/// What a worker hands out after a turn.
+#[derive(Clone, Debug)]
+pub enum Delivery {
+    /// Part of an answer, at the worker where the request entered.
+    Part(FlowId, Part),
+    /// Rows emitted to an output stream, at the worker where the rule ran.
+    Emitted(FlowId, OutputId, Batch),
+    /// A refused row, for the flow's error stream, at the worker where its step ran.
+    Refused(FlowId, RefusedRow),
+}
+
+/// A row that was refused, with what refused it.
+#[derive(Clone, Debug)]
+pub struct RefusedRow {
+    /// The input that it came in on.
+    pub input: InputId,
+    /// The packed row.
+    pub row: Vec<u8>,
+    /// Why; `row` there is its place in its request.
+    pub refusal: Refusal,
+}
