@@ -478,9 +478,9 @@ pub(super) const TABLE: &[(Function, Signature)] = &[
             result: ResultType::Int,
             nulls: Nulls::WhenAnyIs,
             summary: "a number made of the values, the same on every node and in every version",
-            example: example("hash('a', 1)", "0"),
+            example: example("hash('a', 1)", "8541031191014819777"),
             with_null: example("hash('a', null)", "null"),
-            at_limit: example("hash('')", "0"),
+            at_limit: example("hash('')", "-4989770013448532476"),
         },
     ),
 ];
