@@ -203,6 +203,7 @@ impl Lexer<'_> {
             '.' if number::begins_with_point(self) => number::without_leading_digit(self),
             '\'' => self.text_literal(),
             '"' => self.quoted_name(),
+            '\u{2018}' | '\u{2019}' | '\u{201c}' | '\u{201d}' | '`' => self.foreign_quote(next),
             c if c.is_alphabetic() => {
                 let end = self.run(|c| c.is_alphanumeric() || c == '_');
                 self.push(Kind::Word, end);
@@ -251,6 +252,29 @@ impl Lexer<'_> {
                 .help("close it with `\"`; a name ends on its line. A text stands in `'` quotes"),
         );
         self.push(Kind::Quoted, end);
+    }
+
+    /// `‘text’`, `“text”` and `` `name` ``: said, and taken for what stands between.
+    fn foreign_quote(&mut self, first: char) {
+        let (kind, close): (_, &[char]) = match first {
+            '`' => (Kind::Quoted, &['`']),
+            _ => (Kind::Text, &['\u{2018}', '\u{2019}', '\u{201c}', '\u{201d}']),
+        };
+        let inside = self.at + first.len_utf8();
+        let rest = &self.text[inside..];
+        let last = rest.find(|c| c == '\n' || close.contains(&c)).map(|at| (at, rest[at..].chars().next()));
+        let end = match last {
+            Some((at, Some(c))) if c != '\n' => Some(inside + at + c.len_utf8()),
+            _ => None,
+        };
+        let span = Span::new(self.at, end.unwrap_or(inside));
+        let message = format!("`{first}` is not a quote of the flow language");
+        let said = Diagnostic::error("F003", span, message);
+        self.report(said.help("a text stands in straight `'` quotes, a name with other characters in `\"`"));
+        match end {
+            Some(end) => self.push(kind, end),
+            None => self.at = inside,
+        }
     }
 
     fn underscore(&mut self) {
@@ -312,10 +336,6 @@ impl Lexer<'_> {
         let said = match first {
             ';' => Diagnostic::error("F009", span, "`;` does not separate anything here")
                 .help("leave it out: an action ends where the next one begins"),
-            '\u{2018}' | '\u{2019}' | '\u{201c}' | '\u{201d}' | '`' => {
-                Diagnostic::error("F003", span, format!("`{first}` is not a quote of the flow language"))
-                    .help("a text stands in straight `'` quotes, a name with other characters in `\"`")
-            }
             '[' | ']' => {
                 Diagnostic::error("F003", span, format!("`{first}` has no meaning: there are no lists"))
                     .help("a list of values is written `in (1, 2)`, a row in `{ }`")

@@ -9,10 +9,11 @@ use crate::span::Span;
 /// The digits of the largest decimal.
 const MAX_DECIMAL_DIGITS: usize = 38;
 
-/// A quoted piece without its quotes, doubled ones made single.
+/// A quoted piece without its quotes, doubled ones made single. Foreign quotes, which the lexer reports, count too.
 pub(super) fn unquote(quoted: &str, quote: char) -> String {
-    let inside = quoted.strip_prefix(quote).unwrap_or(quoted);
-    let inside = inside.strip_suffix(quote).unwrap_or(inside);
+    let quotes = [quote, '`', '\u{2018}', '\u{2019}', '\u{201c}', '\u{201d}'];
+    let inside = quoted.strip_prefix(quotes).unwrap_or(quoted);
+    let inside = inside.strip_suffix(quotes).unwrap_or(inside);
     let doubled = [quote, quote].iter().collect::<String>();
     inside.replace(&doubled, quote.encode_utf8(&mut [0; 4]))
 }

@@ -1,0 +1,60 @@
+//! The pages behind the diagnostics' numbers: what each means, an example that gives it, the same one mended, and why.
+//!
+//! Numbers are stable: one that is no longer given keeps its page. F001 to F029 are syntax, F030 and up meaning, R001
+//! and up what can still go wrong while a flow runs.
+
+/// A code with its page, `explain/CODE.md`.
+macro_rules! page {
+    ($code:literal) => {
+        ($code, include_str!(concat!("explain/", $code, ".md")))
+    };
+}
+
+/// All pages, in the order of their codes.
+const PAGES: &[(&str, &str)] = &[
+    page!("F001"),
+    page!("F002"),
+    page!("F003"),
+    page!("F004"),
+    page!("F005"),
+    page!("F006"),
+    page!("F007"),
+    page!("F008"),
+    page!("F009"),
+    page!("F010"),
+    page!("F011"),
+    page!("F012"),
+    page!("F013"),
+    page!("F014"),
+    page!("F015"),
+    page!("F016"),
+    page!("F017"),
+    page!("F018"),
+    page!("F019"),
+    page!("F020"),
+    page!("F021"),
+    page!("F022"),
+    page!("F023"),
+    page!("F024"),
+    page!("F025"),
+    page!("F026"),
+    page!("F027"),
+    page!("F028"),
+    page!("F029"),
+];
+
+/// The page of a code, in Markdown; upper and lower case are the same. For an unknown code,
+/// [`closest`](crate::suggest::closest) over [`codes`] finds the one that was meant.
+///
+/// ```
+/// assert!(anabranch_lang::explain("f001").is_some_and(|page| page.starts_with("# F001")));
+/// assert!(anabranch_lang::explain("F000").is_none());
+/// ```
+pub fn explain(code: &str) -> Option<&'static str> {
+    PAGES.iter().find(|(known, _)| known.eq_ignore_ascii_case(code)).map(|(_, page)| *page)
+}
+
+/// All codes, in order.
+pub fn codes() -> impl Iterator<Item = &'static str> {
+    PAGES.iter().map(|(code, _)| *code)
+}
