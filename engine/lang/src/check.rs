@@ -1,0 +1,217 @@
+//! The checker: what a flow file means. It resolves names, checks types, nulls and routes, and lowers what is right to
+//! the [`Plan`], in one pass: an expression that has a type *is* its lowered form.
+//!
+//! Everything wrong in a file is found at once. What is broken yields `None` and its users keep silent: one mistake,
+//! one diagnostic.
+//!
+//! The parts: [`declarations`] (what there is), [`items`] (schemas, enums, policies, streams, tables), [`rule`] (the
+//! actions of a rule), [`expr`] with [`literal`], [`operators`] and [`calls`] (expressions), [`scope`] (names and what
+//! is known not to be null), [`rows`] (written rows), [`find`] (`where` over a table), [`route`] (who owns a step),
+//! [`undo`] (whether a step can fail half-way), [`unused`] (warnings).
+
+mod calls;
+mod conversions;
+mod declarations;
+mod expr;
+mod find;
+mod items;
+mod literal;
+mod operators;
+pub(crate) mod print;
+mod route;
+mod rows;
+mod rule;
+mod scope;
+mod shapes;
+mod step;
+mod undo;
+mod unused;
+pub(crate) mod walk;
+
+use anabranch_model::Place;
+use anabranch_model::plan::{PLAN_FORMAT, Plan, Stream, Table};
+
+use crate::ast;
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::lines::Lines;
+use crate::span::Span;
+use crate::suggest;
+
+use declarations::{Declarations, Declared, Kind};
+
+/// Checks and lowers a parsed file. The plan is there when nothing is an error; `parsed` are the parser's diagnostics.
+pub(crate) fn check(
+    file: &str,
+    text: &str,
+    tree: &ast::File,
+    parsed: Vec<Diagnostic>,
+) -> (Option<Plan>, Vec<Diagnostic>) {
+    let mut checker = Checker::new(text, tree, parsed);
+    checker.items();
+    let steps = checker.steps();
+    if !checker.broken() {
+        checker.unused();
+    }
+    let plan = (!checker.broken()).then(|| checker.plan(file, steps)).flatten();
+    let mut diagnostics = checker.diagnostics;
+    diagnostics.sort_by_key(|one| one.labels.first().map(|label| label.span));
+    (plan, diagnostics)
+}
+
+/// The state of a check.
+pub(crate) struct Checker<'a> {
+    tree: &'a ast::File,
+    text: &'a str,
+    lines: Lines<'a>,
+    diagnostics: Vec<Diagnostic>,
+    declared: Declarations,
+    /// Pieces of the text that the parser could not read: names in them may be declarations.
+    unread: Vec<&'a str>,
+}
+
+impl<'a> Checker<'a> {
+    fn new(text: &'a str, tree: &'a ast::File, parsed: Vec<Diagnostic>) -> Self {
+        let broken = parsed.iter().any(|one| one.severity == Severity::Error);
+        let unread = if broken { gaps(text, tree) } else { Vec::new() };
+        Checker {
+            tree,
+            text,
+            lines: Lines::new(text),
+            diagnostics: parsed,
+            declared: Declarations::default(),
+            unread,
+        }
+    }
+
+    fn broken(&self) -> bool {
+        self.diagnostics.iter().any(|one| one.severity == Severity::Error)
+    }
+
+    fn report(&mut self, diagnostic: Diagnostic) {
+        self.diagnostics.push(diagnostic);
+    }
+
+    fn place(&self, span: Span) -> Place {
+        self.lines.place(span.start as usize)
+    }
+
+    /// The source text of `span` on one line, for messages.
+    fn source(&self, span: Span) -> String {
+        let text = self.text.get(span.range()).unwrap_or_default();
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    /// Looks up a declared name, wanting `what` ("a table"). A name that may be declared where the parser could not
+    /// read is not reported.
+    fn declared(&mut self, name: &ast::Name, what: &str, fits: fn(Kind) -> bool) -> Option<Declared> {
+        if let Some(&found) = self.declared.names.get(&name.text) {
+            if fits(found.kind) {
+                return Some(found);
+            }
+            self.wrong_kind(name, what, found);
+            return None;
+        }
+        if self.unread.iter().any(|piece| piece.contains(&name.text)) {
+            return None;
+        }
+        let all = self.declared.names.iter().filter(|(_, of)| fits(of.kind)).map(|(name, _)| name.as_str());
+        let mut candidates: Vec<&str> = all.collect();
+        candidates.sort_unstable();
+        let noun = what.trim_start_matches("an ").trim_start_matches("a ");
+        let help = match suggest::closest(&name.text, candidates.iter().copied()) {
+            Some(close) => format!("did you mean `{close}`?"),
+            None if candidates.is_empty() => format!("the flow declares no {noun}; declare `{}`", name.text),
+            None => format!("declared: {}", quoted(&candidates)),
+        };
+        self.report(
+            Diagnostic::error("F030", name.span, format!("there is no {noun} `{}`", name.text))
+                .here("not declared in this flow")
+                .help(help),
+        );
+        None
+    }
+
+    fn wrong_kind(&mut self, name: &ast::Name, what: &str, found: Declared) {
+        let noun = found.kind.noun();
+        let help = match (what, found.kind) {
+            ("a table", Kind::Output(_)) => "an output takes rows with `reply` or `emit`",
+            ("an output", Kind::Table(_)) => "a table takes rows with `upsert`, `insert` or `update`",
+            ("an input", Kind::Table(_)) => {
+                "a rule begins at an input; rules on changes of a table come later"
+            }
+            ("an input", Kind::Output(_)) => "a rule begins at an input: rows only leave through an output",
+            ("a shape", _) => "write a schema's name, or the columns in braces: `{ name: text }`",
+            _ => "write the name of what is needed here",
+        };
+        self.report(
+            Diagnostic::error("F034", name.span, format!("`{}` is {noun}, not {what}", name.text))
+                .here(format!("{what} is needed here"))
+                .and(found.span, "declared here")
+                .help(help),
+        );
+    }
+
+    fn plan(&self, file: &str, steps: Vec<anabranch_model::plan::Step>) -> Option<Plan> {
+        let declared = &self.declared;
+        let stream = |of: &declarations::Stream| {
+            let shape = of.shape.clone()?;
+            Some(Stream { name: of.name.clone(), shape, place: self.place(of.span) })
+        };
+        let table = |of: &declarations::Table| {
+            let content = of.content.clone()?;
+            Some(Table {
+                name: of.name.clone(),
+                shape: content.shape,
+                key: content.key,
+                partition_by: content.partition_by,
+                policy: content.policy,
+                place: self.place(of.span),
+            })
+        };
+        Some(Plan {
+            format: PLAN_FORMAT,
+            file: file.to_owned(),
+            name: self.tree.flow.as_ref()?.text.clone(),
+            revision: self.tree.revision?.0,
+            enums: declared.enums.iter().map(|of| of.ty.clone()).collect::<Option<_>>()?,
+            inputs: declared.inputs.iter().map(stream).collect::<Option<_>>()?,
+            outputs: declared.outputs.iter().map(stream).collect::<Option<_>>()?,
+            tables: declared.tables.iter().map(table).collect::<Option<_>>()?,
+            steps,
+        })
+    }
+}
+
+/// Names in backticks with commas.
+pub(crate) fn quoted<T: AsRef<str>>(names: &[T]) -> String {
+    const SHOWN: usize = 12;
+    let mut all: Vec<_> = names.iter().take(SHOWN).map(|name| format!("`{}`", name.as_ref())).collect();
+    if names.len() > SHOWN {
+        all.push(format!("and {} more", names.len() - SHOWN));
+    }
+    all.join(", ")
+}
+
+/// The pieces of `text` that no item of `tree` covers.
+fn gaps<'a>(text: &'a str, tree: &ast::File) -> Vec<&'a str> {
+    let mut pieces = Vec::new();
+    let mut from = 0;
+    for item in &tree.items {
+        let span = item_span(item).range();
+        pieces.extend(text.get(from..span.start.max(from)));
+        from = span.end.max(from);
+    }
+    pieces.extend(text.get(from..));
+    pieces
+}
+
+fn item_span(item: &ast::Item) -> Span {
+    match item {
+        ast::Item::Schema(of) => of.span,
+        ast::Item::Enum(of) => of.span,
+        ast::Item::Policy(of) => of.span,
+        ast::Item::Stream(of) => of.span,
+        ast::Item::Table(of) => of.span,
+        ast::Item::Rule(of) => of.span,
+    }
+}

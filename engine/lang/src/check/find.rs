@@ -1,0 +1,186 @@
+//! `where` over a table: which row, which partition, and what is left to test.
+//!
+//! A column is fixed by a top-level `and` part `column = expr` or `expr = column` whose expr uses no column of that
+//! table. The first such part counts; everything else is tested on the row.
+
+use std::collections::HashMap;
+
+use anabranch_model::plan::{Find, TableId};
+use anabranch_model::{ColumnId, Comparison, Expr, ExprKind, RowSlot, Type};
+
+use crate::ast;
+use crate::diagnostic::Diagnostic;
+use crate::span::Span;
+
+use super::declarations::TableContent;
+use super::expr::{connected_parts, facts};
+use super::rule::RuleChecker;
+use super::scope::{Candidate, VariableKind};
+use super::step::PartitionValue;
+use super::walk;
+
+/// A column that `where` fixes.
+struct Fixed<'t> {
+    /// Which part of the `where`.
+    part: usize,
+    value: Expr,
+    source: &'t ast::Expr,
+}
+
+impl RuleChecker<'_, '_> {
+    /// Which rows of `table` the `where` finds; `whole_key` when it must name one row.
+    pub(super) fn find(
+        &mut self,
+        name: &ast::Name,
+        table: TableId,
+        content: &TableContent,
+        filter: &ast::Expr,
+        whole_key: bool,
+    ) -> Option<Find> {
+        let row = self.row_slot(content.shape.clone(), filter.span)?;
+        let good = self.no_let_like_a_column(name, content);
+        let sources = connected_parts(filter, true);
+        let parts = self.where_parts(name, content, row, &sources);
+        let parts = parts.filter(|_| good)?;
+        let fixed = fixed(content, row, &parts, &sources);
+        let missing = |columns: &[ColumnId]| -> Vec<ColumnId> {
+            columns.iter().copied().filter(|id| !fixed.contains_key(id)).collect()
+        };
+        let open = missing(&content.key);
+        let open_partition = missing(&content.partition_by);
+        if whole_key && !open.is_empty() {
+            self.open_key(name, content, filter.span, &open);
+            return None;
+        }
+        if !open_partition.is_empty() {
+            self.open_partition(name, content, filter.span, &open_partition);
+            return None;
+        }
+        let mut values = Vec::new();
+        for id in &content.partition_by {
+            let source = fixed.get(id)?.source;
+            let entry = self.entry(source, &content.shape.column(*id).ty);
+            values.push(PartitionValue { span: source.span, entry });
+        }
+        self.note_use(table, name.span, false, values);
+        let given = if open.is_empty() { &content.key } else { &content.partition_by };
+        let used: Vec<_> = given.iter().filter_map(|id| fixed.get(id)).map(|of| of.part).collect();
+        let value = |id: &ColumnId| fixed.get(id).map(|of| of.value.clone());
+        let key = if open.is_empty() { Some(content.key.iter().filter_map(value).collect()) } else { None };
+        let partition = content.partition_by.iter().filter_map(value).collect();
+        let rest: Vec<_> = parts.into_iter().enumerate().filter(|(at, _)| !used.contains(at)).collect();
+        let rest = rest.into_iter().map(|(_, part)| part).collect();
+        Some(Find { key, partition, filter: self.joined(filter.span, rest), row })
+    }
+
+    fn joined(&self, span: Span, mut parts: Vec<Expr>) -> Option<Expr> {
+        if parts.len() < 2 {
+            return parts.pop();
+        }
+        let nullable = parts.iter().any(|part| part.nullable);
+        Some(self.make(span, ExprKind::And(parts), Type::Bool, nullable))
+    }
+
+    /// The parts of a `where`, each a condition.
+    fn where_parts(
+        &mut self,
+        name: &ast::Name,
+        content: &TableContent,
+        row: RowSlot,
+        sources: &[&ast::Expr],
+    ) -> Option<Vec<Expr>> {
+        let shape = content.shape.clone();
+        self.scope.candidate = Some(Candidate { table: name.text.clone(), slot: row, shape });
+        let mark = self.scope.facts.len();
+        let mut parts = Vec::new();
+        let mut good = true;
+        for source in sources {
+            match self.condition(source) {
+                Some(part) => {
+                    let facts = facts(&part, true);
+                    self.scope.learn(&facts);
+                    parts.push(part);
+                }
+                None => good = false,
+            }
+        }
+        self.scope.facts.truncate(mark);
+        self.scope.candidate = None;
+        good.then_some(parts)
+    }
+
+    /// A `let` that is named like a column would change its meaning in the `where`.
+    fn no_let_like_a_column(&mut self, name: &ast::Name, content: &TableContent) -> bool {
+        let hidden = self.scope.alive().find(|variable| {
+            matches!(variable.kind, VariableKind::Let(_)) && content.shape.position(&variable.name).is_some()
+        });
+        let Some((hidden, span)) = hidden.map(|variable| (variable.name.clone(), variable.span)) else {
+            return true;
+        };
+        let message = format!("`{hidden}` is a column of `{}` and a `let`", name.text);
+        self.report(
+            Diagnostic::error("F046", name.span, message)
+                .here(format!("here `{hidden}` would be the column"))
+                .and(span, "the `let`")
+                .help("give the `let` another name"),
+        );
+        false
+    }
+
+    fn open_key(&mut self, name: &ast::Name, content: &TableContent, span: Span, open: &[ColumnId]) {
+        let columns = content.names(open);
+        let first = open.first().map(|&id| content.shape.column(id).name.as_str()).unwrap_or_default();
+        self.report(
+            Diagnostic::error(
+                "F069",
+                span,
+                format!("`or null` needs the whole key of `{}`, and {columns} is open", name.text),
+            )
+            .here("more than one row may be found")
+            .and(content.key_span, "the key")
+            .help(format!("write `and {first} = ...`")),
+        );
+    }
+
+    fn open_partition(&mut self, name: &ast::Name, content: &TableContent, span: Span, open: &[ColumnId]) {
+        let columns = content.names(open);
+        let first = open.first().map(|&id| content.shape.column(id).name.as_str()).unwrap_or_default();
+        self.report(
+            Diagnostic::error(
+                "F070",
+                span,
+                format!("which partition of `{}`? {columns} is not fixed", name.text),
+            )
+            .here("a rule works in one partition")
+            .and(content.partition_span, "rows live on the node that this names")
+            .help(format!("write `{first} = ...` as a part of its own, joined by `and`")),
+        );
+    }
+}
+
+/// The columns that the parts of a `where` fix.
+fn fixed<'t>(
+    content: &TableContent,
+    row: RowSlot,
+    parts: &[Expr],
+    sources: &[&'t ast::Expr],
+) -> HashMap<ColumnId, Fixed<'t>> {
+    let mut fixed = HashMap::new();
+    for (at, (part, source)) in parts.iter().zip(sources).enumerate() {
+        let ExprKind::Compare(Comparison::Equal, a, b) = &part.kind else { continue };
+        let ast::ExprKind::Compare(_, left, right) = &source.kind else { continue };
+        let column = |expr: &Expr| match expr.kind {
+            ExprKind::Column(slot, id) if slot == row && content.key.contains(&id) => Some(id),
+            _ => None,
+        };
+        let sides = [(column(a), b, &**right), (column(b), a, &**left)];
+        for (id, value, source) in sides {
+            let Some(id) = id else { continue };
+            if !walk::mentions(value, row) && !fixed.contains_key(&id) {
+                fixed.insert(id, Fixed { part: at, value: (**value).clone(), source });
+                break;
+            }
+        }
+    }
+    fixed
+}

@@ -1,0 +1,498 @@
+//! Written rows: which column gets what, whether every column that needs a value has one, and whether the values fit.
+
+use std::collections::HashMap;
+
+use anabranch_model::plan::{Action, Source, TableId, WriteKind};
+use anabranch_model::{Column, ColumnId, Expr, ExprKind, RowSlot, Shape, Type, Value};
+
+use crate::ast::{self, PartKind};
+use crate::diagnostic::Diagnostic;
+use crate::span::Span;
+
+use super::conversions::storable;
+use super::declarations::TableContent;
+use super::literal::{self, Problem};
+use super::quoted;
+use super::rule::RuleChecker;
+use super::scope::{Blocker, Fact, RowVariable, VariableKind};
+use super::shapes::with_article;
+use super::step::{PartitionValue, TableUse};
+
+/// What a column gets.
+struct Cell {
+    source: Source,
+    span: Span,
+    /// The value as a function of the input row.
+    entry: Option<Result<Expr, Blocker>>,
+}
+
+/// Where a row goes.
+#[derive(Clone, Copy)]
+struct Target<'t> {
+    name: &'t str,
+    shape: &'t Shape,
+    /// For a table: what kind of write, and its table.
+    write: Option<(WriteKind, &'t TableContent)>,
+}
+
+impl Target<'_> {
+    fn word(&self) -> &'static str {
+        match self.write.map(|(kind, _)| kind) {
+            Some(WriteKind::Upsert) => "upsert",
+            Some(WriteKind::Insert) => "insert",
+            Some(WriteKind::InsertOrIgnore) => "insert or ignore",
+            Some(WriteKind::Update) => "update",
+            None => "reply",
+        }
+    }
+
+    fn is_key(&self, id: ColumnId) -> bool {
+        self.write.is_some_and(|(_, content)| content.key.contains(&id))
+    }
+
+    fn is_partition(&self, id: ColumnId) -> bool {
+        self.write.is_some_and(|(_, content)| content.partition_by.contains(&id))
+    }
+}
+
+impl RuleChecker<'_, '_> {
+    pub(super) fn write(
+        &mut self,
+        span: Span,
+        kind: WriteKind,
+        name: &ast::Name,
+        row: &ast::RowExpr,
+    ) -> Option<Action> {
+        let Some((table, content)) = self.table(name) else {
+            self.broken_row(row);
+            return None;
+        };
+        let target = Target { name: &name.text, shape: &content.shape, write: Some((kind, &content)) };
+        let mut cells = self.cells(row, target)?;
+        self.complete(name.span, row, target, &cells)?;
+        let mut values = Vec::new();
+        for id in &content.partition_by {
+            let cell = cells.get_mut(id)?;
+            let blocked = || Err(Blocker { span: cell.span, text: "it is not known".to_owned() });
+            let entry = cell.entry.take().unwrap_or_else(blocked);
+            values.push(PartitionValue { span: cell.span, entry });
+        }
+        self.note_use(table, name.span, true, values);
+        let all = (0..content.shape.columns().len()).map(|at| ColumnId(at as u16));
+        let columns = all.map(|id| cells.remove(&id).map_or(Source::Keep, |cell| cell.source)).collect();
+        Some(Action::Write { kind, table, columns, place: self.checker.place(span) })
+    }
+
+    pub(super) fn note_use(&mut self, table: TableId, span: Span, writes: bool, values: Vec<PartitionValue>) {
+        self.uses.push(TableUse { table: usize::from(table.0), span, writes, values });
+    }
+
+    /// The columns of a row for `reply` and `emit`.
+    pub(super) fn sent_row(
+        &mut self,
+        name: &ast::Name,
+        row: &ast::RowExpr,
+        shape: &Shape,
+    ) -> Option<Vec<Expr>> {
+        let target = Target { name: &name.text, shape, write: None };
+        let mut cells = self.cells(row, target)?;
+        self.complete(name.span, row, target, &cells)?;
+        let mut columns = Vec::new();
+        for (at, column) in shape.columns().iter().enumerate() {
+            columns.push(match cells.remove(&ColumnId(at as u16)).map(|cell| cell.source) {
+                Some(Source::Value(value)) => value,
+                _ => {
+                    let value = column.default.clone().unwrap_or(Value::Null);
+                    let nullable = value.is_null();
+                    self.make(row.span, ExprKind::Literal(value), column.ty.clone(), nullable)
+                }
+            });
+        }
+        Some(columns)
+    }
+
+    /// A row for something broken: its parts are checked for mistakes of their own.
+    pub(super) fn broken_row(&mut self, row: &ast::RowExpr) {
+        for part in &row.parts {
+            match &part.kind {
+                PartKind::Spread(name) => {
+                    if let Some(variable) = self.scope.variable(&name.text) {
+                        variable.used = true;
+                    }
+                }
+                PartKind::Set(_, value) | PartKind::Add(_, value) | PartKind::Subtract(_, value) => {
+                    // Without the column's type a literal means anything.
+                    if !super::expr::flexible(value) {
+                        self.expr(value, None);
+                    }
+                }
+            }
+        }
+    }
+
+    fn cells(&mut self, row: &ast::RowExpr, target: Target<'_>) -> Option<HashMap<ColumnId, Cell>> {
+        let mut cells: HashMap<ColumnId, Cell> = HashMap::new();
+        let mut named: HashMap<ColumnId, Span> = HashMap::new();
+        let mut good = true;
+        for part in &row.parts {
+            let (name, value) = match &part.kind {
+                PartKind::Spread(_) => continue,
+                PartKind::Set(name, value) | PartKind::Add(name, value) | PartKind::Subtract(name, value) => {
+                    (name, value)
+                }
+            };
+            let Some(id) = self.checker.column(name, target.shape, &format!("`{}`", target.name)) else {
+                self.broken_row(&ast::RowExpr { parts: vec![part.clone()], bare: false, span: part.span });
+                good = false;
+                continue;
+            };
+            if let Some(first) = named.insert(id, name.span) {
+                self.named_twice(name, first);
+                good = false;
+                continue;
+            }
+            let column = target.shape.column(id).clone();
+            let cell = match &part.kind {
+                PartKind::Set(..) => self.set(&column, id, value, target),
+                _ => self.change(&column, id, part, name, value, target),
+            };
+            match cell {
+                Some(cell) => {
+                    cells.insert(id, cell);
+                }
+                None => good = false,
+            }
+        }
+        good &= self.spreads(row, target, &named, &mut cells);
+        good.then_some(cells)
+    }
+
+    fn named_twice(&mut self, name: &ast::Name, first: Span) {
+        self.report(
+            Diagnostic::error("F062", name.span, format!("the column `{}` is named twice", name.text))
+                .here("the second")
+                .and(first, "the first")
+                .help("keep one"),
+        );
+    }
+
+    /// `column: value`.
+    fn set(&mut self, column: &Column, id: ColumnId, value: &ast::Expr, target: Target<'_>) -> Option<Cell> {
+        let typed = self.stored(value, column, target.name)?;
+        let entry = target.is_partition(id).then(|| self.entry(value, &column.ty));
+        Some(Cell { source: Source::Value(typed), span: value.span, entry })
+    }
+
+    /// A value that goes into a column of `owner`.
+    fn stored(&mut self, value: &ast::Expr, column: &Column, owner: &str) -> Option<Expr> {
+        let typed = self.expr(value, Some(&column.ty))?;
+        self.fits(value, &typed, column, owner)?;
+        if typed.nullable && !column.nullable {
+            let source = self.checker.source(value.span);
+            let null = matches!(typed.kind, ExprKind::Literal(Value::Null));
+            let help = match (null, &value.kind) {
+                (true, _) => format!("write a value, or declare the column `{}?`", column.ty),
+                (false, ast::ExprKind::Name(..)) => {
+                    format!(
+                        "write `require {source} is not null else invalid '...'` before, or `coalesce({source}, ...)`"
+                    )
+                }
+                (false, _) => format!("write `coalesce({source}, ...)`"),
+            };
+            self.report(
+                Diagnostic::error(
+                    "F050",
+                    value.span,
+                    format!("`{}` of `{owner}` cannot be null", column.name),
+                )
+                .here("this may be null")
+                .help(help),
+            );
+            return None;
+        }
+        Some(typed)
+    }
+
+    /// Reports a value that does not fit the type of a column.
+    fn fits(&mut self, value: &ast::Expr, typed: &Expr, column: &Column, owner: &str) -> Option<()> {
+        let ty = &column.ty;
+        let problem = literal::constant(value).and_then(|constant| constant.value_of(ty).err());
+        if !storable(&typed.ty, ty) {
+            let source = self.checker.source(value.span);
+            let help = match problem {
+                Some(_) if matches!(ty, Type::Time | Type::Bytes | Type::Json) => {
+                    format!("write `cast({source} as {ty})`")
+                }
+                Some(problem) => problem.help(),
+                None if super::conversions::castable(&typed.ty, ty) => {
+                    format!("write `cast({source} as {ty})`")
+                }
+                None => format!("write {}", with_article(ty)),
+            };
+            let message = format!(
+                "`{}` of `{owner}` is {}, not {}",
+                column.name,
+                with_article(ty),
+                with_article(&typed.ty)
+            );
+            self.report(
+                Diagnostic::error("F049", value.span, message)
+                    .here(format!("this is `{}`", typed.ty))
+                    .help(help),
+            );
+            return None;
+        }
+        if let Some(Problem::Value { label, help }) = problem {
+            let message = format!("`{}` does not fit `{}`", self.checker.source(value.span), column.name);
+            self.report(Diagnostic::error("F051", value.span, message).here(label).help(help));
+            return None;
+        }
+        Some(())
+    }
+
+    /// `column += value` and `column -= value`.
+    fn change(
+        &mut self,
+        column: &Column,
+        id: ColumnId,
+        part: &ast::Part,
+        name: &ast::Name,
+        value: &ast::Expr,
+        target: Target<'_>,
+    ) -> Option<Cell> {
+        let subtract = matches!(part.kind, PartKind::Subtract(..));
+        let sign = if subtract { "-=" } else { "+=" };
+        let trouble = match target.write.map(|(kind, _)| kind) {
+            Some(WriteKind::Upsert | WriteKind::Update) if target.is_key(id) => Some((
+                "F066",
+                format!("`{sign}` on the key column `{}`", name.text),
+                "a key names a row and does not change",
+                format!("write `{}: ...`", name.text),
+            )),
+            Some(WriteKind::Upsert | WriteKind::Update) => None,
+            _ => Some((
+                "F067",
+                format!("`{sign}` has no row to change in `{}`", target.word()),
+                "only in `upsert` and `update`",
+                format!("write `{}: ...`, or use `upsert`", name.text),
+            )),
+        };
+        if let Some((code, message, here, help)) = trouble {
+            self.report(Diagnostic::error(code, part.span, message).here(here).help(help));
+            return None;
+        }
+        if !matches!(column.ty, Type::Int | Type::Float | Type::Decimal { .. }) {
+            let message = format!("`{sign}` on `{}`, which is {}", name.text, with_article(&column.ty));
+            self.report(
+                Diagnostic::error("F068", part.span, message)
+                    .here("a change is a change to a number")
+                    .help(format!("write `{}: ...`", name.text)),
+            );
+            return None;
+        }
+        let not_null = Column { nullable: false, ..column.clone() };
+        let typed = self.stored(value, &not_null, target.name)?;
+        let source = if subtract { Source::Subtract(typed) } else { Source::Add(typed) };
+        Some(Cell { source, span: value.span, entry: None })
+    }
+
+    fn spreads(
+        &mut self,
+        row: &ast::RowExpr,
+        target: Target<'_>,
+        named: &HashMap<ColumnId, Span>,
+        cells: &mut HashMap<ColumnId, Cell>,
+    ) -> bool {
+        let mut given: HashMap<ColumnId, Span> = HashMap::new();
+        let mut good = true;
+        for part in &row.parts {
+            let PartKind::Spread(name) = &part.kind else { continue };
+            let Some(variable) = self.spread_row(name) else {
+                good = false;
+                continue;
+            };
+            for (at, column) in variable.shape.clone().columns().iter().enumerate() {
+                let Some(id) = target.shape.position(&column.name) else {
+                    self.lacking(part.span, &name.text, column, target);
+                    good = false;
+                    continue;
+                };
+                if named.contains_key(&id) {
+                    continue;
+                }
+                if let Some(&first) = given.get(&id) {
+                    self.given_twice(part.span, first, column);
+                    good = false;
+                    continue;
+                }
+                given.insert(id, part.span);
+                match self.spread_cell(
+                    part.span,
+                    name,
+                    &variable,
+                    (ColumnId(at as u16), column),
+                    (id, target),
+                ) {
+                    Some(cell) => {
+                        cells.insert(id, cell);
+                    }
+                    None => good = false,
+                }
+            }
+        }
+        good
+    }
+
+    /// The row that `..name` spreads.
+    fn spread_row(&mut self, name: &ast::Name) -> Option<RowVariable> {
+        let rows: Vec<_> = self
+            .scope
+            .alive()
+            .filter(|variable| !matches!(variable.kind, VariableKind::Let(_)))
+            .map(|variable| variable.name.clone())
+            .collect();
+        let alive = self.scope.variable(&name.text).filter(|variable| variable.alive);
+        let kind = alive.map(|variable| {
+            variable.used = true;
+            variable.kind.clone()
+        });
+        let row = match kind {
+            Some(VariableKind::Row(row)) => row,
+            Some(VariableKind::Broken) => return None,
+            Some(VariableKind::Let(_)) => {
+                self.report(
+                    Diagnostic::error("F047", name.span, format!("`{}` is a value, not a row", name.text))
+                        .here("only a row can be spread")
+                        .help(format!("write `column: {}`", name.text)),
+                );
+                return None;
+            }
+            None => {
+                let help = match crate::suggest::closest(&name.text, rows.iter().map(String::as_str)) {
+                    Some(close) => format!("did you mean `{close}`?"),
+                    None => format!("the rows here: {}", quoted(&rows)),
+                };
+                self.report(
+                    Diagnostic::error("F044", name.span, format!("there is no row `{}` here", name.text))
+                        .here("not a row in this rule")
+                        .help(help),
+                );
+                return None;
+            }
+        };
+        if row.nullable && !self.scope.known(Fact::Row(row.slot)) {
+            self.report(
+                Diagnostic::error("F065", name.span, format!("`{}` may be null here", name.text))
+                    .here("no row, no columns")
+                    .help(format!("write `require {} is not null else not_found '...'` before", name.text)),
+            );
+            return None;
+        }
+        Some(row)
+    }
+
+    fn lacking(&mut self, span: Span, row: &str, column: &Column, target: Target<'_>) {
+        let name = &column.name;
+        let message = format!("`..{row}` gives `{name}`, which `{}` lacks", target.name);
+        let names: Vec<_> = target.shape.columns().iter().map(|column| &column.name).collect();
+        self.report(
+            Diagnostic::error("F063", span, message)
+                .here(format!("`{row}.{name}` has no place to go"))
+                .help(format!("name the columns one by one: {}", quoted(&names))),
+        );
+    }
+
+    fn given_twice(&mut self, span: Span, first: Span, column: &Column) {
+        let name = &column.name;
+        self.report(
+            Diagnostic::error("F064", span, format!("two rows give the column `{name}`"))
+                .here("the second")
+                .and(first, "the first")
+                .help(format!("say which is meant: `{name}: ...`")),
+        );
+    }
+
+    fn spread_cell(
+        &mut self,
+        span: Span,
+        name: &ast::Name,
+        row: &RowVariable,
+        (from, column): (ColumnId, &Column),
+        (id, target): (ColumnId, Target<'_>),
+    ) -> Option<Cell> {
+        let into = target.shape.column(id);
+        let nullable = column.nullable && !self.scope.known(Fact::Column(row.slot, from));
+        let trouble = if !storable(&column.ty, &into.ty) {
+            Some(("F049", format!("is {}, not {}", with_article(&into.ty), with_article(&column.ty))))
+        } else if nullable && !into.nullable {
+            Some(("F050", "cannot be null".to_owned()))
+        } else {
+            None
+        };
+        if let Some((code, what)) = trouble {
+            let source = format!("{}.{}", name.text, column.name);
+            let (here, help) = match code {
+                "F050" => (
+                    format!("`{source}` may be null"),
+                    format!("write `{}: coalesce({source}, ...)` beside it", into.name),
+                ),
+                _ => (
+                    format!("`{source}` is `{}`", column.ty),
+                    format!("write `{}: cast({source} as {})` beside it", into.name, into.ty),
+                ),
+            };
+            let message = format!("`{}` of `{}` {what}", into.name, target.name);
+            self.report(Diagnostic::error(code, span, message).here(here).help(help));
+            return None;
+        }
+        let value = self.make(span, ExprKind::Column(row.slot, from), column.ty.clone(), nullable);
+        let entry = target.is_partition(id).then(|| match row.slot {
+            RowSlot(0) => {
+                Ok(super::rule::converted(Expr { nullable: column.nullable, ..value.clone() }, &into.ty))
+            }
+            _ => Err(Blocker { span, text: format!("`{}` is read from a table", name.text) }),
+        });
+        Some(Cell { source: Source::Value(value), span, entry })
+    }
+
+    /// Whether every column that needs a value has one.
+    fn complete(
+        &mut self,
+        name: Span,
+        row: &ast::RowExpr,
+        target: Target<'_>,
+        cells: &HashMap<ColumnId, Cell>,
+    ) -> Option<()> {
+        let (mut keys, mut others) = (Vec::new(), Vec::new());
+        for (at, column) in target.shape.columns().iter().enumerate() {
+            let id = ColumnId(at as u16);
+            if cells.contains_key(&id) {
+                continue;
+            }
+            if target.is_key(id) {
+                keys.push(column.name.clone());
+            } else if !column.nullable && column.default.is_none() {
+                others.push(column.name.clone());
+            }
+        }
+        if let (Some((_, content)), false) = (target.write, keys.is_empty()) {
+            let message = format!("the row for `{}` lacks {} of its key", target.name, quoted(&keys));
+            self.report(
+                Diagnostic::error("F060", name, message)
+                    .here("which row?")
+                    .and(content.key_span, "the key")
+                    .help(format!("write `{}: ...` in the row", keys[0])),
+            );
+        }
+        let optional = matches!(target.write, Some((WriteKind::Update, _)));
+        if !others.is_empty() && !optional {
+            let message = format!("the row for `{}` lacks {}", target.name, quoted(&others));
+            self.report(
+                Diagnostic::error("F061", row.span, message)
+                    .here("neither nullable nor with a default")
+                    .help(format!("write `{}: ...` in the row, or give the column a default", others[0])),
+            );
+        }
+        (keys.is_empty() && (optional || others.is_empty())).then_some(())
+    }
+}

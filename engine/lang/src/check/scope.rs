@@ -1,0 +1,140 @@
+//! Names of a rule, and what is known not to be null.
+//!
+//! A name lives to the end of its block and is taken once in a rule. A *fact* says that a column, a `let` or a row is
+//! not null from here to the end of the block, because a `require` or an `if` said so.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use anabranch_model::{ColumnId, Expr, LetSlot, RowSlot, Shape, Type};
+
+use crate::span::Span;
+
+/// Something that is not null here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fact {
+    Column(RowSlot, ColumnId),
+    Let(LetSlot),
+    Row(RowSlot),
+}
+
+/// A name of a rule.
+#[derive(Clone)]
+pub(super) struct Variable {
+    pub(super) name: String,
+    pub(super) span: Span,
+    pub(super) kind: VariableKind,
+    pub(super) used: bool,
+    /// Whether its block has not ended.
+    pub(super) alive: bool,
+}
+
+/// What a name of a rule stands for.
+#[derive(Clone)]
+pub(super) enum VariableKind {
+    /// The input row, or a row that was read.
+    Row(RowVariable),
+    /// A `let`.
+    Let(LetVariable),
+    /// Something broken: its uses are not reported.
+    Broken,
+}
+
+/// A row variable.
+#[derive(Clone)]
+pub(super) struct RowVariable {
+    pub(super) slot: RowSlot,
+    pub(super) shape: Arc<Shape>,
+    /// Whether the row may be missing.
+    pub(super) nullable: bool,
+}
+
+/// A `let`.
+#[derive(Clone)]
+pub(super) struct LetVariable {
+    pub(super) slot: LetSlot,
+    pub(super) ty: Type,
+    pub(super) nullable: bool,
+    /// What it is when only the input row is known, or why that does not do.
+    pub(super) entry: Result<Expr, Blocker>,
+}
+
+/// Why an expression is not a function of the input row.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Blocker {
+    pub(super) span: Span,
+    pub(super) text: String,
+}
+
+/// A table whose rows a `where` looks at.
+#[derive(Clone)]
+pub(super) struct Candidate {
+    pub(super) table: String,
+    pub(super) slot: RowSlot,
+    pub(super) shape: Arc<Shape>,
+}
+
+/// The names in scope.
+#[derive(Default)]
+pub(super) struct Scope {
+    pub(super) variables: Vec<Variable>,
+    names: HashMap<String, usize>,
+    pub(super) facts: Vec<Fact>,
+    /// The table of the `where` that is being checked.
+    pub(super) candidate: Option<Candidate>,
+    /// Whether only the input row is known: set while an expression is checked as a value that names a partition.
+    pub(super) entry: Option<Option<Blocker>>,
+}
+
+/// Where a block begins, to go back to.
+pub(super) struct Mark {
+    variables: usize,
+    facts: usize,
+}
+
+impl Scope {
+    /// Takes a name; the span of the first when it is taken.
+    pub(super) fn declare(&mut self, name: &str, span: Span, kind: VariableKind) -> Result<(), Span> {
+        if let Some(&first) = self.names.get(name) {
+            return Err(self.variables[first].span);
+        }
+        self.names.insert(name.to_owned(), self.variables.len());
+        self.variables.push(Variable { name: name.to_owned(), span, kind, used: false, alive: true });
+        Ok(())
+    }
+
+    /// The variable called `name`, whether its block has ended or not.
+    pub(super) fn variable(&mut self, name: &str) -> Option<&mut Variable> {
+        let at = *self.names.get(name)?;
+        self.variables.get_mut(at)
+    }
+
+    /// The names whose block has not ended.
+    pub(super) fn alive(&self) -> impl Iterator<Item = &Variable> {
+        self.variables.iter().filter(|variable| variable.alive)
+    }
+
+    pub(super) fn mark(&self) -> Mark {
+        Mark { variables: self.variables.len(), facts: self.facts.len() }
+    }
+
+    /// Ends the block that began at `mark`.
+    pub(super) fn end(&mut self, mark: &Mark) {
+        self.facts.truncate(mark.facts);
+        for variable in &mut self.variables[mark.variables..] {
+            variable.alive = false;
+        }
+    }
+
+    pub(super) fn known(&self, fact: Fact) -> bool {
+        self.entry.is_none() && self.facts.contains(&fact)
+    }
+
+    pub(super) fn learn(&mut self, facts: &[Fact]) {
+        for fact in facts {
+            if !self.facts.contains(fact) {
+                self.facts.push(*fact);
+            }
+        }
+    }
+}
