@@ -223,16 +223,42 @@ impl Lexer<'_> {
         if let Some(length) = closing(self.rest(), '\'') {
             return self.push(Kind::Text, self.at + length);
         }
-        let line = &self.text[self.at..self.line_end()];
-        let end = self.at + line.trim_end().len();
-        let escaped = self.text[..self.at].ends_with("\\'") || line.contains("\\'");
-        let help = if escaped {
+        if let Some(start) = self.ended_too_early() {
+            return self.apostrophe(start);
+        }
+        let end = self.at + self.text[self.at..self.line_end()].trim_end().len();
+        let said = Diagnostic::error("F004", Span::new(self.at, end), "this text has no end");
+        let help = "close it with `'`; a text ends on its line, and a `'` inside it is written twice";
+        self.report(said.here("begins here").help(help));
+        self.push(Kind::Text, end);
+    }
+
+    /// Of `'it's'`, at its last quote: the token `'it'`, which a letter follows.
+    fn ended_too_early(&self) -> Option<usize> {
+        let tokens = &self.lexed.tokens;
+        let line = self.text[..self.at].rfind('\n').map_or(0, |at| at + 1);
+        let on_line =
+            tokens.len() - tokens.iter().rev().take_while(|token| token.span.range().start >= line).count();
+        let glued = |pair: &[Token]| {
+            pair[0].kind == Kind::Text && pair[1].kind == Kind::Word && pair[0].span.end == pair[1].span.start
+        };
+        tokens[on_line..].windows(2).position(glued).map(|at| on_line + at)
+    }
+
+    /// Takes everything from the token at `start` to the quote here for one text.
+    fn apostrophe(&mut self, start: usize) {
+        let early = self.lexed.tokens[start].span;
+        let help = if self.text[early.range()].ends_with("\\'") {
             "there are no `\\` escapes: a `'` inside a text is written twice, `'it''s'`"
         } else {
-            "close it with `'`; a text ends on its line, and a `'` inside it is written twice"
+            "a `'` inside a text is written twice: `'it''s'`"
         };
-        let said = Diagnostic::error("F004", Span::new(self.at, end), "this text has no end");
-        self.report(said.here("begins here").help(help));
+        let last = early.range().end - 1;
+        let said = Diagnostic::error("F004", Span::new(last, last + 1), "this `'` ends the text");
+        self.report(said.here("and letters follow").help(help));
+        self.lexed.tokens.truncate(start);
+        let end = self.at + 1;
+        self.at = early.range().start;
         self.push(Kind::Text, end);
     }
 
