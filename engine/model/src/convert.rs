@@ -26,12 +26,18 @@ use crate::value::Value;
 /// Characters of a value that a message shows.
 const SHOWN_CHARACTERS: usize = 40;
 
-/// A value in a message: in backticks, cut after 40 characters.
+/// A value in a message: in backticks, on one line, cut after 40 characters.
 pub fn shown(text: &str) -> String {
-    match text.char_indices().nth(SHOWN_CHARACTERS) {
-        None => format!("`{text}`"),
-        Some((end, _)) => format!("`{}...`", &text[..end]),
+    let mut shown = String::from("`");
+    for character in text.chars().take(SHOWN_CHARACTERS) {
+        match character.is_control() {
+            true => shown.extend(character.escape_default()),
+            false => shown.push(character),
+        }
     }
+    let cut = text.chars().nth(SHOWN_CHARACTERS).is_some();
+    shown.push_str(if cut { "...`" } else { "`" });
+    shown
 }
 
 /// Reads a value of a type. White space around it does not count, except for text and enums.

@@ -1,7 +1,6 @@
 //! Expressions for tests: built by hand, or read from the constant expressions that the documentation uses.
 #![allow(dead_code, reason = "each test file uses a part")]
 
-use anabranch_model::convert::parse_text;
 use anabranch_model::frame::Chance;
 use anabranch_model::time::parse_duration;
 use anabranch_model::{
@@ -118,7 +117,7 @@ impl<'t> Reader<'t> {
     }
 
     fn call(&mut self, name: &str) -> Expr {
-        let function = Function::by_name(name).unwrap_or_else(|| panic!("no function {name:?}"));
+        let function = Function::by_name(name).expect(name);
         assert!(self.taken("("));
         let mut arguments = Vec::new();
         while !self.taken(")") {
@@ -162,10 +161,10 @@ pub(crate) fn named(name: &str) -> Type {
         "time" => Type::Time,
         "duration" => Type::Duration,
         "json" => Type::Json,
-        other => match parse_text(other.trim_start_matches("decimal"), &Type::Int) {
-            // `decimal2` is decimal(5, 2).
-            Ok(Value::Int(scale)) => Type::Decimal { precision: 5, scale: scale as u8 },
-            _ => panic!("no type {other:?}"),
-        },
+        // `decimal2` is decimal(5, 2).
+        other => {
+            let scale = other.trim_start_matches("decimal").parse();
+            Type::Decimal { precision: 5, scale: scale.expect(other) }
+        }
     }
 }
