@@ -1,7 +1,7 @@
 //! The built-in functions: a closed list.
 //!
 //! This file says what they are called, what they take and what they give: all that the checker needs. What each
-//! one is for, with examples that a test evaluates, is in [`table`]; what they compute is in [`crate::eval`].
+//! one is for, with examples that a test evaluates, is in `function/table.rs`; what they compute is in [`crate::eval`].
 //!
 //! ```
 //! use anabranch_model::function::{Function, ParameterKind};
