@@ -49,7 +49,10 @@ pub(crate) fn check(
     let mut checker = Checker::new(text, tree, parsed);
     checker.items();
     let steps = checker.steps();
-    if !checker.broken() {
+    if checker.broken() {
+        // What seems unused or always true may only follow from an error.
+        checker.diagnostics.retain(|one| one.severity == Severity::Error);
+    } else {
         checker.unused();
     }
     let plan = (!checker.broken()).then(|| checker.plan(file, steps)).flatten();
@@ -132,6 +135,9 @@ impl<'a> Checker<'a> {
     }
 
     fn wrong_kind(&mut self, name: &ast::Name, what: &str, found: Declared) {
+        if found.twice {
+            return;
+        }
         let noun = found.kind.noun();
         let help = match (what, found.kind) {
             ("a table", Kind::Output(_)) => "an output takes rows with `reply` or `emit`",

@@ -16,9 +16,6 @@ use super::{conversions, literal};
 
 /// The functions that take nothing and ask the step.
 const STEP_FUNCTIONS: [&str; 5] = ["node", "source", "now", "revision", "uuid"];
-/// The functions over the rows of a table, which come later.
-const AGGREGATES: [&str; 8] = ["count", "sum", "min", "max", "avg", "exists", "json_list", "array_agg"];
-
 /// Whether a call of `name` with literals has the type that is wanted of it.
 pub(super) fn follows_arguments(name: &str) -> bool {
     Function::by_name(name)
@@ -285,18 +282,6 @@ impl RuleChecker<'_, '_> {
 
     fn unknown_function(&mut self, name: &ast::Name) {
         let lower = name.text.to_ascii_lowercase();
-        if AGGREGATES.contains(&lower.as_str()) {
-            self.report(
-                Diagnostic::error(
-                    "F081",
-                    name.span,
-                    format!("`{lower}` over the rows of a table comes later"),
-                )
-                .here("not there yet")
-                .help("keep the number in a column with `+=`; for two values, `least` and `greatest`"),
-            );
-            return;
-        }
         let names: Vec<_> =
             Function::all().map(Function::name).chain(STEP_FUNCTIONS).chain(["cast", "case"]).collect();
         let help = match function_in_sql(&lower) {

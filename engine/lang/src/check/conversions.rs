@@ -1,6 +1,7 @@
 //! Which types go into which, and what `cast` can do.
 
-use anabranch_model::{Expr, Type};
+pub(super) use anabranch_model::eval::castable;
+use anabranch_model::{Expr, ExprKind, Type};
 
 /// Whether a value of type `from` may be stored as `to`: the same type, or a decimal of another scale, which is
 /// rounded.
@@ -25,26 +26,17 @@ pub(super) fn union(a: &Type, b: &Type) -> Type {
     }
 }
 
-/// Whether storing `expr` as `to` can fail or round: a decimal that has more digits before the point.
+/// Whether storing `expr` as `to` can fail: a decimal that may have more digits before the point.
 pub(super) fn store_can_fail(expr: &Expr, to: &Type) -> bool {
     match (&expr.ty, to) {
+        (from, to) if from == to && matches!(expr.kind, ExprKind::Column(..) | ExprKind::Literal(_)) => false,
+        // A product of 38 digits gives decimals up where its digits before the point need the room.
+        (Type::Decimal { precision: 38, .. }, Type::Decimal { .. }) => true,
         (Type::Decimal { precision: p, scale: s }, Type::Decimal { precision: q, scale: t }) => {
             // A rounding can carry into one more digit.
             let carry = u8::from(s > t);
             p - s + carry > q - t
         }
-        _ => false,
-    }
-}
-
-/// Whether `cast` knows a way.
-pub(super) fn castable(from: &Type, to: &Type) -> bool {
-    let number = |ty: &Type| matches!(ty, Type::Int | Type::Float | Type::Decimal { .. });
-    match (from, to) {
-        (a, b) if same_kind(a, b) => true,
-        (Type::Text, _) | (_, Type::Text) => true,
-        (a, b) if number(a) && number(b) => true,
-        (Type::Int, Type::Time | Type::Duration) | (Type::Time | Type::Duration, Type::Int) => true,
         _ => false,
     }
 }

@@ -28,6 +28,8 @@ pub(crate) struct Declarations {
 pub(crate) struct Declared {
     pub(crate) kind: Kind,
     pub(crate) span: Span,
+    /// Whether something else has the name too: whatever it is used as, one of the two fits.
+    pub(crate) twice: bool,
 }
 
 /// What a name stands for, with its place in the list of its kind.

@@ -51,7 +51,9 @@ impl<'a> Checker<'a> {
 
     /// Takes a name in the flow's namespace; false when it is taken.
     fn declare(&mut self, name: &ast::Name, kind: Kind) -> bool {
-        if let Some(first) = self.declared.names.get(&name.text).copied() {
+        if let Some(first) = self.declared.names.get_mut(&name.text) {
+            first.twice = true;
+            let first = *first;
             // Kinds are declared one after the other: what stands later in the file is the second.
             let (second, first_span) =
                 if first.span < name.span { (name.span, first.span) } else { (first.span, name.span) };
@@ -64,7 +66,7 @@ impl<'a> Checker<'a> {
             );
             return false;
         }
-        self.declared.names.insert(name.text.clone(), Declared { kind, span: name.span });
+        self.declared.names.insert(name.text.clone(), Declared { kind, span: name.span, twice: false });
         true
     }
 

@@ -1,5 +1,6 @@
 //! Comparisons and arithmetic: which types go together, and what comes out.
 
+use anabranch_model::decimal::result_scale;
 use anabranch_model::{Comparison, Expr, ExprKind, Operator, Type};
 
 use crate::ast;
@@ -48,11 +49,6 @@ impl RuleChecker<'_, '_> {
         left: &ast::Expr,
         right: &ast::Expr,
     ) -> Option<Expr> {
-        for side in [left, right] {
-            if self.compared_with_null(span, comparison, left, right, side) {
-                return None;
-            }
-        }
         let (a, b) = self.pair(left, right, None)?;
         self.comparable(&a, left, &b, right)?;
         let equality = matches!(comparison, Comparison::Equal | Comparison::NotEqual);
@@ -63,28 +59,6 @@ impl RuleChecker<'_, '_> {
         let nullable = a.nullable || b.nullable;
         let kind = ExprKind::Compare(comparison, Box::new(a), Box::new(b));
         Some(self.make(span, kind, Type::Bool, nullable))
-    }
-
-    fn compared_with_null(
-        &mut self,
-        span: Span,
-        comparison: Comparison,
-        left: &ast::Expr,
-        right: &ast::Expr,
-        side: &ast::Expr,
-    ) -> bool {
-        if !literal::constant(side).is_some_and(|constant| constant.is_null()) {
-            return false;
-        }
-        let other = if std::ptr::eq(side, left) { right } else { left };
-        let other = self.checker.source(other.span);
-        let word = if comparison == Comparison::NotEqual { "is not null" } else { "is null" };
-        self.report(
-            Diagnostic::error("F053", span, "a comparison with null is never true")
-                .here("null, whatever the other side is")
-                .help(format!("write `{other} {word}`")),
-        );
-        true
     }
 
     fn no_order(&mut self, span: Span, ty: &Type) {
@@ -132,13 +106,11 @@ impl RuleChecker<'_, '_> {
         let source = self.checker.source(expr.span);
         let (whole, fraction) = (matches!(ty, Type::Int), matches!(ty, Type::Float | Type::Decimal { .. }));
         let into = matches!(needed, Type::Float | Type::Decimal { .. });
-        let help = if whole && into || fraction && *needed != Type::Int || *needed == Type::Text {
-            format!("write `cast({source} as {needed})`")
-        } else if fraction && *needed == Type::Int {
+        let help = if fraction && *needed == Type::Int {
             let other = self.checker.source(other);
-            format!("write `cast({other} as {ty})`, or `cast({source} as int)` to round")
-        } else if super::conversions::castable(ty, needed) {
-            format!("write `cast({source} as {needed})`")
+            format!("write `cast({other} as {})`, or `cast({source} as int)` to round", any_scale(ty))
+        } else if whole && into || super::conversions::castable(ty, needed) {
+            format!("write `cast({source} as {})`", any_scale(needed))
         } else {
             "compare and combine values of one type".to_owned()
         };
@@ -302,6 +274,11 @@ impl RuleChecker<'_, '_> {
     }
 }
 
+/// The type to cast to for an operator: the scale of a decimal does not matter to it.
+fn any_scale(ty: &Type) -> String {
+    if matches!(ty, Type::Decimal { .. }) { "decimal".to_owned() } else { super::print::type_name(ty) }
+}
+
 /// The type of `a operator b`, if there is one.
 fn result(operator: Operator, a: &Type, b: &Type) -> Option<Type> {
     use Operator::{Add, Divide, Multiply, Remainder, Subtract};
@@ -328,12 +305,10 @@ fn sum(a: &Type, b: &Type) -> Type {
     }
 }
 
-/// Up to 38 digits, with at least nine decimals; a product keeps all decimals of its factors if they fit.
+/// Up to 38 digits, with as many decimals as the operator gives when there is room for them.
 fn product(a: &Type, b: &Type, operator: Operator) -> Type {
-    const LEAST_SCALE: u8 = 9;
     let (Type::Decimal { scale: s, .. }, Type::Decimal { scale: t, .. }) = (a, b) else { return a.clone() };
-    let natural = if operator == Operator::Multiply { s.saturating_add(*t) } else { *s.max(t) };
-    Type::Decimal { precision: 38, scale: natural.clamp(LEAST_SCALE, 38) }
+    Type::Decimal { precision: 38, scale: result_scale(operator, *s, *t).min(38) }
 }
 
 /// The operator as it is written.

@@ -161,13 +161,10 @@ impl Checker<'_> {
         let is_schema = schemas.into_iter().any(|schema| schema == name);
         let mut candidates: Vec<_> = self.declared.enums.iter().map(|of| of.name.as_str()).collect();
         candidates.extend(TYPE_WORDS);
-        let help = match type_in_sql(name) {
+        let help = match suggest::closest(name, candidates.iter().copied()) {
             _ if is_schema => "a schema is no column type: write its columns out".to_owned(),
-            Some(word) => format!("write `{word}`"),
-            None => match suggest::closest(name, candidates.iter().copied()) {
-                Some(close) => format!("did you mean `{close}`?"),
-                None => format!("the types: {}, and the flow's enums", super::quoted(&TYPE_WORDS)),
-            },
+            Some(close) => format!("did you mean `{close}`?"),
+            None => format!("the types: {}, and the flow's enums", super::quoted(&TYPE_WORDS)),
         };
         self.report(
             Diagnostic::error("F035", of.span, format!("there is no type `{name}`"))
@@ -187,20 +184,4 @@ pub(super) fn with_article(ty: &Type) -> String {
         Type::Text | Type::Json | Type::Bytes => word,
         _ => format!("{article} {word}"),
     }
-}
-
-/// Our word for a type of SQL or of a programming language.
-fn type_in_sql(name: &str) -> Option<&'static str> {
-    Some(match name.to_ascii_lowercase().as_str() {
-        "string" | "str" | "varchar" | "char" | "character" | "uuid" | "clob" => "text",
-        "integer" | "bigint" | "smallint" | "int64" | "int32" | "i64" | "long" | "serial" => "int",
-        "boolean" => "bool",
-        "double" | "real" | "float64" | "f64" => "float",
-        "numeric" | "money" | "number" => "decimal",
-        "timestamp" | "timestamptz" | "datetime" | "date" => "time",
-        "interval" => "duration",
-        "jsonb" => "json",
-        "blob" | "bytea" | "binary" | "varbinary" => "bytes",
-        _ => return None,
-    })
 }
