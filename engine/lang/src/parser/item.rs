@@ -43,7 +43,8 @@ impl Parser<'_> {
 
     /// `flow NAME revision INT`
     fn header(&mut self) -> (Option<Name>, Option<(i64, Span)>) {
-        let mistyped = self.is(Kind::Word) && closest(self.here(), ["flow"]).is_some();
+        let mistyped =
+            !self.is_word("flow") && self.is(Kind::Word) && closest(self.here(), ["flow"]).is_some();
         if mistyped && matches!(self.ahead(1).kind, Kind::Word | Kind::Quoted) {
             self.expected("`flow`", &["flow"]);
             self.bump();

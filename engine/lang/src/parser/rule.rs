@@ -130,6 +130,7 @@ impl Parser<'_> {
     fn route(&mut self) -> Parsed<Option<Route>> {
         let start = self.token().span;
         let mistyped = self.is(Kind::Word)
+            && !self.is_word("route")
             && crate::suggest::closest(self.here(), ["route"]).is_some()
             && (self.ahead_is_word(1, "by") || self.ahead_is_word(1, "to"));
         if mistyped {
