@@ -10,7 +10,10 @@ use crate::fault::{Fault, FaultCode};
 use crate::time::{format_duration, format_time, in_range};
 use crate::value::Value;
 
-/// A two-sided operator; null when a side is.
+/// A two-sided operator over two values; null when a side is. `+=` uses it, too.
+///
+/// # Errors
+/// The result is out of range, or the divisor is zero; the fault names `place`.
 #[inline]
 pub fn binary<'a>(
     operator: Operator,

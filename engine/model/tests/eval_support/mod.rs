@@ -7,6 +7,8 @@ use anabranch_model::{
     Comparison, Expr, ExprKind, Fault, Frame, Function, Operator, Place, StepContext, Type, Value, eval,
 };
 
+pub(crate) mod maker;
+
 pub(crate) const DECIMAL: Type = Type::Decimal { precision: 38, scale: 9 };
 
 pub(crate) fn expr(kind: ExprKind, ty: Type) -> Expr {
