@@ -231,6 +231,7 @@ impl RuleChecker<'_, '_> {
     fn wrong_argument(&mut self, argument: &ast::Expr, function: Function, ty: &Type, needed: &str) {
         let source = self.checker.source(argument.span);
         let target = match needed.rsplit(' ').next() {
+            _ if literal::constant(argument).is_some() => None,
             Some("number") => None,
             Some("int") => Some(Type::Int),
             Some("float") => Some(Type::Float),

@@ -426,7 +426,13 @@ impl<'a> RuleChecker<'_, 'a> {
         let mut ty = anchor_type.clone();
         for ((one, span), (expr, _)) in typed.iter().zip(exprs) {
             if !conversions::same_kind(&one.ty, &anchor_type) {
-                let diagnostic = self.mixed(*span, &one.ty, anchor_span, &anchor_type, expr);
+                let mut diagnostic = self.mixed(*span, &one.ty, anchor_span, &anchor_type, expr);
+                if flexible(expr) && conversions::castable(&anchor_type, &one.ty) {
+                    // The literal says what is meant: the other one is to become like it.
+                    let source = self.checker.source(anchor_span);
+                    let target = super::operators::any_scale(&one.ty);
+                    diagnostic = diagnostic.help(format!("write `cast({source} as {target})`"));
+                }
                 self.report(Diagnostic { message: format!("{what} have one type"), ..diagnostic });
                 return None;
             }
@@ -461,10 +467,19 @@ impl<'a> RuleChecker<'_, 'a> {
         let inner = inner?;
         if !conversions::castable(&inner.ty, &ty) {
             let message = format!("{} cannot be cast to {}", with_article(&inner.ty), with_article(&ty));
+            let source = self.checker.source(inner_span);
+            let help = match (&inner.ty, &ty) {
+                (Type::Bool, Type::Int) => format!("write `case when {source} then 1 else 0 end`"),
+                (_, Type::Bool) => format!("write what makes it true: `{source} = ...`"),
+                (Type::Bytes | Type::Enum(_), _) => {
+                    format!("go by text: `cast(cast({source} as text) as {ty})`")
+                }
+                _ => "no cast leads from the one to the other".to_owned(),
+            };
             self.report(
                 Diagnostic::error("F058", span, message)
                     .and(inner_span, format!("this is `{}`", inner.ty))
-                    .help("go by text: `cast(cast(... as text) as ...)`, or leave the cast out"),
+                    .help(help),
             );
             return None;
         }

@@ -129,27 +129,29 @@ impl RuleChecker<'_, '_> {
 
     fn open_key(&mut self, name: &ast::Name, content: &TableContent, span: Span, open: &[ColumnId]) {
         let columns = content.names(open);
+        let are = if open.len() == 1 { "is" } else { "are" };
         let first = open.first().map(|&id| content.shape.column(id).name.as_str()).unwrap_or_default();
         self.report(
             Diagnostic::error(
                 "F069",
                 span,
-                format!("`or null` needs the whole key of `{}`, and {columns} is open", name.text),
+                format!("`or null` needs the whole key of `{}`, and {columns} {are} open", name.text),
             )
             .here("more than one row may be found")
             .and(content.key_span, "the key")
-            .help(format!("write `and {first} = ...`")),
+            .help(format!("fix it with a part `{first} = ...`, joined by `and`")),
         );
     }
 
     fn open_partition(&mut self, name: &ast::Name, content: &TableContent, span: Span, open: &[ColumnId]) {
         let columns = content.names(open);
+        let are = if open.len() == 1 { "is" } else { "are" };
         let first = open.first().map(|&id| content.shape.column(id).name.as_str()).unwrap_or_default();
         self.report(
             Diagnostic::error(
                 "F070",
                 span,
-                format!("which partition of `{}`? {columns} is not fixed", name.text),
+                format!("which partition of `{}`? {columns} {are} not fixed", name.text),
             )
             .here("a rule works in one partition")
             .and(content.partition_span, "rows live on the node that this names")

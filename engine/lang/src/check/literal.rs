@@ -123,7 +123,7 @@ impl<'a> Constant<'a> {
             (Constant::Int(value), Type::Float) => Value::Float(*value as f64),
             (Constant::Int(value), Type::Decimal { precision, scale }) => {
                 let number = Decimal::from_parts(i128::from(*value), 0);
-                Value::Decimal(exact(number, *precision, *scale).ok_or_else(|| not_exact(ty))?)
+                Value::Decimal(exact(number, *precision, *scale).ok_or_else(|| too_many_digits(ty))?)
             }
             (Constant::Decimal(value), Type::Decimal { precision, scale }) => {
                 Value::Decimal(exact(*value, *precision, *scale).ok_or_else(|| not_exact(ty))?)
@@ -190,6 +190,13 @@ fn not_finite() -> Problem {
     Problem::Value {
         label: "larger than any float".to_owned(),
         help: "a float reaches about 1.8e308".to_owned(),
+    }
+}
+
+fn too_many_digits(ty: &Type) -> Problem {
+    Problem::Value {
+        label: format!("`{ty}` has no room for so many digits before the point"),
+        help: "write a smaller number, or declare more digits".to_owned(),
     }
 }
 

@@ -275,7 +275,7 @@ impl RuleChecker<'_, '_> {
 }
 
 /// The type to cast to for an operator: the scale of a decimal does not matter to it.
-fn any_scale(ty: &Type) -> String {
+pub(super) fn any_scale(ty: &Type) -> String {
     if matches!(ty, Type::Decimal { .. }) { "decimal".to_owned() } else { super::print::type_name(ty) }
 }
 

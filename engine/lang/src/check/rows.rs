@@ -190,7 +190,11 @@ impl RuleChecker<'_, '_> {
         if typed.nullable && !column.nullable {
             let source = self.checker.source(value.span);
             let null = matches!(typed.kind, ExprKind::Literal(Value::Null));
+            let missing = self.only_the_row_is_missing(&typed);
             let help = match (null, &value.kind) {
+                (_, ast::ExprKind::Name(Some(row), _)) if missing => {
+                    format!("write `require {} is not null else not_found '...'` before", row.text)
+                }
                 (true, _) => format!("write a value, or declare the column `{}?`", column.ty),
                 (false, ast::ExprKind::Name(..)) => {
                     format!(
@@ -211,6 +215,15 @@ impl RuleChecker<'_, '_> {
             return None;
         }
         Some(typed)
+    }
+
+    /// Whether `expr` is a column that is null only where its row is.
+    fn only_the_row_is_missing(&self, expr: &Expr) -> bool {
+        let ExprKind::Column(slot, id) = expr.kind else { return false };
+        let shape = self.step.rows.get(usize::from(slot.0));
+        shape.is_some_and(|shape| {
+            shape.columns().get(usize::from(id.0)).is_some_and(|column| !column.nullable)
+        })
     }
 
     /// Reports a value that does not fit the type of a column.
@@ -243,7 +256,9 @@ impl RuleChecker<'_, '_> {
             return None;
         }
         if let Some(Problem::Value { label, help }) = problem {
-            let message = format!("`{}` does not fit `{}`", self.checker.source(value.span), column.name);
+            let source = self.checker.source(value.span);
+            let help = help.replace("cast(...", &format!("cast({source}"));
+            let message = format!("`{source}` does not fit `{}`", column.name);
             self.report(Diagnostic::error("F051", value.span, message).here(label).help(help));
             return None;
         }

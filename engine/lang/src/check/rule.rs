@@ -92,6 +92,10 @@ impl<'c, 'a> RuleChecker<'c, 'a> {
                 .and(first, "the first")
                 .help("take another name"),
             );
+            // What it means from here on is anybody's guess.
+            if let Some(variable) = self.scope.variable(&name.text) {
+                variable.kind = VariableKind::Broken;
+            }
         }
     }
 

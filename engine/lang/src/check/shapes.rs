@@ -9,7 +9,7 @@ use crate::suggest;
 
 use super::Checker;
 use super::declarations::Kind;
-use super::literal;
+use super::literal::{self, Problem};
 
 /// The words of the built-in types.
 const TYPE_WORDS: [&str; 9] =
@@ -87,6 +87,9 @@ impl Checker<'_> {
                 let help = match ty {
                     Type::Time | Type::Bytes | Type::Json => {
                         format!("a {ty} has no literal: make the column `{ty}?`, or name it in every row")
+                    }
+                    Type::Decimal { scale, .. } if matches!(problem, Problem::Value { .. }) => {
+                        format!("write at most {scale} digits after the point, or declare more")
                     }
                     _ => problem.help(),
                 };
@@ -177,11 +180,10 @@ impl Checker<'_> {
 
 /// The type with "a" or "an".
 pub(super) fn with_article(ty: &Type) -> String {
-    let word = ty.to_string();
-    let article =
-        if word.starts_with(['a', 'e', 'i', 'o', 'u', 'A', 'E', 'I', 'O', 'U']) { "an" } else { "a" };
     match ty {
-        Type::Text | Type::Json | Type::Bytes => word,
-        _ => format!("{article} {word}"),
+        Type::Text | Type::Json | Type::Bytes => ty.to_string(),
+        Type::Int => "an int".to_owned(),
+        Type::Enum(of) => format!("a value of `{}`", of.name),
+        _ => format!("a {ty}"),
     }
 }
