@@ -361,7 +361,7 @@ impl Lexer<'_> {
         let span = Span::new(self.at, end);
         let said = match first {
             ';' => Diagnostic::error("F009", span, "`;` does not separate anything here")
-                .help("leave it out: an action ends where the next one begins"),
+                .help("leave it out, or write `,` between fields and columns; an action ends where the next one begins"),
             '[' | ']' => {
                 Diagnostic::error("F003", span, format!("`{first}` has no meaning: there are no lists"))
                     .help("a list of values is written `in (1, 2)`, a row in `{ }`")

@@ -26,6 +26,22 @@ impl Sink {
         }
     }
 
+    /// Takes back what was said about the places from `range.start` up to `range.end`: something larger was found
+    /// that says it better.
+    pub(crate) fn forget(&mut self, range: std::ops::Range<u32>) {
+        self.found.retain(|diagnostic| !range.contains(&diagnostic.labels[0].span.start));
+    }
+
+    /// Whether the last diagnostic is about this place.
+    pub(crate) fn said_at(&self, start: u32) -> bool {
+        self.found.last().is_some_and(|diagnostic| diagnostic.labels[0].span.start == start)
+    }
+
+    /// The code of the last diagnostic.
+    pub(crate) fn last_code(&self) -> Option<&'static str> {
+        self.found.last().map(|diagnostic| diagnostic.code)
+    }
+
     /// Where the first label of each begins, in order.
     pub(crate) fn starts(&self) -> Vec<u32> {
         let separators = ["F008", "F009"];

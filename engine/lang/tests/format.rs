@@ -23,6 +23,11 @@ fn checked(text: &str) -> String {
     formatted
 }
 
+/// Every flow that can be read: the good ones, and those whose layout is kept.
+fn readable() -> impl Iterator<Item = (std::path::PathBuf, String)> {
+    flows("good").into_iter().chain(flows("format"))
+}
+
 fn comments(text: &str) -> Vec<&str> {
     lexer::lex(text).comments.into_iter().map(|span| &text[span.range()]).collect()
 }
@@ -35,7 +40,7 @@ fn the_reference_flow_is_written_as_it_is_formatted() {
 
 #[test]
 fn good_flows_keep_their_meaning() {
-    for (path, text) in flows("good") {
+    for (path, text) in readable() {
         println!("{}", path.display());
         checked(&text);
     }
@@ -48,7 +53,7 @@ fn layouts_are_as_agreed() {
 
 #[test]
 fn a_comment_in_any_gap_is_kept() {
-    for (_, text) in flows("good") {
+    for (_, text) in readable() {
         for at in gaps(&text) {
             checked(&format!("{} -- here\n{}", &text[..at], &text[at..]));
             checked(&format!("{}\n\n-- alone\n{}", &text[..at], &text[at..]));
@@ -58,7 +63,7 @@ fn a_comment_in_any_gap_is_kept() {
 
 #[test]
 fn comments_in_all_gaps_are_kept() {
-    for (_, text) in flows("good") {
+    for (_, text) in readable() {
         let mut commented = String::new();
         let mut from = 0;
         for (n, at) in gaps(&text).into_iter().enumerate() {
@@ -71,7 +76,7 @@ fn comments_in_all_gaps_are_kept() {
 
 #[test]
 fn one_line_and_one_token_a_line_come_out_the_same() {
-    for (path, text) in flows("good") {
+    for (path, text) in readable() {
         let lexed = lexer::lex(&text);
         let written: Vec<&str> = lexed.tokens.iter().map(|token| &text[token.span.range()]).collect();
         let (line, column) = (checked(&written.join(" ")), checked(&written.join("\n")));

@@ -73,6 +73,15 @@ impl Parser<'_> {
             return Err(self.report(Diagnostic::error("F020", span, message).help(help)));
         }
         let column = self.name_after_dot()?;
+        let method =
+            self.is(Kind::Dot) && self.ahead(1).kind == Kind::Word && self.ahead(2).kind == Kind::OpenParen;
+        if method {
+            let function = self.text_of(self.ahead(1)).to_lowercase();
+            let span = self.since(start).to(self.ahead(1).span);
+            let message = format!("`{function}` is called like a method");
+            let help = format!("write `{function}({}.{})`", name.text, column.text);
+            return Err(self.report(Diagnostic::error("F019", span, message).help(help)));
+        }
         if self.is(Kind::OpenParen) {
             let message = format!("`{}` is called like a method", column.text);
             let help = format!(

@@ -160,6 +160,7 @@ impl Parser<'_> {
             _ => return Ok(ExprKind::Compare(comparison, left, Box::new(right))),
         };
         let span = left.span.to(right.span);
+        self.diagnostics.forget(left.span.end..right.span.start);
         let diagnostic = Diagnostic::error("F025", span, "a comparison with null is never true");
         let written = super::shortened(&self.text[left.span.range()]);
         self.report(diagnostic.help(format!("write `{written} {}`", meant.1)));
@@ -276,6 +277,11 @@ impl Parser<'_> {
         if self.is(Kind::Question) {
             let diagnostic = Diagnostic::error("F010", span, "`?` does not choose between values");
             return Err(self.report(diagnostic.help("write `case when CONDITION then a else b end`")));
+        }
+        if self.is(Kind::Dot) {
+            let help = "a member of json is read with `json_get(json, 'member')`";
+            let diagnostic = Diagnostic::error("F001", span, "expected an operator, found `.`");
+            return Err(self.report(diagnostic.help(help)));
         }
         if self.is_word("ilike") {
             let diagnostic =

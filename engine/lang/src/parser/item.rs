@@ -11,8 +11,8 @@ use crate::lexer::Kind;
 use crate::span::Span;
 use crate::suggest::closest;
 
-const FIELDS: List = List { close: Kind::CloseBrace, element: "field", next: "`,` or `}`" };
-const VALUES: List = List { close: Kind::CloseParen, element: "value", next: "`,` or `)`" };
+const FIELDS: List = List { close: Kind::CloseBrace, element: "field", next: "`,` or `}`", whole: false };
+const VALUES: List = List { close: Kind::CloseParen, element: "value", next: "`,` or `)`", whole: false };
 
 /// The types with their words.
 const TYPES: [(&str, TypeKind); 9] = [
@@ -35,10 +35,20 @@ impl Parser<'_> {
             let start = self.at;
             match self.item() {
                 Ok(item) => items.push(item),
-                Err(Reported) => self.skip_to_item(start),
+                Err(Reported) => self.skip_foreign_item(start),
             }
         }
         File { flow, revision, items }
+    }
+
+    /// Skips what began no item; of a piece in another language one word is enough to say.
+    fn skip_foreign_item(&mut self, start: usize) {
+        let foreign = self.diagnostics.last_code() == Some("F014");
+        self.skip_to_item(start);
+        if foreign {
+            let first = self.tokens[start].span.end;
+            self.diagnostics.forget(first..self.token().span.start);
+        }
     }
 
     /// `flow NAME revision INT`
@@ -191,20 +201,37 @@ impl Parser<'_> {
             if !sql {
                 return Err(self.expected("`:` and the field's type", &[]));
             }
-            let message = format!("expected `:`, found {}", self.found());
-            let help = format!("a field is `name: type`: `{}: {}`", name.text, self.here());
-            self.report(
-                Diagnostic::error("F001", self.token().span, message).here("expected `:`").help(help),
-            );
+            self.missing_colon(&name);
         }
         let mut ty = self.type_name()?;
         self.column_constraints(&name, &mut ty);
-        let default = match self.eat_word("default") {
-            Some(_) => Some(self.default_value()?),
-            None => None,
+        let default = if self.is(Kind::Equal) {
+            let help = format!(
+                "a column's default is written `{}: {} default ...`",
+                name.text,
+                self.written(ty.span)
+            );
+            self.report(
+                Diagnostic::error("F001", self.token().span, "expected `default`, found `=`").help(help),
+            );
+            self.bump();
+            Some(self.default_value()?)
+        } else if self.eat_word("default").is_some() {
+            Some(self.default_value()?)
+        } else {
+            None
         };
         self.column_constraints(&name, &mut ty);
         Ok(Field { name, ty, default, span: self.since(start) })
+    }
+
+    /// `name type`, as in SQL; that the type may be SQL's too is said by the same help.
+    fn missing_colon(&mut self, name: &Name) {
+        let word = self.here();
+        let ours = habits::foreign_type(word).map_or(word, |(ours, _)| ours);
+        let message = format!("expected `:`, found {}", self.found());
+        let help = format!("a field is `name: type`: `{}: {ours}`", name.text);
+        self.report(Diagnostic::error("F001", self.token().span, message).here("expected `:`").help(help));
     }
 
     /// What SQL writes after a type: said, taken, and where it changes the type understood.
@@ -312,8 +339,10 @@ impl Parser<'_> {
                 kind
             }
         };
-        let message = format!("`{word}` is not a type of the flow language");
-        self.report(Diagnostic::error("F017", token.span, message).help(format!("write `{meant}`")));
+        if !self.diagnostics.said_at(token.span.start) {
+            let message = format!("`{word}` is not a type of the flow language");
+            self.report(Diagnostic::error("F017", token.span, message).help(format!("write `{meant}`")));
+        }
         Ok(kind)
     }
 

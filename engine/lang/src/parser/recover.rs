@@ -14,6 +14,8 @@ pub(super) struct List {
     pub(super) element: &'static str,
     /// What separates elements, for messages.
     pub(super) next: &'static str,
+    /// Whether a broken element breaks the list; else it is left out.
+    pub(super) whole: bool,
 }
 
 impl Parser<'_> {
@@ -103,6 +105,7 @@ impl Parser<'_> {
     ) -> Parsed<Vec<T>> {
         let mut found = Vec::new();
         let mut commas_asked = false;
+        let mut broken = false;
         while self.eat(list.close).is_none() {
             if self.list_runs_away(list) {
                 return Err(self.unclosed(open));
@@ -110,7 +113,10 @@ impl Parser<'_> {
             let start = self.at;
             match element(self) {
                 Ok(element) => found.push(element),
-                Err(Reported) => self.skip_to_element(start, list),
+                Err(Reported) => {
+                    broken = true;
+                    self.skip_to_element(start, list);
+                }
             }
             if self.eat(Kind::Comma).is_some() || self.is(list.close) || self.list_runs_away(list) {
                 continue;
@@ -122,16 +128,19 @@ impl Parser<'_> {
                 }
             } else {
                 self.expected(list.next, &[]);
+                broken = true;
                 self.skip_to_element(self.at, list);
                 self.eat(Kind::Comma);
             }
         }
-        Ok(found)
+        if broken && list.whole { Err(Reported) } else { Ok(found) }
     }
 
-    /// Whether the list's end was forgotten: an item begins, or the brace around its parenthesis closes.
+    /// Whether the list's end was forgotten: an item or an action begins, or the brace around its parenthesis closes.
     fn list_runs_away(&self, list: &List) -> bool {
-        self.at_item_for_sure() || (list.close == Kind::CloseParen && self.is(Kind::CloseBrace))
+        self.at_item_for_sure()
+            || (self.first_on_line() && self.at_action())
+            || (list.close == Kind::CloseParen && self.is(Kind::CloseBrace))
     }
 
     fn skip_to_element(&mut self, start: usize, list: &List) {

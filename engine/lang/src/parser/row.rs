@@ -6,7 +6,7 @@ use crate::ast::{Part, PartKind, RowExpr};
 use crate::diagnostic::Diagnostic;
 use crate::lexer::Kind;
 
-const PARTS: List = List { close: Kind::CloseBrace, element: "column", next: "`,` or `}`" };
+const PARTS: List = List { close: Kind::CloseBrace, element: "column", next: "`,` or `}`", whole: true };
 
 impl Parser<'_> {
     /// `NAME` or `{ parts }`
@@ -75,6 +75,11 @@ impl Parser<'_> {
                     );
                 }
                 Ok(PartKind::Set(name, self.expr()?))
+            }
+            Kind::Dot if self.ahead(1).kind == Kind::Star => {
+                let span = start.to(self.ahead(1).span);
+                let diagnostic = Diagnostic::error("F020", span, "`*` does not stand for all columns");
+                Err(self.report(diagnostic.help(format!("write `..{}`", name.text))))
             }
             Kind::Dot => {
                 let message = format!("`{}.` stands before a value's name, not before a column's", name.text);

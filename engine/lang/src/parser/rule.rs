@@ -108,6 +108,7 @@ impl Parser<'_> {
         let follows = matches!(next.kind, Kind::OpenBrace | Kind::Word | Kind::Quoted);
         let is_name = matches!(self.kind(), Kind::Word | Kind::Quoted)
             && !words.iter().any(|word| self.is_word(word))
+            && !self.at_action()
             && !super::habits::is_reserved(self.here());
         if near && matches!(next.kind, Kind::Word | Kind::Quoted) {
             self.expect_word("as")?;

@@ -7,17 +7,15 @@ use crate::lexer::Kind;
 use crate::span::Span;
 use crate::suggest::closest;
 
+/// Tokens of a table's columns that are looked over for the block after them: no work that grows with the file.
+const MAX_BLOCK_TOKENS: usize = 10_000;
+
 impl Parser<'_> {
     pub(super) fn table(&mut self, start: Span) -> Parsed<Table> {
         self.bump();
         let names = self.names("a name for the table")?;
-        if self.is(Kind::OpenBrace) && self.clause_word(1) {
-            let help =
-                "a table has a shape: `table NAME: SCHEMA { ... }`, or fields in the place of `SCHEMA`";
-            let diagnostic = Diagnostic::error("F001", self.gap(), "expected `:` and a shape, found `{`");
-            let reported = self.report(diagnostic.here("expected `:` and a shape").help(help));
-            self.clauses()?;
-            return Err(reported);
+        if self.is(Kind::OpenBrace) && !self.two_blocks() {
+            return Err(self.no_shape());
         }
         if self.is(Kind::OpenParen) {
             let help = "a table is `table NAME: { name: type } { key name }`";
@@ -28,6 +26,32 @@ impl Parser<'_> {
         let shape = self.shape()?;
         let clauses = self.table_clauses(&names, &shape)?;
         Ok(Table { names, shape, clauses, span: self.since(start) })
+    }
+
+    /// Whether the `{ }` here is followed by another: then only the `:` before it is missing.
+    fn two_blocks(&self) -> bool {
+        let mut depth = 0usize;
+        for (at, token) in self.tokens[self.at..].iter().take(MAX_BLOCK_TOKENS).enumerate() {
+            match token.kind {
+                Kind::OpenBrace => depth += 1,
+                Kind::CloseBrace if depth <= 1 => return self.ahead(at + 1).kind == Kind::OpenBrace,
+                Kind::CloseBrace => depth -= 1,
+                _ => {}
+            }
+        }
+        false
+    }
+
+    /// Reports a table without a shape, and skips its block.
+    fn no_shape(&mut self) -> Reported {
+        let diagnostic = Diagnostic::error("F001", self.gap(), "expected `:` and a shape, found `{`");
+        let help =
+            "columns stand before the clauses: `table NAME: { id: int } { key id }`, or a schema's name";
+        let reported = self.report(diagnostic.here("expected `:` and a shape").help(help));
+        self.bump();
+        self.skip_until(|parser, depth| depth == 0 && parser.is(Kind::CloseBrace));
+        self.eat(Kind::CloseBrace);
+        reported
     }
 
     fn clause_word(&self, ahead: usize) -> bool {
@@ -132,10 +156,25 @@ impl Parser<'_> {
         Ok(None)
     }
 
+    /// Names up to the next clause; a comma before that is one too many.
+    fn clause_names(&mut self) -> Parsed<Vec<Name>> {
+        let mut names = vec![self.name("a column's name")?];
+        while self.is(Kind::Comma) {
+            let next = self.ahead(1);
+            let apart = self.text[self.token().span.range().end..next.span.range().start].contains('\n');
+            if next.kind == Kind::CloseBrace || (apart && self.clause_word(1)) {
+                break;
+            }
+            self.bump();
+            names.push(self.name("a column's name")?);
+        }
+        Ok(names)
+    }
+
     /// Names, which SQL puts in parentheses.
     fn key_names(&mut self) -> Parsed<Vec<Name>> {
         let Some(open) = self.eat(Kind::OpenParen) else {
-            return self.names("a column's name");
+            return self.clause_names();
         };
         let names = self.names("a column's name")?;
         self.expect(Kind::CloseParen, "`)`")?;
@@ -170,6 +209,7 @@ impl Parser<'_> {
             _ => closest(&word, habits::CLAUSES),
         };
         let help = match meant {
+            Some("partition") => "did you mean `partition by`?".to_owned(),
             Some(meant) => format!("did you mean `{meant}`?"),
             None if habits::SETTINGS.contains(&word.as_str()) => {
                 "that is a setting of a policy: `policy p { ... }`, and here `replicate p`".to_owned()
