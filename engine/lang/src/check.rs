@@ -70,20 +70,18 @@ pub(crate) struct Checker<'a> {
     declared: Declarations,
     /// Pieces of the text that the parser could not read: names in them may be declarations.
     unread: Vec<&'a str>,
+    /// Where the parser's errors are.
+    misread: Vec<Span>,
 }
 
 impl<'a> Checker<'a> {
     fn new(text: &'a str, tree: &'a ast::File, parsed: Vec<Diagnostic>) -> Self {
-        let broken = parsed.iter().any(|one| one.severity == Severity::Error);
-        let unread = if broken { gaps(text, tree) } else { Vec::new() };
-        Checker {
-            tree,
-            text,
-            lines: Lines::new(text),
-            diagnostics: parsed,
-            declared: Declarations::default(),
-            unread,
-        }
+        let errors = parsed.iter().filter(|one| one.severity == Severity::Error);
+        let misread: Vec<_> = errors.filter_map(|one| one.labels.first()).map(|label| label.span).collect();
+        let lines = Lines::new(text);
+        let mut unread = if misread.is_empty() { Vec::new() } else { gaps(text, tree) };
+        unread.extend(misread.iter().map(|span| lines.line(lines.place(span.start as usize).line)));
+        Checker { tree, text, lines, diagnostics: parsed, declared: Declarations::default(), unread, misread }
     }
 
     fn broken(&self) -> bool {
@@ -92,6 +90,22 @@ impl<'a> Checker<'a> {
 
     fn report(&mut self, diagnostic: Diagnostic) {
         self.diagnostics.push(diagnostic);
+    }
+
+    /// Whether `name` stands in a piece that the parser could not read, so that it may be declared there.
+    fn may_be_unread(&self, name: &str) -> bool {
+        let letter = |letter: Option<char>| letter.is_some_and(|it| it.is_alphanumeric() || it == '_');
+        self.unread.iter().any(|piece| {
+            piece.match_indices(name).any(|(at, _)| {
+                let (before, after) = (&piece[..at], &piece[at + name.len()..]);
+                !letter(before.chars().next_back()) && !letter(after.chars().next())
+            })
+        })
+    }
+
+    /// Whether the parser could not read a part of `span`: what seems missing there may stand in that part.
+    fn misread(&self, span: Span) -> bool {
+        self.misread.iter().any(|part| part.start <= span.end && span.start <= part.end)
     }
 
     fn place(&self, span: Span) -> Place {
@@ -114,7 +128,7 @@ impl<'a> Checker<'a> {
             self.wrong_kind(name, what, found);
             return None;
         }
-        if self.unread.iter().any(|piece| piece.contains(&name.text)) {
+        if self.may_be_unread(&name.text) {
             return None;
         }
         let all = self.declared.names.iter().filter(|(_, of)| fits(of.kind)).map(|(name, _)| name.as_str());

@@ -182,6 +182,9 @@ impl<'a> RuleChecker<'_, 'a> {
     }
 
     fn unknown_name(&mut self, name: &ast::Name) {
+        if self.checker.may_be_unread(&name.text) {
+            return;
+        }
         let ended = self.scope.variable(&name.text).map(|variable| variable.span);
         if let Some(ended) = ended {
             self.ended(name, ended);
@@ -225,6 +228,9 @@ impl<'a> RuleChecker<'_, 'a> {
     }
 
     fn unknown_row(&mut self, row: &ast::Name, name: &ast::Name) {
+        if self.checker.may_be_unread(&row.text) {
+            return;
+        }
         let ended = self.scope.variable(&row.text).map(|variable| variable.span);
         if let Some(ended) = ended {
             self.ended(row, ended);

@@ -48,6 +48,9 @@ impl RuleChecker<'_, '_> {
         };
         let open = missing(&content.key);
         let open_partition = missing(&content.partition_by);
+        if !open_partition.is_empty() && self.checker.misread(filter.span) {
+            return None;
+        }
         if whole_key && !open.is_empty() {
             self.open_key(name, content, filter.span, &open);
             return None;

@@ -213,6 +213,9 @@ impl<'a> Checker<'a> {
 
     fn table_content(&mut self, of: &ast::Table, shape: Option<Arc<Shape>>) -> Option<TableContent> {
         let name = of.names.first()?;
+        if self.misread(of.span) {
+            return None;
+        }
         let clauses = self.clauses(of);
         let policy = match clauses.replicate {
             None => Some((Policy::default(), name.span)),

@@ -382,6 +382,7 @@ impl RuleChecker<'_, '_> {
                 );
                 return None;
             }
+            None if self.checker.may_be_unread(&name.text) => return None,
             None => {
                 let help = match crate::suggest::closest(&name.text, rows.iter().map(String::as_str)) {
                     Some(close) => format!("did you mean `{close}`?"),
@@ -478,6 +479,9 @@ impl RuleChecker<'_, '_> {
         target: Target<'_>,
         cells: &HashMap<ColumnId, Cell>,
     ) -> Option<()> {
+        if self.checker.misread(row.span) {
+            return None;
+        }
         let (mut keys, mut others) = (Vec::new(), Vec::new());
         for (at, column) in target.shape.columns().iter().enumerate() {
             let id = ColumnId(at as u16);
