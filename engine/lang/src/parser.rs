@@ -118,6 +118,10 @@ impl<'a> Parser<'a> {
         &self.text[token.span.range()]
     }
 
+    fn written(&self, span: Span) -> &'a str {
+        &self.text[span.range()]
+    }
+
     /// The current token as written.
     fn here(&self) -> &'a str {
         self.text_of(self.token())
