@@ -24,7 +24,7 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
-use crate::expr::{Comparison, Expr, ExprKind, Place};
+use crate::expr::{Comparison, Expr, ExprKind, Operator, Place};
 use crate::fault::{Fault, FaultCode};
 use crate::frame::{Chance, Frame};
 use crate::value::Value;
@@ -58,20 +58,14 @@ pub fn evaluate<'a>(expr: &'a Expr, frame: &Frame<'a>) -> Evaluated<'a> {
         ExprKind::And(parts) => junction(parts, false, frame),
         ExprKind::Or(parts) => junction(parts, true, frame),
         ExprKind::Not(inner) => Ok(truth(evaluated_truth(inner, frame)?.map(|truth| !truth))),
-        ExprKind::Compare(comparison, left, right) => {
-            let (left, right) = (evaluate(left, frame)?, evaluate(right, frame)?);
-            Ok(truth(compared(*comparison, &left, &right)))
-        }
+        ExprKind::Compare(comparison, left, right) => comparison_of(*comparison, left, right, frame),
         ExprKind::IsNull(inner) => Ok(Value::Bool(evaluate(inner, frame)?.is_null())),
         ExprKind::In(value, list) => among(value, list, frame),
         ExprKind::Between(value, low, high) => between(value, low, high, frame),
         ExprKind::Like(text, wanted) => {
             pattern::evaluate_like(evaluate(text, frame)?, evaluate(wanted, frame)?, expr.place)
         }
-        ExprKind::Binary(operator, left, right) => {
-            let (left, right) = (evaluate(left, frame)?, evaluate(right, frame)?);
-            arithmetic::binary(*operator, left, right, expr.place)
-        }
+        ExprKind::Binary(operator, left, right) => combination_of(*operator, left, right, expr.place, frame),
         ExprKind::Negate(inner) => arithmetic::negate(evaluate(inner, frame)?, expr.place),
         ExprKind::Case { arms, otherwise } => case(arms, otherwise.as_deref(), frame),
         ExprKind::Cast(inner) => cast::cast(evaluate(inner, frame)?, &inner.ty, &expr.ty, expr.place),
@@ -84,14 +78,45 @@ pub fn evaluate<'a>(expr: &'a Expr, frame: &Frame<'a>) -> Evaluated<'a> {
     }
 }
 
+// Both look at their operands where they were returned: moving a value costs more than adding two ints.
+
+fn comparison_of<'a>(
+    comparison: Comparison,
+    left: &'a Expr,
+    right: &'a Expr,
+    frame: &Frame<'a>,
+) -> Evaluated<'a> {
+    let left = evaluate(left, frame);
+    let Ok(one) = &left else { return left };
+    let right = evaluate(right, frame);
+    let Ok(other) = &right else { return right };
+    Ok(truth(compared(comparison, one, other)))
+}
+
+fn combination_of<'a>(
+    operator: Operator,
+    left: &'a Expr,
+    right: &'a Expr,
+    place: Place,
+    frame: &Frame<'a>,
+) -> Evaluated<'a> {
+    let left = evaluate(left, frame);
+    let Ok(one) = &left else { return left };
+    let right = evaluate(right, frame);
+    let Ok(other) = &right else { return right };
+    match operator {
+        Operator::Concat => arithmetic::binary(operator, left?, right?, place),
+        _ => arithmetic::calculate(operator, one, other, place),
+    }
+}
+
 /// Whether a condition is true; null counts as false.
 ///
 /// # Errors
 /// As [`evaluate`].
 #[inline]
 pub fn is_true(expr: &Expr, frame: &Frame<'_>) -> Result<bool, Fault> {
-    // A shorter life for both lets the borrowed value end here.
-    Ok(matches!(evaluate(expr, frame)?, Value::Bool(true)))
+    Ok(evaluated_truth(expr, frame)? == Some(true))
 }
 
 /// Orders two values of one type: text and bytes by their bytes, enums by their place, decimals whatever their scales,
@@ -131,10 +156,11 @@ fn compared(comparison: Comparison, left: &Value<'_>, right: &Value<'_>) -> Opti
 
 /// A three-valued truth: `None` is unknown.
 fn evaluated_truth(expr: &Expr, frame: &Frame<'_>) -> Result<Option<bool>, Fault> {
-    Ok(match evaluate(expr, frame)? {
-        Value::Bool(truth) => Some(truth),
-        _ => None,
-    })
+    match evaluate(expr, frame) {
+        Ok(Value::Bool(truth)) => Ok(Some(truth)),
+        Ok(_) => Ok(None),
+        Err(fault) => Err(fault),
+    }
 }
 
 fn truth<'a>(truth: Option<bool>) -> Value<'a> {

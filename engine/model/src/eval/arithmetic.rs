@@ -15,19 +15,27 @@ use crate::value::Value;
 /// # Errors
 /// The result is out of range, or the divisor is zero; the fault names `place`.
 #[inline]
-pub fn binary<'a>(
+pub fn binary<'a>(operator: Operator, left: Value<'a>, right: Value<'a>, place: Place) -> Evaluated<'a> {
+    match (operator, left, right) {
+        (Operator::Concat, Value::Text(left), Value::Text(right)) => concat(left, right, place),
+        (operator, left, right) => calculate(operator, &left, &right, place),
+    }
+}
+
+/// As [`binary`], but for `||`, which takes the texts.
+#[inline]
+pub(super) fn calculate<'a>(
     operator: Operator,
-    left: Value<'a>,
-    right: Value<'a>,
+    left: &Value<'_>,
+    right: &Value<'_>,
     place: Place,
 ) -> Evaluated<'a> {
     match (left, right) {
         (Value::Null, _) | (_, Value::Null) => Ok(Value::Null),
-        (Value::Int(left), Value::Int(right)) => ints(operator, left, right, place),
-        (Value::Float(left), Value::Float(right)) => floats(operator, left, right, place),
-        (Value::Decimal(left), Value::Decimal(right)) => decimals(operator, left, right, place),
-        (Value::Text(left), Value::Text(right)) if operator == Operator::Concat => concat(left, right, place),
-        (left, right) => instants(operator, &left, &right, place),
+        (Value::Int(left), Value::Int(right)) => ints(operator, *left, *right, place),
+        (Value::Float(left), Value::Float(right)) => floats(operator, *left, *right, place),
+        (Value::Decimal(left), Value::Decimal(right)) => decimals(operator, *left, *right, place),
+        (left, right) => instants(operator, left, right, place),
     }
 }
 
