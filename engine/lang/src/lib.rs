@@ -3,7 +3,9 @@
 pub mod ast;
 mod check;
 pub mod compile;
+pub mod describe;
 pub mod diagnostic;
+pub mod evolution;
 pub mod explain;
 pub mod format;
 pub mod lexer;
@@ -16,7 +18,9 @@ pub mod span;
 pub mod suggest;
 
 pub use compile::{Compiled, compile};
+pub use describe::describe;
 pub use diagnostic::{Diagnostic, Label, Severity};
+pub use evolution::{Change, Evolution, Verdict, evolution};
 pub use explain::{codes, explain};
 pub use format::format;
 pub use parser::parse;

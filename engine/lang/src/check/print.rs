@@ -210,7 +210,7 @@ fn duration(microseconds: i64) -> String {
     }
 }
 
-fn quoted_text(text: &str) -> String {
+pub(crate) fn quoted_text(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
