@@ -172,9 +172,9 @@ impl StepPage<'_> {
         match &self.step.route {
             Route::Entry => "route: stays where the row enters".to_owned(),
             Route::Node(node) => format!("route to {}", self.expr(node)),
-            Route::Hash { by, partitions } => {
+            Route::Hash { by, .. } => {
                 let by: Vec<_> = by.iter().map(|value| self.expr(value)).collect();
-                format!("route by {}  over {partitions} partitions", by.join(", "))
+                format!("route by {}", by.join(", "))
             }
         }
     }
