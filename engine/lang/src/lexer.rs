@@ -114,9 +114,13 @@ pub fn lex(text: &str) -> Lexed {
         at: 0,
         lexed: Lexed { tokens: Vec::new(), comments: Vec::new(), diagnostics: Sink::new() },
     };
-    while let Some(next) = lexer.peek() {
+    while let Some(next) = lexer.peek()
+        && !lexer.lexed.diagnostics.is_full()
+    {
         lexer.token(next);
     }
+    // The end token is empty and stands at the end of the text, read or not.
+    lexer.at = text.len();
     lexer.push(Kind::End, text.len());
     lexer.lexed
 }

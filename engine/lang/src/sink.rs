@@ -26,6 +26,11 @@ impl Sink {
         }
     }
 
+    /// Whether there are so many that nobody looks at more.
+    pub(crate) fn is_full(&self) -> bool {
+        self.found.len() > MOST
+    }
+
     /// Takes back what was said about the places from `range.start` up to `range.end`: something larger was found
     /// that says it better.
     pub(crate) fn forget(&mut self, range: std::ops::Range<u32>) {

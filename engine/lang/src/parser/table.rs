@@ -8,7 +8,7 @@ use crate::span::Span;
 use crate::suggest::closest;
 
 /// Tokens of a table's columns that are looked over for the block after them: no work that grows with the file.
-const MAX_BLOCK_TOKENS: usize = 10_000;
+const MAX_BLOCK_TOKENS: usize = 1_000;
 
 impl Parser<'_> {
     pub(super) fn table(&mut self, start: Span) -> Parsed<Table> {
