@@ -40,6 +40,11 @@ impl<'a> Lines<'a> {
         Place { line: line as u32, column: (self.before(offset) - self.before(start) + 1) as u32 }
     }
 
+    /// Where a line, counted from 1, begins; the end of the text when there is no such line.
+    pub(crate) fn start(&self, line: u32) -> usize {
+        self.starts.get((line as usize).saturating_sub(1)).copied().unwrap_or(self.text.len())
+    }
+
     /// The text of a line, counted from 1, without its end; empty when there is no such line.
     pub fn line(&self, line: u32) -> &'a str {
         let at = (line as usize).saturating_sub(1);

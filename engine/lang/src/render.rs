@@ -91,6 +91,8 @@ fn one(file: &str, lines: &Lines<'_>, diagnostic: &Diagnostic, paint: &Paint) ->
 /// A label on its line.
 struct Mark<'a> {
     line: u32,
+    /// Bytes of the line before it.
+    at: usize,
     /// Characters before it.
     from: usize,
     /// Characters under it.
@@ -105,13 +107,19 @@ fn marks<'a>(lines: &Lines<'_>, diagnostic: &'a Diagnostic, strong: &'static str
     let mark = |(at, label): (usize, &'a Label)| {
         let (start, end) = (lines.place(label.span.start as usize), lines.place(label.span.end as usize));
         let from = start.column as usize - 1;
-        let line_end = lines.line(start.line).trim_end().chars().count();
-        let to = if end.line == start.line { end.column as usize - 1 } else { line_end };
+        let to = if end.line == start.line {
+            end.column as usize - 1
+        } else {
+            lines.line(start.line).trim_end().chars().count()
+        };
+        let begins = lines.start(start.line);
         let (sign, style) = if at == 0 { ("^", strong) } else { ("-", Paint::BLUE) };
+        let length = to.saturating_sub(from).max(1);
         Mark {
             line: start.line,
+            at: label.span.range().start - begins,
             from,
-            length: to.saturating_sub(from).max(1),
+            length,
             sign,
             style,
             text: &label.text,
@@ -127,7 +135,7 @@ fn source(lines: &Lines<'_>, marks: &[Mark<'_>], gutter: usize, paint: &Paint) -
     let mut out = String::new();
     for on_line in marks.chunk_by(|a, b| a.line == b.line) {
         let line = on_line[0].line;
-        let window = Window::around(lines.line(line), on_line[0].from);
+        let window = Window::around(lines.line(line), &on_line[0]);
         let number = paint.paint(Paint::BLUE, &format!("{line:>gutter$} |"));
         out += &trimmed(format!("{number} {}", window.shown));
         for mark in on_line {
@@ -155,13 +163,17 @@ struct Window {
 }
 
 impl Window {
-    fn around(line: &str, label: usize) -> Window {
-        let fits = line.len() <= WIDEST || line.chars().map(|c| shown(c).1).sum::<usize>() <= WIDEST;
-        let skipped = if fits { 0 } else { label.saturating_sub(LEAD) };
+    /// The whole line when it is narrow, else its part around `label`. The work does not grow with the line.
+    fn around(line: &str, label: &Mark<'_>) -> Window {
+        let narrow = line.chars().take(WIDEST + 1).map(|c| shown(c).1.max(1)).sum::<usize>() <= WIDEST;
+        let before = &line[..line.floor_char_boundary(label.at)];
+        let lead = before.char_indices().rev().nth(LEAD - 1).map_or(0, |(at, _)| at);
+        let (skipped, line) =
+            if narrow { (0, line) } else { (label.from.saturating_sub(LEAD), &line[lead..]) };
         let mut out = if skipped > 0 { "...".to_owned() } else { String::new() };
         let mut columns = vec![out.len()];
         let mut at = out.len();
-        for c in line.chars().skip(skipped) {
+        for c in line.chars() {
             let (text, width) = shown(c);
             if at + width > WIDEST {
                 out += "...";

@@ -34,6 +34,10 @@ fn labels_are_good(text: &str, diagnostic: &Diagnostic) {
     }
 }
 
+fn comments(text: &str) -> Vec<&str> {
+    anabranch_lang::lexer::lex(text).comments.into_iter().map(|span| &text[span.range()]).collect()
+}
+
 fn formats_well(text: &str, file: &File, formatted: &str) {
     let (again, diagnostics) = parse(formatted);
     assert!(diagnostics.is_empty(), "{text}\n---\n{formatted}\n{diagnostics:?}");
@@ -227,8 +231,55 @@ fn mutated() -> impl Strategy<Value = String> {
     })
 }
 
+/// An expression that can be read, with comments and line ends anywhere.
+fn expression() -> impl Strategy<Value = String> {
+    const LEAVES: &[&str] = &[
+        "a",
+        "x.b",
+        "\"odd name\".c",
+        "1",
+        "-1",
+        "- 2",
+        "1_000",
+        "1.5",
+        "2e9",
+        "5m",
+        "'text'",
+        "'it''s'",
+        "true",
+        "NULL",
+        "now()",
+        "a.key",
+    ];
+    const GAPS: &[&str] =
+        &[" ", " ", " ", "\n", "\n\n\n", " -- said\n", "\n  -- alone\n", "\n\n-- apart\n\n", "\t"];
+    let leaf = proptest::sample::select(LEAVES).prop_map(str::to_owned);
+    leaf.prop_recursive(6, 60, 4, |inner| {
+        let gap = || proptest::sample::select(GAPS);
+        let sign = proptest::sample::select(vec!["+", "-", "*", "/", "%", "||", "and", "OR"]);
+        let test = proptest::sample::select(vec!["=", "<>", "<", ">=", "like", "not like"]);
+        let (a, b) = (inner.clone(), inner.clone());
+        prop_oneof![
+            (a, gap(), sign, gap(), b).prop_map(|(a, g, sign, h, b)| format!("({a}){g}{sign}{h}({b})")),
+            (inner.clone(), gap(), test, gap(), inner.clone())
+                .prop_map(|(a, g, test, h, b)| format!("({a}){g}{test}{h}({b})")),
+            (inner.clone(), gap()).prop_map(|(a, g)| format!("(not{g}({a}))")),
+            (inner.clone(), gap()).prop_map(|(a, g)| format!("-{g}({a})")),
+            (inner.clone(), gap()).prop_map(|(a, g)| format!("({a}{g}){g}is{g}not null")),
+            (inner.clone(), gap(), inner.clone())
+                .prop_map(|(a, g, b)| format!("({a}) not{g}in ({b}{g},{a})")),
+            (inner.clone(), gap(), inner.clone())
+                .prop_map(|(a, g, b)| format!("({a}) between{g}({b}) and{g}({a})")),
+            (inner.clone(), gap(), inner.clone()).prop_map(|(a, g, b)| format!("coalesce({g}{a},{g}{b})")),
+            (inner.clone(), gap()).prop_map(|(a, g)| format!("cast({a}{g}as decimal(10,{g}2))")),
+            (inner.clone(), gap(), inner)
+                .prop_map(|(a, g, b)| format!("case{g}when {a}{g}then {b}{g}else {a} end")),
+        ]
+    })
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn random_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
@@ -240,6 +291,15 @@ proptest! {
         check(&words.join(" "));
         check(&format!("flow f revision 1\non A as a {{ {} }}", words.join(" ")));
         check(&format!("flow f revision 1\non A as a {{ let x = {} }}", words.join(" ")));
+    }
+
+    #[test]
+    fn good_expressions(a in expression(), b in expression()) {
+        let text = format!("flow f revision 1\non A as a where {a} {{ let x = {b} reply B {{ c: {a}, d += {b}, }} }}");
+        prop_assert_eq!(parse(&text).1, vec![]);
+        check(&text);
+        let formatted = format(&text).expect("it can be read");
+        prop_assert_eq!(comments(&text), comments(&formatted));
     }
 
     #[test]
