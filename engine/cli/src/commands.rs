@@ -1,0 +1,43 @@
+//! The commands, one a file: its arguments with their help, and what it does.
+
+mod check;
+mod completions;
+mod explain;
+mod fmt;
+mod new;
+mod plan;
+mod run;
+mod test;
+
+use clap::Subcommand;
+
+use crate::failure::Failure;
+
+/// What the program can do.
+#[derive(Subcommand, Debug)]
+pub(crate) enum Commands {
+    New(new::New),
+    Check(check::Check),
+    Fmt(fmt::Fmt),
+    Plan(plan::Plan),
+    Explain(explain::Explain),
+    Run(run::Run),
+    Test(test::Test),
+    Completions(completions::Completions),
+}
+
+impl Commands {
+    /// Does it.
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        match self {
+            Commands::New(new) => new.run(),
+            Commands::Check(check) => check.run(),
+            Commands::Fmt(fmt) => fmt.run(),
+            Commands::Plan(plan) => plan.run(),
+            Commands::Explain(explain) => explain.run(),
+            Commands::Run(run) => run.run(),
+            Commands::Test(test) => test.run(),
+            Commands::Completions(completions) => completions.run(),
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! `anabranch run`: a node that runs flows.
+
+use anabranch::rows::ExtraColumns;
+use anabranch::{Client, Flow, Node, WORKERS_MAX};
+use clap::{Args, ValueEnum};
+use serde_json::json;
+
+use crate::failure::{Failure, Worst};
+use crate::output::{self, Output};
+use crate::run::feed::Feed;
+use crate::run::options::{PlayOption, TableOption, node_name};
+use crate::run::play::Play;
+use crate::run::prints::Prints;
+use crate::run::session::{OnBadLine, Session, Until};
+use crate::run::summary::Summary;
+use crate::run::tables;
+use crate::source::Source;
+
+/// Run flows on a node, and play files into them
+#[derive(Args, Debug)]
+#[command(after_help = "\
+The node prints one line that begins with `ready` once it serves, and serves until Ctrl-C or SIGTERM; then it answers
+what is under way and prints a summary. With --exit it ends when all files are through.
+
+Examples:
+  anabranch run names.flow
+  anabranch run names.flow --play UpdateStream=names.csv --table QueryTable --exit
+  anabranch run names.flow --play UpdateStream=names.csv --play ReadStream=asked.ndjson --print OutputStream --exit
+  tail -f asked.ndjson | anabranch run names.flow --play ReadStream=- --print OutputStream --print errors
+  anabranch run names.flow orders.flow --workers 2 --play names.UpdateStream=names.csv
+
+With --json every line on standard output is an object: {\"ready\":..}, {\"stream\":..,\"row\":..},
+{\"table\":..,\"row\":..} and at the end {\"summary\":..}.
+
+Exit codes: 0 all is well (rows that the flow refused are counted, and are no failure), 1 a flow file does not compile
+or a file of rows has a bad line that stops, 2 there is no such stream or table, 3 a file cannot be read.")]
+pub(crate) struct Run {
+    /// Flow files
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<String>,
+    /// The node's name
+    #[arg(long, default_value = "A", value_name = "NAME", value_parser = node_name)]
+    node: String,
+    /// Worker threads; partitions are spread over them
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(WORKERS_MAX)))]
+    workers: u32,
+    /// Send the rows of a file to an input stream: .csv with a header, or .ndjson, .jsonl, .json with an object a
+    /// line; `-` is standard input, an object a line. Several are played one after the other
+    #[arg(long, value_name = "INPUT=FILE")]
+    play: Vec<PlayOption>,
+    /// Print the rows of an output stream as they come; `errors` are the rows that the flow refused
+    #[arg(long, value_name = "OUTPUT")]
+    print: Vec<String>,
+    /// Print the first rows of a table in key order at the end; 10 rows where no number is given
+    #[arg(long, value_name = "TABLE[=ROWS]")]
+    table: Vec<TableOption>,
+    /// End when all files are through
+    #[arg(long)]
+    exit: bool,
+    /// What a line does that is no row. It is reported either way; `stop` sends the rows before it and nothing after
+    /// it, so that nothing is lost without a word, and `skip` leaves it out
+    #[arg(long, value_enum, default_value = "stop", value_name = "WHAT")]
+    on_bad_line: OnBadLine,
+    /// What a column of a file does that the stream does not have
+    #[arg(long, value_enum, default_value = "refuse", value_name = "WHAT")]
+    on_extra_column: OnExtraColumn,
+    /// Print JSON, one object a line
+    #[arg(long)]
+    json: bool,
+}
+
+/// What a column does that the stream does not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum OnExtraColumn {
+    /// The file, or the line, is bad.
+    Refuse,
+    /// It is left out.
+    Ignore,
+}
+
+impl Run {
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        self.check_standard_input()?;
+        let flows = self.flows()?;
+        let names: Vec<String> = flows.iter().map(|flow| flow.name().to_owned()).collect();
+        let builder = Node::builder(&self.node).workers(self.workers);
+        let node = flows.into_iter().fold(builder, |builder, flow| builder.flow(flow)).start()?;
+        let mut client = node.client();
+
+        // Everything that can be wrong is looked at before the first row is sent.
+        let mut worst = Worst::default();
+        let plays = self.plays(&client, &mut worst)?;
+        let prints = Prints::subscribe(&node, &self.print, self.json, &mut worst)?;
+        tables::check(&mut client, &self.table, &mut worst)?;
+        worst.finish()?;
+
+        let mut session = Session::new(client, &plays, prints, self.on_bad_line);
+        let feed = Feed::start(plays)?;
+        self.ready(&names)?;
+        let until = if self.exit { Until::AllRead } else { Until::Asked };
+        let ended = session.run(&feed, until);
+        if let Err(Failure::NobodyReads) = ended {
+            return ended;
+        }
+        self.finish(node, session)?;
+        ended
+    }
+
+    /// Standard input can be read once.
+    fn check_standard_input(&self) -> Result<(), Failure> {
+        let plays = self.play.iter().filter(|play| play.file == "-").count();
+        match plays + self.files.iter().filter(|file| *file == "-").count() {
+            0 | 1 => Ok(()),
+            _ => Err(Failure::usage("standard input, `-`, is named twice").help("name it once")),
+        }
+    }
+
+    /// The flows; everything that is wrong with them is told.
+    fn flows(&self) -> Result<Vec<Flow>, Failure> {
+        let mut worst = Worst::default();
+        let mut flows: Vec<Flow> = Vec::new();
+        for file in &self.files {
+            let flow = match Source::read(file).and_then(|source| source.flow()) {
+                Ok(flow) => flow,
+                Err(failure) => {
+                    worst.tell(failure)?;
+                    continue;
+                }
+            };
+            if let Some(other) = flows.iter().find(|other| other.name() == flow.name()) {
+                let (name, first) = (flow.name(), &other.plan().file);
+                let failure = Failure::wrong(format!("`{first}` and `{file}` are both called flow `{name}`"));
+                worst.tell(failure.help("a node runs every flow once; give one of them another name"))?;
+            }
+            flows.push(flow);
+        }
+        worst.finish()?;
+        Ok(flows)
+    }
+
+    /// The files to play, open.
+    fn plays(&self, client: &Client, worst: &mut Worst) -> Result<Vec<Play>, Failure> {
+        let extra = match self.on_extra_column {
+            OnExtraColumn::Refuse => ExtraColumns::Refuse,
+            OnExtraColumn::Ignore => ExtraColumns::Ignore,
+        };
+        let mut plays = Vec::new();
+        for option in &self.play {
+            let opened = client.batch(&option.input).map_err(Failure::from);
+            match opened.and_then(|mut empty| Play::open(option, &mut empty, extra)) {
+                Ok(play) => plays.push(play),
+                Err(failure) => worst.tell(failure)?,
+            }
+        }
+        Ok(plays)
+    }
+
+    fn ready(&self, flows: &[String]) -> Result<(), Failure> {
+        let (node, workers) = (&self.node, self.workers);
+        if self.json {
+            let ready = json!({ "ready": { "node": node, "workers": workers, "flows": flows } });
+            return output::print(&format!("{ready}\n"));
+        }
+        output::print(&format!("ready node={node} workers={workers} flows={}\n", flows.join(",")))
+    }
+
+    /// Stops the node, then prints what is left to say.
+    fn finish(&self, node: Node, session: Session) -> Result<(), Failure> {
+        let (mut client, files, played, prints) = session.into_parts();
+        let tables = tables::read(&mut client, &node, &self.table)?;
+        let status = node.status();
+        drop(client);
+        node.stop()?;
+        prints.finish()?;
+        let mut out = Output::new();
+        if !self.json {
+            out.line("")?;
+        }
+        tables.iter().try_for_each(|table| table.print(&mut out, self.json))?;
+        Summary::new(status, files, played).print(&mut out, self.json)?;
+        out.flush()
+    }
+}

@@ -1,0 +1,117 @@
+//! The values of `run`'s options: `INPUT=FILE`, `TABLE=N`, names of nodes.
+
+use std::str::FromStr;
+
+/// Rows of a table that are shown where nothing is said.
+const TABLE_ROWS: usize = 10;
+
+/// What `--play INPUT=FILE` says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PlayOption {
+    /// The input stream, with or without its flow.
+    pub(crate) input: String,
+    /// The path; `-` is standard input.
+    pub(crate) file: String,
+    /// How the file is read.
+    pub(crate) format: Format,
+}
+
+/// How a file of rows is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// Cells under a header line.
+    Csv,
+    /// A JSON object a line.
+    JsonLines,
+}
+
+impl FromStr for PlayOption {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (input, file) = match text.split_once('=') {
+            Some((input, file)) if !input.is_empty() && !file.is_empty() => (input, file),
+            _ => return Err("write INPUT=FILE, for example UpdateStream=names.csv".to_owned()),
+        };
+        let name = file.to_ascii_lowercase();
+        let ends = |endings: &[&str]| endings.iter().any(|ending| name.ends_with(ending));
+        let format = if ends(&[".csv"]) {
+            Format::Csv
+        } else if file == "-" || ends(&[".ndjson", ".jsonl", ".json"]) {
+            Format::JsonLines
+        } else {
+            let forms = "the ending says how a file is read: .csv, or .ndjson, .jsonl or .json for a JSON object a line";
+            return Err(format!("{forms}; `-` is standard input, a JSON object a line"));
+        };
+        Ok(PlayOption { input: input.to_owned(), file: file.to_owned(), format })
+    }
+}
+
+/// What `--table TABLE[=N]` says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TableOption {
+    /// The table, with or without its flow.
+    pub(crate) table: String,
+    /// How many rows to show.
+    pub(crate) rows: usize,
+}
+
+impl FromStr for TableOption {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (table, rows) = match text.split_once('=') {
+            None => (text, TABLE_ROWS),
+            Some((table, rows)) => match rows.parse() {
+                Ok(rows) => (table, rows),
+                Err(_) => return Err("write TABLE=ROWS with a number, for example QueryTable=20".to_owned()),
+            },
+        };
+        if table.is_empty() {
+            return Err("write TABLE or TABLE=ROWS, for example QueryTable=20".to_owned());
+        }
+        Ok(TableOption { table: table.to_owned(), rows })
+    }
+}
+
+/// A node's name: one word, so that the `ready` line can be taken apart at its spaces.
+///
+/// # Errors
+/// It is empty, or has white space in it.
+pub(crate) fn node_name(text: &str) -> Result<String, String> {
+    match !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        true => Ok(text.to_owned()),
+        false => Err("a node's name is one word".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ending_says_how_a_file_is_read() {
+        let format = |text: &str| text.parse::<PlayOption>().map(|play| play.format);
+        assert_eq!(format("A=x.csv"), Ok(Format::Csv));
+        assert_eq!(format("A=x.CSV"), Ok(Format::Csv));
+        for file in ["x.ndjson", "x.jsonl", "x.json", "-"] {
+            assert_eq!(format(&format!("A={file}")), Ok(Format::JsonLines), "{file}");
+        }
+        assert!(format("A=x.txt").is_err());
+    }
+
+    #[test]
+    fn a_file_name_may_have_an_equals_sign() {
+        let play: PlayOption = "A=b=c.csv".parse().unwrap();
+        assert_eq!((play.input.as_str(), play.file.as_str()), ("A", "b=c.csv"));
+    }
+
+    #[test]
+    fn a_table_shows_ten_rows_where_nothing_is_said() {
+        assert_eq!("T".parse(), Ok(TableOption { table: "T".into(), rows: 10 }));
+        assert_eq!("T=3".parse(), Ok(TableOption { table: "T".into(), rows: 3 }));
+        for wrong in ["", "=3", "T=", "T=x", "T=-1"] {
+            assert!(wrong.parse::<TableOption>().is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! The run itself: rows from files into the node, answers and published rows out, until the end or Ctrl-C.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anabranch::rows::Chunk;
+use anabranch::{Answer, Batch, Client, Ticket};
+use clap::ValueEnum;
+use serde::Serialize;
+
+use super::feed::{Feed, News};
+use super::play::Play;
+use super::prints::Prints;
+use super::progress::Progress;
+use crate::failure::Failure;
+
+/// Batches without an answer, at most.
+const BATCHES_UNDER_WAY: usize = 64;
+
+/// The same when rows are printed: few enough that even 16 published rows for every row sent fit into the queue of a
+/// subscription, which is emptied before every batch. So a slow terminal slows the files and no row is missed.
+const BATCHES_UNDER_WAY_PRINTING: usize = 16;
+
+/// How long published rows wait for being printed while no rows come in.
+const PRINT_EVERY: Duration = Duration::from_millis(20);
+
+/// Refused rows that are told one by one.
+const REFUSED_TOLD: u64 = 10;
+
+/// What a bad line does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OnBadLine {
+    /// It is reported and left out.
+    Skip,
+    /// The run ends; the rows before it were sent, nothing after it is.
+    Stop,
+}
+
+/// When the run ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Until {
+    /// When all files are through.
+    AllRead,
+    /// At Ctrl-C or SIGTERM.
+    Asked,
+}
+
+/// What became of a file.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct PlayFile {
+    pub(crate) input: String,
+    pub(crate) file: String,
+    pub(crate) accepted: u64,
+    pub(crate) refused: u64,
+    pub(crate) bad_lines: u64,
+    #[serde(skip)]
+    bytes: Option<u64>,
+    #[serde(skip)]
+    bytes_read: u64,
+}
+
+/// A batch without an answer.
+struct Sent {
+    play: usize,
+    /// The line of every row.
+    lines: Vec<u64>,
+}
+
+/// A run under way.
+pub(crate) struct Session {
+    client: Client,
+    files: Vec<PlayFile>,
+    prints: Prints,
+    under_way: BTreeMap<Ticket, Sent>,
+    on_bad_line: OnBadLine,
+    progress: Progress,
+    /// How long the files took, once they are through.
+    played: Option<Duration>,
+    refused_told: u64,
+}
+
+impl PlayFile {
+    fn of(play: &Play) -> Self {
+        let (input, file) = (play.input.clone(), play.name.clone());
+        PlayFile { input, file, accepted: 0, refused: 0, bad_lines: 0, bytes: play.bytes, bytes_read: 0 }
+    }
+
+    /// Rows that were answered.
+    pub(crate) fn answered(&self) -> u64 {
+        self.accepted + self.refused
+    }
+}
+
+impl Session {
+    /// A session that will hear of these plays.
+    pub(crate) fn new(client: Client, plays: &[Play], prints: Prints, on_bad_line: OnBadLine) -> Self {
+        let files: Vec<PlayFile> = plays.iter().map(PlayFile::of).collect();
+        let bytes = files.iter().map(|file| file.bytes).sum();
+        let progress = Progress::new(bytes, !prints.is_empty());
+        Session {
+            client,
+            files,
+            prints,
+            under_way: BTreeMap::new(),
+            on_bad_line,
+            progress,
+            played: None,
+            refused_told: 0,
+        }
+    }
+
+    /// Runs until the end. Everything that was sent is answered then.
+    ///
+    /// # Errors
+    /// A bad line that stops, or the world; what was sent is answered all the same.
+    pub(crate) fn run(&mut self, feed: &Feed, until: Until) -> Result<(), Failure> {
+        let ended = self.listen(feed, until);
+        if matches!(ended, Err(Failure::NobodyReads)) {
+            return ended;
+        }
+        self.settle()?;
+        self.played.get_or_insert(self.progress.elapsed());
+        self.progress.clear();
+        ended
+    }
+
+    /// What is left: the client, what became of the files and how long they took, and the prints.
+    pub(crate) fn into_parts(self) -> (Client, Vec<PlayFile>, Duration, Prints) {
+        (self.client, self.files, self.played.unwrap_or_default(), self.prints)
+    }
+
+    fn listen(&mut self, feed: &Feed, until: Until) -> Result<(), Failure> {
+        loop {
+            match self.hear(feed)? {
+                News::Rows { play, chunk, bytes_read } => {
+                    self.files[play].bytes_read = bytes_read;
+                    self.rows(play, chunk)?;
+                }
+                News::End { play } => {
+                    self.files[play].bytes_read = self.files[play].bytes.unwrap_or_default()
+                }
+                News::Unreadable { play, error } => {
+                    return Err(Failure::file("read", &self.files[play].file, &error));
+                }
+                News::AllRead => {
+                    self.settle()?;
+                    self.played = Some(self.progress.elapsed());
+                    self.progress.clear();
+                    if until == Until::AllRead {
+                        return Ok(());
+                    }
+                }
+                News::Stop => return Ok(()),
+            }
+        }
+    }
+
+    /// Waits for news, and meanwhile for answers and rows to print.
+    fn hear(&mut self, feed: &Feed) -> Result<News, Failure> {
+        while !self.under_way.is_empty() || !self.prints.is_empty() {
+            match feed.next_within(PRINT_EVERY) {
+                Some(news) => return Ok(news),
+                None => self.settle()?,
+            }
+        }
+        Ok(feed.next())
+    }
+
+    /// Sends the rows of a chunk, up to a bad line that stops.
+    fn rows(&mut self, play: usize, chunk: Chunk) -> Result<(), Failure> {
+        let stop_at = match self.on_bad_line {
+            OnBadLine::Stop => chunk.problems.first().map(|problem| problem.line),
+            OnBadLine::Skip => None,
+        };
+        let (batch, lines) = match stop_at {
+            None => (chunk.batch, chunk.lines),
+            Some(stop_at) => before(stop_at, &chunk),
+        };
+        let told = if stop_at.is_some() { 1 } else { chunk.problems.len() };
+        for problem in &chunk.problems[..told] {
+            self.files[play].bad_lines += 1;
+            self.progress.tell(&format!("{}:{problem}", self.files[play].file));
+        }
+        self.send(play, batch, lines)?;
+        match stop_at {
+            None => Ok(()),
+            Some(line) => {
+                let file = &self.files[play].file;
+                let failure = Failure::wrong(format!("stopped at the bad line {file}:{line}"));
+                Err(failure.help("correct it, or leave bad lines out with `--on-bad-line skip`"))
+            }
+        }
+    }
+
+    fn send(&mut self, play: usize, rows: Batch, lines: Vec<u64>) -> Result<(), Failure> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let mut batch = self.client.batch(&self.files[play].input)?;
+        *batch.packed() = rows;
+        let ticket = self.client.submit(batch)?;
+        self.under_way.insert(ticket, Sent { play, lines });
+        let limit = if self.prints.is_empty() { BATCHES_UNDER_WAY } else { BATCHES_UNDER_WAY_PRINTING };
+        while self.under_way.len() >= limit {
+            self.answer()?;
+        }
+        self.prints.pump()?;
+        let rows = self.files.iter().map(PlayFile::answered).sum();
+        let bytes_read = self.files.iter().map(|file| file.bytes_read).sum();
+        self.progress.update(rows, bytes_read);
+        Ok(())
+    }
+
+    /// Waits for everything that is under way, and prints what it published.
+    fn settle(&mut self) -> Result<(), Failure> {
+        while !self.under_way.is_empty() {
+            self.answer()?;
+        }
+        self.prints.pump()?;
+        self.prints.flush()
+    }
+
+    /// Takes one answer; waits for it.
+    fn answer(&mut self) -> Result<(), Failure> {
+        let Some((ticket, answer)) = self.client.next()? else { return Ok(()) };
+        if let Some(sent) = self.under_way.remove(&ticket) {
+            self.count(&sent, &answer);
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, sent: &Sent, answer: &Answer) {
+        let file = &mut self.files[sent.play];
+        file.accepted += answer.accepted as u64;
+        file.refused += answer.refused.len() as u64;
+        for refused in &answer.refused {
+            self.refused_told += 1;
+            match self.refused_told {
+                1..=REFUSED_TOLD => {
+                    let line = sent.lines.get(refused.request_row).copied().unwrap_or_default();
+                    self.progress.tell(&format!("{}:{line}: refused: {refused}", file.file));
+                }
+                told if told == REFUSED_TOLD + 1 => {
+                    self.progress.tell("more refused rows are only counted; `--print errors` shows all");
+                }
+                _ => return,
+            }
+        }
+    }
+}
+
+/// The rows of a chunk before a line.
+fn before(line: u64, chunk: &Chunk) -> (Batch, Vec<u64>) {
+    let lines: Vec<u64> = chunk.lines.iter().copied().take_while(|at| *at < line).collect();
+    let mut batch = Batch::new(chunk.batch.schema());
+    chunk.batch.rows().take(lines.len()).for_each(|row| batch.push(row));
+    (batch, lines)
+}

@@ -1,0 +1,91 @@
+//! What `--table` shows at the end: the first rows of a table in key order.
+
+use anabranch::{Client, Node, Row, Type};
+use anabranch_model::convert::text_of;
+use serde_json::json;
+
+use super::options::TableOption;
+use crate::failure::{Failure, Worst};
+use crate::output::Output;
+use crate::text_table::{Align, TextTable, grouped};
+
+/// The first rows of a table.
+pub(crate) struct FirstRows {
+    table: String,
+    rows: Vec<Row>,
+    /// Rows that the table has.
+    of: u64,
+}
+
+/// Tells which tables there are not.
+pub(crate) fn check(client: &mut Client, options: &[TableOption], worst: &mut Worst) -> Result<(), Failure> {
+    for option in options {
+        if let Err(error) = client.scan(&option.table) {
+            worst.tell(error.into())?;
+        }
+    }
+    Ok(())
+}
+
+/// Reads the first rows of the tables.
+pub(crate) fn read(
+    client: &mut Client,
+    node: &Node,
+    options: &[TableOption],
+) -> Result<Vec<FirstRows>, Failure> {
+    let status = node.status();
+    let count = |name: &str| {
+        let tables = status.flows.iter().flat_map(|flow| flow.tables.iter().map(move |table| (flow, table)));
+        let mut named = tables.filter(|(flow, table)| {
+            table.table == name || name.strip_prefix(&flow.flow) == Some(&format!(".{}", table.table))
+        });
+        named.next().map_or(0, |(_, table)| table.rows)
+    };
+    let mut tables = Vec::new();
+    for option in options {
+        let rows: Result<Vec<Row>, _> = client.scan(&option.table)?.take(option.rows).collect();
+        tables.push(FirstRows { table: option.table.clone(), rows: rows?, of: count(&option.table) });
+    }
+    Ok(tables)
+}
+
+impl FirstRows {
+    /// Prints them: aligned, or a JSON object a row.
+    pub(crate) fn print(&self, out: &mut Output, json: bool) -> Result<(), Failure> {
+        if json {
+            return self.rows.iter().try_for_each(|row| {
+                out.line(&format!("{{\"table\":{},\"row\":{}}}", json!(self.table), row.to_json_text()))
+            });
+        }
+        let (shown, of) = (self.rows.len() as u64, self.of);
+        match shown < of {
+            true => {
+                out.line(&format!("{} (the first {} of {} rows)", self.table, grouped(shown), grouped(of)))?
+            }
+            false => out.line(&format!("{} ({} rows)", self.table, grouped(of)))?,
+        }
+        out.line(&self.text())
+    }
+
+    fn text(&self) -> String {
+        let Some(first) = self.rows.first() else { return String::new() };
+        let columns = first.shape().columns();
+        let mut table =
+            TextTable::new(columns.iter().map(|column| (column.name.as_str(), align(&column.ty))));
+        for row in &self.rows {
+            let cells = columns.iter().zip(row.columns());
+            table.row(cells.map(|(column, (_, value))| match value.is_null() {
+                true => "null".to_owned(),
+                false => text_of(&value, &column.ty).into_owned(),
+            }));
+        }
+        table.render()
+    }
+}
+
+fn align(ty: &Type) -> Align {
+    match ty {
+        Type::Int | Type::Float | Type::Decimal { .. } | Type::Duration => Align::Right,
+        Type::Bool | Type::Text | Type::Bytes | Type::Time | Type::Json | Type::Enum(_) => Align::Left,
+    }
+}

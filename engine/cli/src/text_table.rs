@@ -1,0 +1,139 @@
+//! Aligned text tables: words to the left, numbers to the right, no cell wider than people read.
+
+/// Characters of a cell, at most; more is cut and ends in `…`.
+const CELL_CHARS_MAX: usize = 40;
+
+/// Between two columns.
+const GAP: &str = "  ";
+
+/// A table with a header line.
+///
+/// ```text
+/// table       rows  bytes
+/// QueryTable   100  2,400
+/// ```
+#[derive(Debug)]
+pub(crate) struct TextTable {
+    header: Vec<(String, Align)>,
+    rows: Vec<Vec<String>>,
+}
+
+/// Where a column's cells stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Align {
+    /// Words.
+    Left,
+    /// Numbers.
+    Right,
+}
+
+impl TextTable {
+    /// An empty table.
+    pub(crate) fn new<'a>(header: impl IntoIterator<Item = (&'a str, Align)>) -> Self {
+        let header = header.into_iter().map(|(title, align)| (cell(title), align)).collect();
+        TextTable { header, rows: Vec::new() }
+    }
+
+    /// Appends a row. Cells beyond the header are left out.
+    pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
+        self.rows.push(cells.into_iter().take(self.header.len()).map(|text| cell(&text)).collect());
+    }
+
+    /// Whether there are no rows.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// The table as text, a line per row.
+    pub(crate) fn render(&self) -> String {
+        let titles: Vec<String> = self.header.iter().map(|(title, _)| title.clone()).collect();
+        let lines = || std::iter::once(&titles).chain(&self.rows);
+        let width = |column: usize| {
+            lines().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+        };
+        let widths: Vec<usize> = (0..self.header.len()).map(width).collect();
+        let mut out = String::new();
+        for row in lines() {
+            let cells = row.iter().zip(&self.header).zip(&widths);
+            let padded: Vec<String> =
+                cells.map(|((cell, (_, align)), width)| pad(cell, *align, *width)).collect();
+            out += padded.join(GAP).trim_end();
+            out.push('\n');
+        }
+        out
+    }
+}
+
+fn pad(cell: &str, align: Align, width: usize) -> String {
+    match align {
+        Align::Left => format!("{cell:<width$}"),
+        Align::Right => format!("{cell:>width$}"),
+    }
+}
+
+/// The text on one line, without anything that could move the cursor, cut where it is too long.
+fn cell(text: &str) -> String {
+    let mut shown = String::new();
+    let mut length = 0;
+    for character in text.chars() {
+        let escaped =
+            if character.is_control() { character.escape_default().collect() } else { character.to_string() };
+        length += escaped.chars().count();
+        if length > CELL_CHARS_MAX {
+            let kept: String = shown.chars().take(CELL_CHARS_MAX - 1).collect();
+            return kept + "…";
+        }
+        shown += &escaped;
+    }
+    shown
+}
+
+/// A number with commas between thousands.
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at) % 3 == 0 {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_stand_left_and_numbers_right() {
+        let mut table = TextTable::new([("name", Align::Left), ("n", Align::Right)]);
+        table.row(["a".to_owned(), "1".to_owned()]);
+        table.row(["ñandú".to_owned(), "1,000".to_owned()]);
+        assert_eq!(table.render(), "name       n\na          1\nñandú  1,000\n");
+    }
+
+    #[test]
+    fn a_long_cell_is_cut_and_says_so() {
+        let mut table = TextTable::new([("x", Align::Left)]);
+        table.row(["é".repeat(CELL_CHARS_MAX)]);
+        table.row(["é".repeat(CELL_CHARS_MAX + 1)]);
+        let text = table.render();
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[1], "é".repeat(CELL_CHARS_MAX));
+        assert_eq!(lines[2], "é".repeat(CELL_CHARS_MAX - 1) + "…");
+    }
+
+    #[test]
+    fn nothing_in_a_cell_moves_the_cursor() {
+        let mut table = TextTable::new([("x", Align::Left)]);
+        table.row(["a\nb\x1b[2J".to_owned()]);
+        assert_eq!(table.render(), "x\na\\nb\\u{1b}[2J\n");
+    }
+
+    #[test]
+    fn thousands_are_set_apart() {
+        let shown: Vec<String> = [0, 999, 1000, 1_234_567].into_iter().map(grouped).collect();
+        assert_eq!(shown, ["0", "999", "1,000", "1,234,567"]);
+    }
+}
