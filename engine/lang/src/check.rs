@@ -28,12 +28,15 @@ mod undo;
 mod unused;
 pub(crate) mod walk;
 
+use std::collections::HashSet;
+
 use anabranch_model::Place;
 use anabranch_model::plan::{PLAN_FORMAT, Plan, Stream, Table};
 
 use crate::ast;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::lines::Lines;
+use crate::sink::{self, Sink};
 use crate::span::Span;
 use crate::suggest;
 
@@ -56,9 +59,11 @@ pub(crate) fn check(
         checker.unused();
     }
     let plan = (!checker.broken()).then(|| checker.plan(file, steps)).flatten();
-    let mut diagnostics = checker.diagnostics;
-    diagnostics.sort_by_key(|one| one.labels.first().map(|label| label.span));
-    (plan, diagnostics)
+    let mut all = Sink::new();
+    for diagnostic in checker.diagnostics {
+        all.push(diagnostic);
+    }
+    (plan, all.into_sorted())
 }
 
 /// The state of a check.
@@ -68,8 +73,8 @@ pub(crate) struct Checker<'a> {
     lines: Lines<'a>,
     diagnostics: Vec<Diagnostic>,
     declared: Declarations,
-    /// Pieces of the text that the parser could not read: names in them may be declarations.
-    unread: Vec<&'a str>,
+    /// The words of the pieces that the parser could not read: they may be declarations.
+    unread: HashSet<&'a str>,
     /// Where the parser's errors are.
     misread: Vec<Span>,
 }
@@ -79,8 +84,12 @@ impl<'a> Checker<'a> {
         let errors = parsed.iter().filter(|one| one.severity == Severity::Error);
         let misread: Vec<_> = errors.filter_map(|one| one.labels.first()).map(|label| label.span).collect();
         let lines = Lines::new(text);
-        let mut unread = if misread.is_empty() { Vec::new() } else { gaps(text, tree) };
-        unread.extend(misread.iter().map(|span| lines.line(lines.place(span.start as usize).line)));
+        let mut unread = HashSet::new();
+        if !misread.is_empty() {
+            let line = |span: &Span| lines.line(lines.place(span.start as usize).line);
+            let pieces = gaps(text, tree).into_iter().chain(misread.iter().map(line));
+            unread.extend(pieces.flat_map(words));
+        }
         Checker { tree, text, lines, diagnostics: parsed, declared: Declarations::default(), unread, misread }
     }
 
@@ -88,19 +97,23 @@ impl<'a> Checker<'a> {
         self.diagnostics.iter().any(|one| one.severity == Severity::Error)
     }
 
+    /// Adds a diagnostic. Beyond a limit they are dropped: nobody reads them, and a hostile file must not fill the
+    /// memory.
     fn report(&mut self, diagnostic: Diagnostic) {
-        self.diagnostics.push(diagnostic);
+        if !self.full() {
+            self.diagnostics.push(diagnostic);
+        }
+    }
+
+    /// Whether there are so many diagnostics that no more are taken.
+    fn full(&self) -> bool {
+        self.diagnostics.len() > sink::MOST
     }
 
     /// Whether `name` stands in a piece that the parser could not read, so that it may be declared there.
     fn may_be_unread(&self, name: &str) -> bool {
-        let letter = |letter: Option<char>| letter.is_some_and(|it| it.is_alphanumeric() || it == '_');
-        self.unread.iter().any(|piece| {
-            piece.match_indices(name).any(|(at, _)| {
-                let (before, after) = (&piece[..at], &piece[at + name.len()..]);
-                !letter(before.chars().next_back()) && !letter(after.chars().next())
-            })
-        })
+        let mut words = words(name).peekable();
+        words.peek().is_some() && words.all(|word| self.unread.contains(word))
     }
 
     /// Whether the parser could not read a part of `span`: what seems missing there may stand in that part.
@@ -128,7 +141,7 @@ impl<'a> Checker<'a> {
             self.wrong_kind(name, what, found);
             return None;
         }
-        if self.may_be_unread(&name.text) {
+        if self.full() || self.may_be_unread(&name.text) {
             return None;
         }
         let all = self.declared.names.iter().filter(|(_, of)| fits(of.kind)).map(|(name, _)| name.as_str());
@@ -210,6 +223,11 @@ pub(crate) fn quoted<T: AsRef<str>>(names: &[T]) -> String {
         all.push(format!("and {} more", names.len() - SHOWN));
     }
     all.join(", ")
+}
+
+/// The words of `text`: runs of letters, digits and `_`.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|letter: char| !letter.is_alphanumeric() && letter != '_').filter(|word| !word.is_empty())
 }
 
 /// The pieces of `text` that no item of `tree` covers.

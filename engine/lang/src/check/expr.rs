@@ -182,7 +182,7 @@ impl<'a> RuleChecker<'_, 'a> {
     }
 
     fn unknown_name(&mut self, name: &ast::Name) {
-        if self.checker.may_be_unread(&name.text) {
+        if self.checker.full() || self.checker.may_be_unread(&name.text) {
             return;
         }
         let ended = self.scope.variable(&name.text).map(|variable| variable.span);
@@ -228,7 +228,7 @@ impl<'a> RuleChecker<'_, 'a> {
     }
 
     fn unknown_row(&mut self, row: &ast::Name, name: &ast::Name) {
-        if self.checker.may_be_unread(&row.text) {
+        if self.checker.full() || self.checker.may_be_unread(&row.text) {
             return;
         }
         let ended = self.scope.variable(&row.text).map(|variable| variable.span);
@@ -278,7 +278,7 @@ impl<'a> RuleChecker<'_, 'a> {
 
     /// `a and b and ...` or `a or b or ...`: each part knows what the ones before it have settled.
     fn connected(&mut self, span: Span, expr: &ast::Expr, all: bool) -> Option<Expr> {
-        let mark = self.scope.facts.len();
+        let mark = self.scope.facts_mark();
         let mut parts = Vec::new();
         let mut good = true;
         for part in connected_parts(expr, all) {
@@ -291,7 +291,7 @@ impl<'a> RuleChecker<'_, 'a> {
                 None => good = false,
             }
         }
-        self.scope.facts.truncate(mark);
+        self.scope.forget(mark);
         let nullable = parts.iter().any(|part| part.nullable);
         let kind = if all { ExprKind::And(parts) } else { ExprKind::Or(parts) };
         good.then(|| self.make(span, kind, Type::Bool, nullable))
@@ -361,14 +361,14 @@ impl<'a> RuleChecker<'_, 'a> {
         otherwise: Option<&ast::Expr>,
         want: Option<&Type>,
     ) -> Option<Expr> {
-        let mark = self.scope.facts.len();
+        let mark = self.scope.facts_mark();
         let mut conditions = Vec::new();
         let mut branches = Vec::new();
         let mut good = true;
         for (condition, result) in arms {
             match self.condition(condition) {
                 Some(condition) => {
-                    let mut then: Vec<_> = self.scope.facts[mark..].to_vec();
+                    let mut then: Vec<_> = self.scope.facts_since(mark).to_vec();
                     then.extend(facts(&condition, true));
                     branches.push((result, then));
                     let facts = facts(&condition, false);
@@ -381,7 +381,8 @@ impl<'a> RuleChecker<'_, 'a> {
                 }
             }
         }
-        let rest = self.scope.facts.split_off(mark);
+        let rest = self.scope.facts_since(mark).to_vec();
+        self.scope.forget(mark);
         branches.extend(otherwise.map(|otherwise| (otherwise, rest)));
         let (mut results, ty) = self.unified(&branches, want, "the branches of a `case`")?;
         let otherwise = match otherwise {
@@ -448,10 +449,10 @@ impl<'a> RuleChecker<'_, 'a> {
     }
 
     fn expr_knowing(&mut self, expr: &ast::Expr, facts: &[Fact], want: Option<&Type>) -> Option<Expr> {
-        let mark = self.scope.facts.len();
+        let mark = self.scope.facts_mark();
         self.scope.learn(facts);
         let typed = self.expr(expr, want);
-        self.scope.facts.truncate(mark);
+        self.scope.forget(mark);
         typed
     }
 

@@ -94,7 +94,7 @@ impl RuleChecker<'_, '_> {
     ) -> Option<Vec<Expr>> {
         let shape = content.shape.clone();
         self.scope.candidate = Some(Candidate { table: name.text.clone(), slot: row, shape });
-        let mark = self.scope.facts.len();
+        let mark = self.scope.facts_mark();
         let mut parts = Vec::new();
         let mut good = true;
         for source in sources {
@@ -107,19 +107,19 @@ impl RuleChecker<'_, '_> {
                 None => good = false,
             }
         }
-        self.scope.facts.truncate(mark);
+        self.scope.forget(mark);
         self.scope.candidate = None;
         good.then_some(parts)
     }
 
     /// A `let` that is named like a column would change its meaning in the `where`.
     fn no_let_like_a_column(&mut self, name: &ast::Name, content: &TableContent) -> bool {
-        let hidden = self.scope.alive().find(|variable| {
-            matches!(variable.kind, VariableKind::Let(_)) && content.shape.position(&variable.name).is_some()
+        let hidden = content.shape.columns().iter().find_map(|column| {
+            let variable = self.scope.variable(&column.name)?;
+            let hides = variable.alive && matches!(variable.kind, VariableKind::Let(_));
+            hides.then(|| (variable.name.clone(), variable.span))
         });
-        let Some((hidden, span)) = hidden.map(|variable| (variable.name.clone(), variable.span)) else {
-            return true;
-        };
+        let Some((hidden, span)) = hidden else { return true };
         let message = format!("`{hidden}` is a column of `{}` and a `let`", name.text);
         self.report(
             Diagnostic::error("F046", name.span, message)

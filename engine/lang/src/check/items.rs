@@ -352,6 +352,9 @@ impl<'a> Checker<'a> {
         if let Some(id) = shape.position(&name.text) {
             return Some(id);
         }
+        if self.full() {
+            return None;
+        }
         let names: Vec<_> = shape.columns().iter().map(|column| column.name.as_str()).collect();
         let help = match suggest::closest(&name.text, names.iter().copied()) {
             Some(close) => format!("did you mean `{close}`?"),

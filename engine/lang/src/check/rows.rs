@@ -326,18 +326,18 @@ impl RuleChecker<'_, '_> {
                 good = false;
                 continue;
             };
+            let mut lacking = Vec::new();
+            let mut twice = None;
             for (at, column) in variable.shape.clone().columns().iter().enumerate() {
                 let Some(id) = target.shape.position(&column.name) else {
-                    self.lacking(part.span, &name.text, column, target);
-                    good = false;
+                    lacking.push(column.name.clone());
                     continue;
                 };
                 if named.contains_key(&id) {
                     continue;
                 }
                 if let Some(&first) = given.get(&id) {
-                    self.given_twice(part.span, first, column);
-                    good = false;
+                    twice = twice.or(Some((first, column.name.clone())));
                     continue;
                 }
                 given.insert(id, part.span);
@@ -353,6 +353,13 @@ impl RuleChecker<'_, '_> {
                     }
                     None => good = false,
                 }
+            }
+            good &= lacking.is_empty() && twice.is_none();
+            if !lacking.is_empty() {
+                self.lacking(part.span, &name.text, &lacking, target);
+            }
+            if let Some((first, column)) = twice {
+                self.given_twice(part.span, first, &column);
             }
         }
         good
@@ -407,19 +414,17 @@ impl RuleChecker<'_, '_> {
         Some(row)
     }
 
-    fn lacking(&mut self, span: Span, row: &str, column: &Column, target: Target<'_>) {
-        let name = &column.name;
-        let message = format!("`..{row}` gives `{name}`, which `{}` lacks", target.name);
+    fn lacking(&mut self, span: Span, row: &str, lacking: &[String], target: Target<'_>) {
+        let message = format!("`..{row}` gives {}, which `{}` lacks", quoted(lacking), target.name);
         let names: Vec<_> = target.shape.columns().iter().map(|column| &column.name).collect();
         self.report(
             Diagnostic::error("F063", span, message)
-                .here(format!("`{row}.{name}` has no place to go"))
+                .here(format!("`{row}.{}` has no place to go", lacking[0]))
                 .help(format!("name the columns one by one: {}", quoted(&names))),
         );
     }
 
-    fn given_twice(&mut self, span: Span, first: Span, column: &Column) {
-        let name = &column.name;
+    fn given_twice(&mut self, span: Span, first: Span, name: &str) {
         self.report(
             Diagnostic::error("F064", span, format!("two rows give the column `{name}`"))
                 .here("the second")

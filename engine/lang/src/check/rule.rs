@@ -294,10 +294,12 @@ impl<'c, 'a> RuleChecker<'c, 'a> {
     pub(super) fn entry(&mut self, value: &ast::Expr, ty: &Type) -> Result<Expr, Blocker> {
         let mark = self.checker.diagnostics.len();
         let candidate = self.scope.candidate.take();
+        let facts = self.scope.take_facts();
         self.scope.entry = Some(None);
         let typed = self.expr(value, Some(ty));
         let blocker = self.scope.entry.take().flatten();
         self.scope.candidate = candidate;
+        self.scope.set_facts(facts);
         self.checker.diagnostics.truncate(mark);
         let too_large = |span| Blocker { span, text: "it is too large".to_owned() };
         match (typed, blocker) {

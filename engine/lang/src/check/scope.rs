@@ -3,7 +3,7 @@
 //! A name lives to the end of its block and is taken once in a rule. A *fact* says that a column, a `let` or a row is
 //! not null from here to the end of the block, because a `require` or an `if` said so.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use anabranch_model::{ColumnId, Expr, LetSlot, RowSlot, Shape, Type};
@@ -11,7 +11,7 @@ use anabranch_model::{ColumnId, Expr, LetSlot, RowSlot, Shape, Type};
 use crate::span::Span;
 
 /// Something that is not null here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Fact {
     Column(RowSlot, ColumnId),
     Let(LetSlot),
@@ -79,7 +79,7 @@ pub(super) struct Candidate {
 pub(super) struct Scope {
     pub(super) variables: Vec<Variable>,
     names: HashMap<String, usize>,
-    pub(super) facts: Vec<Fact>,
+    facts: Facts,
     /// The table of the `where` that is being checked.
     pub(super) candidate: Option<Candidate>,
     /// Whether only the input row is known: set while an expression is checked as a value that names a partition.
@@ -115,26 +115,59 @@ impl Scope {
     }
 
     pub(super) fn mark(&self) -> Mark {
-        Mark { variables: self.variables.len(), facts: self.facts.len() }
+        Mark { variables: self.variables.len(), facts: self.facts_mark() }
     }
 
     /// Ends the block that began at `mark`.
     pub(super) fn end(&mut self, mark: &Mark) {
-        self.facts.truncate(mark.facts);
+        self.forget(mark.facts);
         for variable in &mut self.variables[mark.variables..] {
             variable.alive = false;
         }
     }
 
     pub(super) fn known(&self, fact: Fact) -> bool {
-        self.entry.is_none() && self.facts.contains(&fact)
+        self.facts.set.contains(&fact)
     }
 
     pub(super) fn learn(&mut self, facts: &[Fact]) {
         for fact in facts {
-            if !self.facts.contains(fact) {
-                self.facts.push(*fact);
+            if self.facts.set.insert(*fact) {
+                self.facts.order.push(*fact);
             }
         }
     }
+
+    /// How many facts are known, to go back to with [`Scope::forget`].
+    pub(super) fn facts_mark(&self) -> usize {
+        self.facts.order.len()
+    }
+
+    /// The facts learnt since `mark`.
+    pub(super) fn facts_since(&self, mark: usize) -> &[Fact] {
+        &self.facts.order[mark..]
+    }
+
+    /// Forgets the facts learnt since `mark`.
+    pub(super) fn forget(&mut self, mark: usize) {
+        for fact in self.facts.order.drain(mark..) {
+            self.facts.set.remove(&fact);
+        }
+    }
+
+    /// Puts all facts aside; [`Scope::set_facts`] puts them back.
+    pub(super) fn take_facts(&mut self) -> Facts {
+        std::mem::take(&mut self.facts)
+    }
+
+    pub(super) fn set_facts(&mut self, facts: Facts) {
+        self.facts = facts;
+    }
+}
+
+/// Facts in the order they were learnt, each once.
+#[derive(Default)]
+pub(super) struct Facts {
+    order: Vec<Fact>,
+    set: HashSet<Fact>,
 }

@@ -154,7 +154,7 @@ impl Checker<'_> {
             }
             None => {}
         }
-        if self.may_be_unread(name) {
+        if self.full() || self.may_be_unread(name) {
             return None;
         }
         let schemas = self.tree.items.iter().filter_map(|item| match item {
