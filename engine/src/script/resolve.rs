@@ -1,0 +1,251 @@
+//! From commands to what a node is asked: names looked up, values read by the types of their columns. Done for the
+//! whole script before its first command runs.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anabranch_model::batch::Batch;
+use anabranch_model::convert::parse_text;
+use anabranch_model::types::{Column, Shape};
+use anabranch_model::value::Value;
+
+use crate::catalog::Catalog;
+use crate::client::{Client, InputBatch};
+use crate::error::Error;
+use crate::key::Key;
+use crate::link::Here;
+use crate::rows::{ExtraColumns, OpenError, RowProblem, RowReader};
+use crate::subscription::Subscription;
+use crate::testing::TestNode;
+
+use super::Load;
+use super::parse::{Command, RowWords, Script, Verb};
+use super::problem::{Problem, cut};
+use super::words::Word;
+
+/// Rows of a file that go in one request.
+const PLAY_ROWS: usize = 256;
+
+/// What a node is asked.
+pub(super) enum Order {
+    /// One request; what is shown of its answer.
+    Rows {
+        batch: InputBatch,
+        replies: bool,
+    },
+    /// Requests from a file.
+    Play {
+        file: String,
+        chunks: Vec<PlayChunk>,
+    },
+    /// All rows of a table.
+    Table {
+        table: String,
+    },
+    /// One row of a table.
+    Get {
+        table: String,
+        key: Vec<Value<'static>>,
+    },
+    /// The subscription with this name.
+    Watch {
+        output: String,
+    },
+    Advance {
+        by: Duration,
+    },
+    Status,
+}
+
+/// One request from a file.
+pub(super) struct PlayChunk {
+    pub(super) batch: InputBatch,
+    /// The line of every row.
+    pub(super) lines: Vec<u64>,
+    /// The lines that are no rows.
+    pub(super) problems: Vec<(u64, String)>,
+}
+
+/// What the names of a script mean.
+pub(super) struct Resolver<'a> {
+    pub(super) node: &'a TestNode,
+    pub(super) client: &'a Client<Here>,
+    pub(super) catalog: &'a Catalog,
+    pub(super) load: Load<'a>,
+    /// What is watched, from before the first command on.
+    pub(super) subscriptions: BTreeMap<String, Subscription>,
+}
+
+impl Resolver<'_> {
+    /// Everything the script asks, or all that is wrong with it.
+    pub(super) fn orders(&mut self, script: &Script<'_>) -> Result<Vec<Order>, Vec<Problem>> {
+        let (mut orders, mut problems) = (Vec::new(), Vec::new());
+        for command in &script.commands {
+            match self.order(command) {
+                Ok(order) => orders.push(order),
+                Err(found) => problems.extend(found),
+            }
+        }
+        if problems.is_empty() { Ok(orders) } else { Err(problems) }
+    }
+
+    fn order(&mut self, command: &Command) -> Result<Order, Vec<Problem>> {
+        match &command.verb {
+            Verb::Send { input, rows } => Ok(Order::Rows { batch: self.rows(input, rows)?, replies: false }),
+            Verb::Ask { input, rows } => Ok(Order::Rows { batch: self.rows(input, rows)?, replies: true }),
+            Verb::Play { input, file } => self.play(input, file),
+            Verb::Table { table, key } => self.table(table, key).map_err(|problem| vec![problem]),
+            Verb::Watch { output } => self.watch(output).map_err(|problem| vec![problem]),
+            Verb::Advance { by } => Ok(Order::Advance { by: *by }),
+            Verb::Status => Ok(Order::Status),
+        }
+    }
+
+    fn watch(&mut self, output: &Word) -> Result<Order, Problem> {
+        if !self.subscriptions.contains_key(&output.text) {
+            let subscription = self.node.subscribe(&output.text).map_err(|error| unknown(output, error))?;
+            self.subscriptions.insert(output.text.clone(), subscription);
+        }
+        Ok(Order::Watch { output: output.text.clone() })
+    }
+
+    fn batch(&self, input: &Word) -> Result<InputBatch, Problem> {
+        self.client.batch(&input.text).map_err(|error| unknown(input, error))
+    }
+
+    fn rows(&self, input: &Word, rows: &[RowWords]) -> Result<InputBatch, Vec<Problem>> {
+        let mut batch = self.batch(input).map_err(|problem| vec![problem])?;
+        let shape = batch.shape().clone();
+        let push = |row| push_row(batch.packed(), &shape, row).err();
+        let problems: Vec<Problem> = rows.iter().filter_map(push).flatten().collect();
+        if problems.is_empty() { Ok(batch) } else { Err(problems) }
+    }
+
+    fn play(&self, input: &Word, file: &Word) -> Result<Order, Vec<Problem>> {
+        let mut batch = self.batch(input).map_err(|problem| vec![problem])?;
+        let cannot = |error: io::Error| {
+            let help = "the path is relative to the script; the file is CSV (`.csv`) or NDJSON (`.ndjson`, `.jsonl`)";
+            vec![Problem::new(file.place, format!("cannot read `{}`: {error}", cut(&file.text)), help)]
+        };
+        let ending =
+            file.text.rsplit_once('.').map_or(String::new(), |(_, ending)| ending.to_ascii_lowercase());
+        let json = match ending.as_str() {
+            "csv" => false,
+            "ndjson" | "jsonl" => true,
+            _ => return Err(cannot(io::Error::other("its name does not say what it holds"))),
+        };
+        let text = (self.load)(&file.text).map_err(cannot)?;
+        let shape = batch.shape().clone();
+        let mut reader = match json {
+            true => RowReader::json_lines(text.as_bytes(), shape, ExtraColumns::Refuse),
+            false => {
+                RowReader::csv(text.as_bytes(), shape, ExtraColumns::Refuse).map_err(|error| match error {
+                    OpenError::Read(error) => cannot(error),
+                    OpenError::Header(found) => {
+                        let name = &file.text;
+                        let problem = |line| {
+                            Problem::new(file.place, format!("{name}:{line}"), "correct the header line")
+                        };
+                        found.iter().map(problem).collect()
+                    }
+                })?
+            }
+        };
+        let mut chunks = Vec::new();
+        while let Some(chunk) = reader.next_chunk(batch.packed().schema(), PLAY_ROWS).map_err(cannot)? {
+            let problems = chunk.problems.iter().map(|line| (line.line, line.problem.to_string())).collect();
+            let mut rows = batch.clone();
+            *rows.packed() = chunk.batch;
+            chunks.push(PlayChunk { batch: rows, lines: chunk.lines, problems });
+        }
+        Ok(Order::Play { file: file.text.clone(), chunks })
+    }
+
+    fn table(&self, table: &Word, key: &[Word]) -> Result<Order, Problem> {
+        let named = self.catalog.table(&table.text).map_err(|error| unknown(table, error))?;
+        let name = table.text.clone();
+        let Some(first) = key.first() else { return Ok(Order::Table { table: name }) };
+        let value = |word: &Word| match word.is_null() {
+            true => Value::Null,
+            false => Value::from(word.text.clone()),
+        };
+        let key: Vec<Value<'static>> = key.iter().map(value).collect();
+        let of = &named.plan.tables[named.id.0 as usize];
+        Key::of(of, key.iter().cloned()).map_err(|error| {
+            let help = "give the key columns in the order of the table's `key`";
+            Problem::new(first.place, error.to_string(), help)
+        })?;
+        Ok(Order::Get { table: name, key })
+    }
+}
+
+/// A name that the catalog does not have, or has several times.
+fn unknown(word: &Word, error: Error) -> Problem {
+    match error {
+        Error::Unknown { what, name, known } => {
+            Problem::unknown(word.place, what, &name, known.iter().map(String::as_str))
+        }
+        Error::Ambiguous { candidates, .. } => {
+            let help = format!("write `{}`", candidates.join("` or `"));
+            Problem::new(word.place, format!("`{}` is in several flows", cut(&word.text)), help)
+        }
+        other => Problem::new(word.place, other.to_string(), "correct the name"),
+    }
+}
+
+/// Appends a row, or tells all that is wrong with it.
+fn push_row(batch: &mut Batch, shape: &Arc<Shape>, row: &RowWords) -> Result<(), Vec<Problem>> {
+    let mut problems = Vec::new();
+    let mut values: Vec<Option<Value<'_>>> = vec![None; shape.columns().len()];
+    for (name, word) in &row.columns {
+        let Some(at) = shape.position(&name.text) else {
+            let columns = shape.columns().iter().map(|column| column.name.as_str());
+            problems.push(Problem::unknown(name.place, "column", &name.text, columns));
+            continue;
+        };
+        let slot = &mut values[usize::from(at.0)];
+        match value(word, shape.column(at)) {
+            _ if slot.is_some() => {
+                problems.push(Problem::new(
+                    name.place,
+                    format!("`{}` is given twice", name.text),
+                    "give it once",
+                ));
+            }
+            Ok(value) => *slot = Some(value),
+            Err(problem) => {
+                *slot = Some(Value::Null);
+                problems.push(problem);
+            }
+        }
+    }
+    let left_out = shape.columns().iter().zip(&mut values).filter(|(_, value)| value.is_none());
+    for (column, value) in left_out {
+        let default = column.default.as_ref().map(Value::borrow);
+        *value = default.or_else(|| column.nullable.then_some(Value::Null));
+        if value.is_none() {
+            let message = format!("`{}` is missing, and is neither nullable nor has a default", column.name);
+            problems.push(Problem::new(row.place, message, format!("write `{}=value`", column.name)));
+        }
+    }
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let pushed: Result<(), RowProblem> = batch
+        .push_with(shape, |writer| values.iter().flatten().try_for_each(|value| Ok(writer.value(value)?)));
+    pushed.map_err(|problem| vec![Problem::new(row.place, problem.to_string(), "correct the row")])
+}
+
+fn value<'w>(word: &'w Word, column: &Column) -> Result<Value<'w>, Problem> {
+    if !word.is_null() {
+        let help = format!("`{}` is of type {}", column.name, column.ty);
+        return parse_text(&word.text, &column.ty).map_err(|message| Problem::new(word.place, message, help));
+    }
+    if column.nullable {
+        return Ok(Value::Null);
+    }
+    let help = "give it a value; the text `null` stands in quotes: `'null'`";
+    Err(Problem::new(word.place, format!("`{}` cannot be null", column.name), help))
+}
