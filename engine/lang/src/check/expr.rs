@@ -167,9 +167,11 @@ impl<'a> RuleChecker<'_, 'a> {
         let missing = of.nullable && !self.scope.known(Fact::Row(of.slot));
         let nullable = !known && (missing || column.nullable);
         let span = row.span.to(name.span);
-        if of.slot.0 > 0 {
-            let text = format!("`{}` is read from a table", row.text);
-            self.blocked(Blocker { span, text });
+        if of.slot.0 > 0 && self.scope.entry.is_some() {
+            match of.entry(id, &row.text, span) {
+                Ok(entry) => return Some(entry),
+                Err(blocker) => self.blocked(blocker),
+            }
         }
         Some(self.make(span, ExprKind::Column(of.slot, id), column.ty.clone(), nullable))
     }

@@ -15,7 +15,7 @@ use crate::span::Span;
 use super::declarations::TableContent;
 use super::expr::{connected_parts, facts};
 use super::rule::RuleChecker;
-use super::scope::{Candidate, VariableKind};
+use super::scope::{Blocker, Candidate, VariableKind};
 use super::step::PartitionValue;
 use super::walk;
 
@@ -27,8 +27,12 @@ struct Fixed<'t> {
     source: &'t ast::Expr,
 }
 
+/// The key columns that a `where` fixes, as functions of the input row.
+type KeyEntries = Vec<(ColumnId, Result<Expr, Blocker>)>;
+
 impl RuleChecker<'_, '_> {
-    /// Which rows of `table` the `where` finds; `whole_key` when it must name one row.
+    /// Which rows of `table` the `where` finds, and the key columns that it fixes; `whole_key` when it must name one
+    /// row.
     pub(super) fn find(
         &mut self,
         name: &ast::Name,
@@ -36,7 +40,7 @@ impl RuleChecker<'_, '_> {
         content: &TableContent,
         filter: &ast::Expr,
         whole_key: bool,
-    ) -> Option<Find> {
+    ) -> Option<(Find, KeyEntries)> {
         let row = self.row_slot(content.shape.clone(), filter.span)?;
         let good = self.no_let_like_a_column(name, content);
         let sources = connected_parts(filter, true);
@@ -59,12 +63,16 @@ impl RuleChecker<'_, '_> {
             self.open_partition(name, content, filter.span, &open_partition);
             return None;
         }
-        let mut values = Vec::new();
-        for id in &content.partition_by {
-            let source = fixed.get(id)?.source;
-            let entry = self.entry(source, &content.shape.column(*id).ty);
-            values.push(PartitionValue { span: source.span, entry });
+        let mut entries = KeyEntries::new();
+        for id in &content.key {
+            let Some(of) = fixed.get(id) else { continue };
+            entries.push((*id, self.entry(of.source, &content.shape.column(*id).ty)));
         }
+        let partition_value = |id: &ColumnId| {
+            let (_, entry) = entries.iter().find(|(column, _)| column == id)?;
+            Some(PartitionValue { span: fixed.get(id)?.source.span, entry: entry.clone() })
+        };
+        let values = content.partition_by.iter().filter_map(partition_value).collect();
         self.note_use(table, name.span, false, values);
         let given = if open.is_empty() { &content.key } else { &content.partition_by };
         let used: Vec<_> = given.iter().filter_map(|id| fixed.get(id)).map(|of| of.part).collect();
@@ -73,7 +81,7 @@ impl RuleChecker<'_, '_> {
         let partition = content.partition_by.iter().filter_map(value).collect();
         let rest: Vec<_> = parts.into_iter().enumerate().filter(|(at, _)| !used.contains(at)).collect();
         let rest = rest.into_iter().map(|(_, part)| part).collect();
-        Some(Find { key, partition, filter: self.joined(filter.span, rest), row })
+        Some((Find { key, partition, filter: self.joined(filter.span, rest), row }, entries))
     }
 
     fn joined(&self, span: Span, mut parts: Vec<Expr>) -> Option<Expr> {

@@ -467,11 +467,12 @@ impl RuleChecker<'_, '_> {
             return None;
         }
         let value = self.make(span, ExprKind::Column(row.slot, from), column.ty.clone(), nullable);
-        let entry = target.is_partition(id).then(|| match row.slot {
-            RowSlot(0) => {
-                Ok(super::rule::converted(Expr { nullable: column.nullable, ..value.clone() }, &into.ty))
-            }
-            _ => Err(Blocker { span, text: format!("`{}` is read from a table", name.text) }),
+        let entry = target.is_partition(id).then(|| {
+            let entry = match row.slot {
+                RowSlot(0) => Ok(Expr { nullable: column.nullable, ..value.clone() }),
+                _ => row.entry(from, &name.text, span),
+            };
+            entry.map(|entry| super::rule::converted(entry, &into.ty))
         });
         Some(Cell { source: Source::Value(value), span, entry })
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anabranch_model::plan::{Action, OutputId, RefusalCode, Rule, TableId, WriteKind};
+use anabranch_model::plan::{Action, Find, OutputId, RefusalCode, Rule, TableId, WriteKind};
 use anabranch_model::{Expr, LetSlot, RowSlot, Shape, Type};
 
 use crate::ast::{self, ActionKind};
@@ -43,7 +43,9 @@ impl<'c, 'a> RuleChecker<'c, 'a> {
     /// Checks `rule`, whose input has `shape` (none: it is broken), and adds it to the step.
     pub(super) fn rule(mut self, rule: &ast::Rule, shape: Option<Arc<Shape>>) {
         let kind = match shape {
-            Some(shape) => VariableKind::Row(RowVariable { slot: RowSlot(0), shape, nullable: false }),
+            Some(shape) => {
+                VariableKind::Row(RowVariable { slot: RowSlot(0), shape, nullable: false, key: Vec::new() })
+            }
             None => VariableKind::Broken,
         };
         self.declare(&rule.alias, kind);
@@ -144,7 +146,7 @@ impl<'c, 'a> RuleChecker<'c, 'a> {
             self.broken_where(filter);
             return None;
         };
-        let find = self.find(table, id, &content, filter, false)?;
+        let (find, _) = self.find(table, id, &content, filter, false)?;
         Some(Action::Delete { table: id, find, place: self.checker.place(span) })
     }
 
@@ -161,13 +163,11 @@ impl<'c, 'a> RuleChecker<'c, 'a> {
             return None;
         };
         let shape = content.shape.clone();
-        let find = self.find(table, id, &content, filter, true);
-        let kind = match &find {
-            Some(find) => VariableKind::Row(RowVariable { slot: find.row, shape, nullable: true }),
-            // The row has its columns all the same: mistakes in their use are reported too.
-            None => VariableKind::Row(RowVariable { slot: RowSlot(1), shape, nullable: true }),
-        };
-        self.declare(alias, kind);
+        let (find, key) = self.find(table, id, &content, filter, true).unzip();
+        // When the `where` is broken the row has its columns all the same: mistakes in their use are told too.
+        let slot = find.as_ref().map_or(RowSlot(1), |find: &Find| find.row);
+        let key = key.unwrap_or_default();
+        self.declare(alias, VariableKind::Row(RowVariable { slot, shape, nullable: true, key }));
         Some(Action::Read { table: id, find: find?, place: self.checker.place(span) })
     }
 

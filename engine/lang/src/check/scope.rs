@@ -47,6 +47,19 @@ pub(super) struct RowVariable {
     pub(super) shape: Arc<Shape>,
     /// Whether the row may be missing.
     pub(super) nullable: bool,
+    /// What the columns of its key are as functions of the input row: a row that was read by its key has the values
+    /// that found it.
+    pub(super) key: Vec<(ColumnId, Result<Expr, Blocker>)>,
+}
+
+impl RowVariable {
+    /// Column `id` as a function of the input row, or why it is none; `name` is the row's, `span` where it is used.
+    pub(super) fn entry(&self, id: ColumnId, name: &str, span: Span) -> Result<Expr, Blocker> {
+        let known = self.key.iter().find(|(column, _)| *column == id).map(|(_, entry)| entry.clone());
+        known
+            .unwrap_or_else(|| Err(Blocker { span, text: format!("`{name}` is read from a table") }))
+            .map_err(|blocker| Blocker { span, ..blocker })
+    }
 }
 
 /// A `let`.
