@@ -4,10 +4,11 @@
 //! Everything wrong in a file is found at once. What is broken yields `None` and its users keep silent: one mistake,
 //! one diagnostic.
 //!
-//! The parts: [`declarations`] (what there is), [`items`] (schemas, enums, policies, streams, tables), [`rule`] (the
-//! actions of a rule), [`expr`] with [`literal`], [`operators`] and [`calls`] (expressions), [`scope`] (names and what
-//! is known not to be null), [`rows`] (written rows), [`find`] (`where` over a table), [`route`] (who owns a step),
-//! [`undo`] (whether a step can fail half-way), [`unused`] (warnings).
+//! The parts: [`declarations`] (what there is), [`items`] with [`shapes`] (schemas, enums, policies, streams, tables),
+//! [`rule`] (the actions of a rule), [`rows`] with [`spread`] (written rows), [`find`] (`where` over a table), [`expr`]
+//! with [`names`], [`literal`], [`wanted`], [`operators`], [`calls`] and [`conversions`] (expressions), [`scope`] (names
+//! and what is known not to be null), [`step`] with [`route`] (who owns a step) and [`undo`] (whether it can fail
+//! half-way), [`unused`] (warnings), [`mod@print`] and [`walk`] (over typed expressions).
 
 mod calls;
 mod conversions;
@@ -16,6 +17,7 @@ mod expr;
 mod find;
 mod items;
 mod literal;
+mod names;
 mod operators;
 pub(crate) mod print;
 mod route;
@@ -23,10 +25,12 @@ mod rows;
 mod rule;
 mod scope;
 mod shapes;
+mod spread;
 mod step;
 mod undo;
 mod unused;
 pub(crate) mod walk;
+mod wanted;
 
 use std::collections::HashSet;
 

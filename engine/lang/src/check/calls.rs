@@ -145,7 +145,7 @@ impl RuleChecker<'_, '_> {
         let (wanted, needed) = match of.kind {
             ParameterKind::Same | ParameterKind::Ordered => return None,
             ParameterKind::Number => {
-                let natural = super::expr::natural([argument]);
+                let natural = super::wanted::natural([argument]);
                 (want.filter(number).cloned().or(natural).or(Some(Type::Int)), None)
             }
             ParameterKind::Int => (Some(Type::Int), Some(Type::Int)),

@@ -13,9 +13,9 @@ use crate::diagnostic::Diagnostic;
 use crate::span::Span;
 
 use super::declarations::TableContent;
-use super::expr::{connected_parts, facts};
+use super::expr::connected_parts;
 use super::rule::RuleChecker;
-use super::scope::{Blocker, Candidate, VariableKind};
+use super::scope::{Blocker, Candidate, VariableKind, facts};
 use super::step::PartitionValue;
 use super::walk;
 

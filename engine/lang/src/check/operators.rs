@@ -8,10 +8,10 @@ use crate::diagnostic::Diagnostic;
 use crate::span::Span;
 
 use super::conversions::{same_kind, union};
-use super::expr::{flexible, natural};
 use super::literal;
 use super::rule::RuleChecker;
 use super::shapes::with_article;
+use super::wanted::{flexible, natural};
 
 impl RuleChecker<'_, '_> {
     /// Two operands of one operator; a literal takes the type of the other.

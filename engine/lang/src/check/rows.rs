@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use anabranch_model::plan::{Action, Source, TableId, WriteKind};
-use anabranch_model::{Column, ColumnId, Expr, ExprKind, RowSlot, Shape, Type, Value};
+use anabranch_model::{Column, ColumnId, Expr, ExprKind, Shape, Type, Value};
 
 use crate::ast::{self, PartKind};
 use crate::diagnostic::Diagnostic;
@@ -14,23 +14,23 @@ use super::declarations::TableContent;
 use super::literal::{self, Problem};
 use super::quoted;
 use super::rule::RuleChecker;
-use super::scope::{Blocker, Fact, RowVariable, VariableKind};
+use super::scope::Blocker;
 use super::shapes::with_article;
 use super::step::{PartitionValue, TableUse};
 
 /// What a column gets.
-struct Cell {
-    source: Source,
-    span: Span,
+pub(super) struct Cell {
+    pub(super) source: Source,
+    pub(super) span: Span,
     /// The value as a function of the input row.
-    entry: Option<Result<Expr, Blocker>>,
+    pub(super) entry: Option<Result<Expr, Blocker>>,
 }
 
 /// Where a row goes.
 #[derive(Clone, Copy)]
-struct Target<'t> {
-    name: &'t str,
-    shape: &'t Shape,
+pub(super) struct Target<'t> {
+    pub(super) name: &'t str,
+    pub(super) shape: &'t Shape,
     /// For a table: what kind of write, and its table.
     write: Option<(WriteKind, &'t TableContent)>,
 }
@@ -50,7 +50,7 @@ impl Target<'_> {
         self.write.is_some_and(|(_, content)| content.key.contains(&id))
     }
 
-    fn is_partition(&self, id: ColumnId) -> bool {
+    pub(super) fn is_partition(&self, id: ColumnId) -> bool {
         self.write.is_some_and(|(_, content)| content.partition_by.contains(&id))
     }
 }
@@ -122,7 +122,7 @@ impl RuleChecker<'_, '_> {
                 }
                 PartKind::Set(_, value) | PartKind::Add(_, value) | PartKind::Subtract(_, value) => {
                     // Without the column's type a literal means anything.
-                    if !super::expr::flexible(value) {
+                    if !super::wanted::flexible(value) {
                         self.expr(value, None);
                     }
                 }
@@ -309,172 +309,6 @@ impl RuleChecker<'_, '_> {
         let typed = self.stored(value, &not_null, target.name)?;
         let source = if subtract { Source::Subtract(typed) } else { Source::Add(typed) };
         Some(Cell { source, span: value.span, entry: None })
-    }
-
-    fn spreads(
-        &mut self,
-        row: &ast::RowExpr,
-        target: Target<'_>,
-        named: &HashMap<ColumnId, Span>,
-        cells: &mut HashMap<ColumnId, Cell>,
-    ) -> bool {
-        let mut given: HashMap<ColumnId, Span> = HashMap::new();
-        let mut good = true;
-        for part in &row.parts {
-            let PartKind::Spread(name) = &part.kind else { continue };
-            let Some(variable) = self.spread_row(name) else {
-                good = false;
-                continue;
-            };
-            let mut lacking = Vec::new();
-            let mut twice = None;
-            for (at, column) in variable.shape.clone().columns().iter().enumerate() {
-                let Some(id) = target.shape.position(&column.name) else {
-                    lacking.push(column.name.clone());
-                    continue;
-                };
-                if named.contains_key(&id) {
-                    continue;
-                }
-                if let Some(&first) = given.get(&id) {
-                    twice = twice.or(Some((first, column.name.clone())));
-                    continue;
-                }
-                given.insert(id, part.span);
-                match self.spread_cell(
-                    part.span,
-                    name,
-                    &variable,
-                    (ColumnId(at as u16), column),
-                    (id, target),
-                ) {
-                    Some(cell) => {
-                        cells.insert(id, cell);
-                    }
-                    None => good = false,
-                }
-            }
-            good &= lacking.is_empty() && twice.is_none();
-            if !lacking.is_empty() {
-                self.lacking(part.span, &name.text, &lacking, target);
-            }
-            if let Some((first, column)) = twice {
-                self.given_twice(part.span, first, &column);
-            }
-        }
-        good
-    }
-
-    /// The row that `..name` spreads.
-    fn spread_row(&mut self, name: &ast::Name) -> Option<RowVariable> {
-        let rows: Vec<_> = self
-            .scope
-            .alive()
-            .filter(|variable| !matches!(variable.kind, VariableKind::Let(_)))
-            .map(|variable| variable.name.clone())
-            .collect();
-        let alive = self.scope.variable(&name.text).filter(|variable| variable.alive);
-        let kind = alive.map(|variable| {
-            variable.used = true;
-            variable.kind.clone()
-        });
-        let row = match kind {
-            Some(VariableKind::Row(row)) => row,
-            Some(VariableKind::Broken) => return None,
-            Some(VariableKind::Let(_)) => {
-                self.report(
-                    Diagnostic::error("F047", name.span, format!("`{}` is a value, not a row", name.text))
-                        .here("only a row can be spread")
-                        .help(format!("write `column: {}`", name.text)),
-                );
-                return None;
-            }
-            None if self.checker.may_be_unread(&name.text) => return None,
-            None => {
-                let help = match crate::suggest::closest(&name.text, rows.iter().map(String::as_str)) {
-                    Some(close) => format!("did you mean `{close}`?"),
-                    None => format!("the rows here: {}", quoted(&rows)),
-                };
-                self.report(
-                    Diagnostic::error("F044", name.span, format!("there is no row `{}` here", name.text))
-                        .here("not a row in this rule")
-                        .help(help),
-                );
-                return None;
-            }
-        };
-        if row.nullable && !self.scope.known(Fact::Row(row.slot)) {
-            self.report(
-                Diagnostic::error("F065", name.span, format!("`{}` may be null here", name.text))
-                    .here("no row, no columns")
-                    .help(format!("write `require {} is not null else not_found '...'` before", name.text)),
-            );
-            return None;
-        }
-        Some(row)
-    }
-
-    fn lacking(&mut self, span: Span, row: &str, lacking: &[String], target: Target<'_>) {
-        let message = format!("`..{row}` gives {}, which `{}` lacks", quoted(lacking), target.name);
-        let names: Vec<_> = target.shape.columns().iter().map(|column| &column.name).collect();
-        self.report(
-            Diagnostic::error("F063", span, message)
-                .here(format!("`{row}.{}` has no place to go", lacking[0]))
-                .help(format!("name the columns one by one: {}", quoted(&names))),
-        );
-    }
-
-    fn given_twice(&mut self, span: Span, first: Span, name: &str) {
-        self.report(
-            Diagnostic::error("F064", span, format!("two rows give the column `{name}`"))
-                .here("the second")
-                .and(first, "the first")
-                .help(format!("say which is meant: `{name}: ...`")),
-        );
-    }
-
-    fn spread_cell(
-        &mut self,
-        span: Span,
-        name: &ast::Name,
-        row: &RowVariable,
-        (from, column): (ColumnId, &Column),
-        (id, target): (ColumnId, Target<'_>),
-    ) -> Option<Cell> {
-        let into = target.shape.column(id);
-        let nullable = column.nullable && !self.scope.known(Fact::Column(row.slot, from));
-        let trouble = if !storable(&column.ty, &into.ty) {
-            Some(("F049", format!("is {}, not {}", with_article(&into.ty), with_article(&column.ty))))
-        } else if nullable && !into.nullable {
-            Some(("F050", "cannot be null".to_owned()))
-        } else {
-            None
-        };
-        if let Some((code, what)) = trouble {
-            let source = format!("{}.{}", name.text, column.name);
-            let (here, help) = match code {
-                "F050" => (
-                    format!("`{source}` may be null"),
-                    format!("write `{}: coalesce({source}, ...)` beside it", into.name),
-                ),
-                _ => (
-                    format!("`{source}` is `{}`", column.ty),
-                    format!("write `{}: cast({source} as {})` beside it", into.name, into.ty),
-                ),
-            };
-            let message = format!("`{}` of `{}` {what}", into.name, target.name);
-            self.report(Diagnostic::error(code, span, message).here(here).help(help));
-            return None;
-        }
-        let value = self.make(span, ExprKind::Column(row.slot, from), column.ty.clone(), nullable);
-        let entry = target.is_partition(id).then(|| {
-            let entry = match row.slot {
-                RowSlot(0) => Ok(Expr { nullable: column.nullable, ..value.clone() }),
-                _ => row.entry(from, &name.text, span),
-            };
-            entry.map(|entry| super::rule::converted(entry, &into.ty))
-        });
-        Some(Cell { source: Source::Value(value), span, entry })
     }
 
     /// Whether every column that needs a value has one.

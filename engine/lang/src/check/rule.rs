@@ -13,8 +13,7 @@ use crate::suggest;
 use super::Checker;
 use super::conversions;
 use super::declarations::{Kind, TableContent};
-use super::expr::facts;
-use super::scope::{Blocker, LetVariable, RowVariable, Scope, VariableKind};
+use super::scope::{Blocker, LetVariable, RowVariable, Scope, VariableKind, facts};
 use super::step::{RuleRoute, StepDraft, TableUse, Written};
 use super::walk;
 

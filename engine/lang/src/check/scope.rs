@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use anabranch_model::{ColumnId, Expr, LetSlot, RowSlot, Shape, Type};
+use anabranch_model::{ColumnId, Expr, ExprKind, LetSlot, RowSlot, Shape, Type};
 
 use crate::span::Span;
 
@@ -183,4 +183,27 @@ impl Scope {
 pub(super) struct Facts {
     order: Vec<Fact>,
     set: HashSet<Fact>,
+}
+
+/// What is not null when `condition` is true (`truth`), or when it is not true.
+pub(super) fn facts(condition: &Expr, truth: bool) -> Vec<Fact> {
+    let mut found = Vec::new();
+    let mut stack = vec![(condition, truth)];
+    while let Some((condition, truth)) = stack.pop() {
+        match (&condition.kind, truth) {
+            (ExprKind::And(parts), true) | (ExprKind::Or(parts), false) => {
+                stack.extend(parts.iter().map(|part| (part, truth)));
+            }
+            (ExprKind::Not(inner), _) => stack.push((inner, !truth)),
+            (ExprKind::RowIsNull(slot), false) => found.push(Fact::Row(*slot)),
+            (ExprKind::IsNull(inner), false) => match inner.kind {
+                // A column that is not null is the column of a row that is there.
+                ExprKind::Column(slot, id) => found.extend([Fact::Column(slot, id), Fact::Row(slot)]),
+                ExprKind::Let(slot) => found.push(Fact::Let(slot)),
+                _ => {}
+            },
+            _ => {}
+        }
+    }
+    found
 }
