@@ -30,6 +30,7 @@ impl<'a, 'b, 'c, 's> Assembler<'a, 'b, 'c, 's> {
     }
 
     /// Where the column called `name` is; at once when it is the next one.
+    #[inline]
     pub(super) fn find(&self, name: &str) -> Option<usize> {
         match self.shape.columns().get(self.next) {
             Some(column) if column.name == name => Some(self.next),
@@ -38,6 +39,7 @@ impl<'a, 'b, 'c, 's> Assembler<'a, 'b, 'c, 's> {
     }
 
     /// Gives the column at `at` its value.
+    #[inline]
     pub(super) fn put(&mut self, at: usize, value: Value<'_>) -> Result<(), RowProblem> {
         if at < self.next || self.parked.get(at).is_some_and(Option::is_some) {
             return Err(RowProblem::twice(&self.shape.columns()[at].name));
@@ -63,12 +65,13 @@ impl<'a, 'b, 'c, 's> Assembler<'a, 'b, 'c, 's> {
                 (Some(value), _) => self.write(&value)?,
                 (None, Some(default)) => self.write(default)?,
                 (None, None) if column.nullable => self.write(&Value::Null)?,
-                (None, None) => return Err(RowProblem::missing(&column.name)),
+                (None, None) => return Err(RowProblem::missing(&column.name).help("give it a value")),
             }
         }
         Ok(())
     }
 
+    #[inline]
     fn write(&mut self, value: &Value<'_>) -> Result<(), RowProblem> {
         self.writer.value(value)?;
         self.next += 1;

@@ -116,7 +116,7 @@ impl CsvRecords {
     }
 
     /// Reads a record into `self.cells`, checks that it is UTF-8, and gives its first line; `None` at the end. When
-    /// it is none, reading goes on in the line after its first.
+    /// its quotes make no record, reading goes on in the line after its first.
     fn next_record<R: BufRead>(
         &mut self,
         lines: &mut Lines<R>,
@@ -136,24 +136,19 @@ impl CsvRecords {
         };
         let line = lines.number();
         let fed = if fed == Fed::Open { self.continue_record(lines)? } else { fed };
-        let problem = match fed {
-            Fed::Complete => match self.cells.check_utf8() {
-                Ok(()) => return Ok(Some(Ok(line))),
-                Err(at) => self.in_cell(at, not_utf8()),
-            },
-            Fed::Open => {
-                let message = "the quote that begins the cell is not closed";
-                let help = "close it, or double a quote that belongs to the text";
-                self.in_cell(self.cells.len(), RowProblem::new(message).help(help))
-            }
-            Fed::TextAfterQuote => {
-                let message = "the cell goes on after its closing quote";
-                let help = "put the whole cell into quotes, and double the quotes in it";
-                self.in_cell(self.cells.len(), RowProblem::new(message).help(help))
-            }
-            Fed::TooManyCells => RowProblem::new(format!("the line has over {MAX_CELLS} cells")),
+        let checked = match fed {
+            Fed::Complete => self.cells.check_utf8().map_err(|at| self.in_cell(at, not_utf8())),
+            Fed::Open => Err(self.misquoted(
+                "the quote that begins the cell is not closed before a comma or the end of a line",
+                "close it, or double a quote that belongs to the text",
+            )),
+            Fed::TextAfterQuote => Err(self.misquoted(
+                "the cell goes on after its closing quote",
+                "put the whole cell into quotes, and double the quotes in it",
+            )),
+            Fed::TooManyCells => Err(RowProblem::new(format!("the line has over {MAX_CELLS} cells"))),
         };
-        Ok(Some(Err(LineProblem { line, problem })))
+        Ok(Some(checked.map(|()| line).map_err(|problem| LineProblem { line, problem })))
     }
 
     /// Reads on while a quoted cell is open. A record that comes to nothing gives back all its lines but the first.
@@ -177,7 +172,13 @@ impl CsvRecords {
         if fed != Fed::Complete {
             lines.rewind(held);
         }
-        Ok(fed)
+        // The quote that closes lines later is another cell's: the mistake is where the cell begins.
+        Ok(if fed == Fed::TextAfterQuote { Fed::Open } else { fed })
+    }
+
+    /// A problem of the cell that is being read.
+    fn misquoted(&self, message: &str, help: &str) -> RowProblem {
+        self.in_cell(self.cells.len(), RowProblem::new(message).help(help))
     }
 
     /// Names the cell by its column, or by its place where the header is what is being read.
@@ -189,7 +190,7 @@ impl CsvRecords {
     }
 }
 
-/// An empty cell is null, or an empty text where the column is not nullable.
+/// An empty cell is null, or an empty text where the column is not nullable; a JSON null is null.
 fn value_of<'c>(cell: &'c str, column: &Column) -> Result<Value<'c>, RowProblem> {
     if cell.is_empty() && column.nullable {
         return Ok(Value::Null);
@@ -198,5 +199,8 @@ fn value_of<'c>(cell: &'c str, column: &Column) -> Result<Value<'c>, RowProblem>
         let problem = RowProblem::new("the cell is empty, and the column is not nullable");
         return Err(problem.at(&column.name).help("give it a value"));
     }
-    parse_text(cell, &column.ty).map_err(|message| RowProblem::new(message).at(&column.name))
+    match parse_text(cell, &column.ty).map_err(|message| RowProblem::new(message).at(&column.name))? {
+        Value::Json(json) if json == "null" => Ok(Value::Null),
+        value => Ok(value),
+    }
 }

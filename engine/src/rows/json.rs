@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use anabranch_model::convert::shown;
 use anabranch_model::json::{from_json, from_json_text};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -34,7 +35,11 @@ pub(super) fn assemble_text(
     text: &str,
     extra: ExtraColumns,
 ) -> Result<(), RowProblem> {
-    let Members(members) = serde_json::from_str(text.trim_ascii()).map_err(|error| syntax(&error))?;
+    let text = text.trim_ascii();
+    if !text.starts_with('{') {
+        return Err(no_object(format!("{} is no JSON object", shown(text))));
+    }
+    let Members(members) = serde_json::from_str(text).map_err(|error| syntax(&error))?;
     for (name, value) in members {
         let Some(at) = row.find(&name) else {
             match extra {

@@ -50,9 +50,7 @@ impl RowProblem {
 
     /// A column that must be given and is not.
     pub(super) fn missing(column: &str) -> Self {
-        RowProblem::new("the column is missing, and is neither nullable nor has a default")
-            .at(column)
-            .help("give it a value")
+        RowProblem::new("the column is missing, and is neither nullable nor has a default").at(column)
     }
 
     /// A column that is given twice.

@@ -66,7 +66,7 @@ impl<'t, 'k, 'f> ValueSerializer<'t, 'k, 'f> {
         match (value, self.ty) {
             (Some(value), _) => (self.sink)(value),
             (None, Type::Int | Type::Duration | Type::Time) => {
-                Err(RowProblem::new(format!("the number {number} is out of the range of a {}", self.ty)))
+                Err(RowProblem::new(format!("the number {number} is out of the range of {}", self.ty)))
             }
             (None, Type::Float) => {
                 Err(RowProblem::new(format!("the number {number} would have to be rounded to be a float")))
