@@ -12,7 +12,8 @@ fn meaning_codes() -> impl Iterator<Item = &'static str> {
 fn examples(code: &str) -> [&'static str; 2] {
     let page = explain(code).expect("listed");
     let found: Vec<_> = page.split("```flow\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-    found.try_into().unwrap_or_else(|found| panic!("{code} needs a wrong example and a right one: {found:?}"))
+    assert_eq!(found.len(), 2, "{code} needs a wrong example and a right one");
+    [found[0], found[1]]
 }
 
 #[test]

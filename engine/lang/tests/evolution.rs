@@ -31,7 +31,7 @@ on Ask as a {
 fn plan(text: &str) -> Plan {
     let compiled = compile("flow", text);
     let said = render("flow", text, &compiled.diagnostics, false);
-    compiled.plan.unwrap_or_else(|| panic!("{said}"))
+    compiled.plan.expect(&said)
 }
 
 /// The evolution from [`OLD`] to the next revision with these replacements.
