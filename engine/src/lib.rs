@@ -1,3 +1,125 @@
-//! An active-active streaming dataflow engine.
+//! Anabranch: an active-active streaming dataflow engine, as a library.
+//!
+//! A *flow file* declares streams, keyed query tables and the rules between them. A [`Node`] runs flows inside your
+//! program; a [`Client`] sends rows to their inputs, asks, subscribes to outputs and reads tables.
+//!
+//! ```
+//! use anabranch::{Event, Flow, Node};
+//! use serde::{Deserialize, Serialize};
+//!
+//! #[derive(Serialize)]
+//! struct NameValue<'a> { name: &'a str, value: &'a str }
+//! #[derive(Serialize)]
+//! struct Name<'a> { name: &'a str }
+//! #[derive(Deserialize, Debug, PartialEq)]
+//! struct Output { sourcenode: String, name: String, value: Option<String>, found: bool }
+//! #[derive(Deserialize)]
+//! struct Stored { name: String }
+//!
+//! // A flow that does not compile gives all that is wrong with it, with places and help.
+//! let flow = Flow::parse("names.flow", anabranch::doc::NAMES)?;
+//! let node = Node::builder("A").workers(2).flow(flow).start()?;
+//! let mut answers = node.subscribe("OutputStream")?;
+//! let mut client = node.client();
+//!
+//! // A request is answered: so many rows accepted, these refused, these replies.
+//! let answer = client.send("UpdateStream", &[NameValue { name: "a", value: "1" }])?;
+//! assert_eq!((answer.accepted, answer.refused.len()), (1, 0));
+//!
+//! // `ask` sends one row and gives the replies. A request sent later on the same client sees what earlier ones wrote.
+//! let replies = client.ask("ReadStream", &Name { name: "a" })?;
+//! let found: Output = replies[0].row.to()?;
+//! assert_eq!(found, Output { sourcenode: "A".into(), name: "a".into(), value: Some("1".into()), found: true });
+//!
+//! // Subscribers of the output stream see the reply, too.
+//! let Some(Event::Row(row)) = answers.next() else { panic!("a reply") };
+//! assert_eq!(row.to::<Output>()?, found);
+//!
+//! // Tables are read by key, or in key order.
+//! client.send("UpdateStream", &[NameValue { name: "c", value: "3" }, NameValue { name: "b", value: "2" }])?;
+//! assert!(client.get("QueryTable", ["b"])?.is_some());
+//! let mut names = Vec::new();
+//! for row in client.scan("QueryTable")? {
+//!     names.push(row?.to::<Stored>()?.name);
+//! }
+//! assert_eq!(names, ["a", "b", "c"]);
+//!
+//! node.stop()?;
+//! # Ok::<(), anabranch::Error>(())
+//! ```
+//!
+//! # Refusals
+//!
+//! Whatever a row holds, it cannot stop a flow. A row that a rule's `require` turns down, or whose expressions fail, is
+//! refused with a code, a text and the place in the flow file; nothing of its step is written, and it goes to the
+//! flow's error stream (`node.subscribe("names.errors")`).
+//!
+//! # Throughput
+//!
+//! [`Client::submit`] sends a batch without waiting for the answer of the one before:
+//!
+//! ```
+//! # let flow = anabranch::Flow::parse("names.flow", anabranch::doc::NAMES)?;
+//! # let node = anabranch::Node::builder("A").flow(flow).start()?;
+//! # let mut client = node.client();
+//! for chunk in 0..100 {
+//!     let mut batch = client.batch("UpdateStream")?;
+//!     for row in 0..256 {
+//!         batch.push(&serde_json::json!({ "name": format!("{chunk}/{row}"), "value": "x" }))?;
+//!     }
+//!     client.submit(batch)?; // waits when too much is under way
+//! }
+//! let mut accepted = 0;
+//! while let Some((_, answer)) = client.next()? {
+//!     accepted += answer.accepted;
+//! }
+//! assert_eq!(accepted, 25_600);
+//! # Ok::<(), anabranch::Error>(())
+//! ```
+//!
+//! # Testing flows
+//!
+//! [`testing::TestNode`] is a node in one thread with a clock that you advance: the same requests give the same
+//! answers.
 
+#![forbid(unsafe_code)]
+
+mod answer;
+mod catalog;
+mod client;
+mod driver;
+mod egress;
+mod error;
+mod flow;
+mod key;
+mod link;
+mod node;
+mod os;
 pub mod rows;
+mod scan;
+pub mod script;
+mod status;
+mod subscription;
+pub mod testing;
+
+pub use anabranch_model::plan::{Plan, RefusalCode};
+pub use anabranch_model::types::{Column, Shape, Type};
+pub use anabranch_model::{Batch, Decimal, Place, Value};
+
+pub use answer::{Answer, Refused, Reply};
+pub use client::{Client, InputBatch, NODE_BYTES, Ticket, UNCOLLECTED_MAX, WINDOW_BYTES, WINDOW_REQUESTS};
+pub use error::{Error, FlowError};
+pub use flow::Flow;
+pub use link::{Here, Link, Threads};
+pub use node::{Node, NodeBuilder, WORKERS_MAX};
+pub use rows::{Row, RowProblem};
+pub use scan::Scan;
+pub use status::{FlowStatus, InputStatus, NodeStatus, OutputStatus, TableStatus};
+pub use subscription::{Event, RefusedRowEvent, SUBSCRIPTION_ROWS_MAX, Subscription};
+
+#[doc(hidden)]
+pub mod doc {
+    //! The reference flow, for examples.
+    /// `flows/names.flow`.
+    pub const NAMES: &str = include_str!("../../flows/names.flow");
+}

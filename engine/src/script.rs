@@ -66,6 +66,8 @@ mod perform;
 mod problem;
 mod resolve;
 mod show;
+#[cfg(test)]
+mod tests;
 mod words;
 
 use std::io;
@@ -179,7 +181,7 @@ fn flows(script: &Script<'_>, load: Load<'_>) -> Result<Vec<Flow>, Vec<Problem>>
         match load(&file.text).map(|text| Flow::parse(&file.text, &text)) {
             Ok(Ok(flow)) => flows.push(flow),
             Ok(Err(error)) => {
-                let message = format!("the flow file does not compile:\n\n{error}");
+                let message = format!("the flow file does not compile\n{}", error.to_string().trim_end());
                 problems.push(problem(message, "correct the flow file"));
             }
             Err(error) => {

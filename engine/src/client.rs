@@ -1,0 +1,326 @@
+//! A client: sends rows, asks, reads tables; in order.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use anabranch_model::batch::{Batch, MAX_BATCH_BYTES, SchemaId};
+use anabranch_model::message::{self, Body, FlowId, Origin, Request, WorkerId};
+use anabranch_model::plan::{InputId, Plan};
+use anabranch_model::value::Value;
+use serde::Serialize;
+
+use crate::answer::{Answer, Reply};
+use crate::catalog::Catalog;
+use crate::driver::Command;
+use crate::egress::Answered;
+use crate::error::Error;
+use crate::key::Key;
+use crate::link::{Link, Threads};
+use crate::rows::{self, Row};
+use crate::scan::Scan;
+
+/// Requests of a client without an answer, at most; the next one waits for an answer.
+pub const WINDOW_REQUESTS: usize = 256;
+
+/// Bytes of batches of a client without an answer, at most (one larger batch alone is let through).
+pub const WINDOW_BYTES: usize = 8 << 20;
+
+/// Answers that lie uncollected at a client, at most.
+pub const UNCOLLECTED_MAX: usize = 65_536;
+
+/// Bytes of batches of all clients of a node without an answer, at most.
+pub const NODE_BYTES: usize = 256 << 20;
+
+/// What a request in flight holds, beside its batch: so that a request without rows counts, too.
+const REQUEST_BYTES: usize = 256;
+
+/// A connection to a node. Not shared: a thread that wants to ask has a client of its own.
+#[derive(Debug)]
+pub struct Client<L: Link = Threads> {
+    link: L,
+    catalog: Arc<Catalog>,
+    id: u64,
+    worker: WorkerId,
+    last_request: u64,
+    in_flight: HashMap<u64, InFlight>,
+    bytes_in_flight: usize,
+    uncollected: BTreeMap<u64, (FlowId, message::Answer)>,
+    /// Of all clients of the node.
+    node_bytes: Arc<AtomicUsize>,
+}
+
+#[derive(Debug)]
+struct InFlight {
+    flow: FlowId,
+    bytes: usize,
+}
+
+/// A request that was sent, to collect its answer with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Ticket(u64);
+
+impl<L: Link> Client<L> {
+    pub(crate) fn new(
+        link: L,
+        catalog: Arc<Catalog>,
+        id: u64,
+        worker: WorkerId,
+        node_bytes: Arc<AtomicUsize>,
+    ) -> Self {
+        Client {
+            link,
+            catalog,
+            id,
+            worker,
+            last_request: 0,
+            in_flight: HashMap::new(),
+            bytes_in_flight: 0,
+            uncollected: BTreeMap::new(),
+            node_bytes,
+        }
+    }
+
+    /// Sends rows to an input stream and waits for what became of them. A refused row is in the answer, not an error.
+    ///
+    /// ```
+    /// # let flow = anabranch::Flow::parse("names.flow", anabranch::doc::NAMES)?;
+    /// # let node = anabranch::Node::builder("A").flow(flow).start()?;
+    /// #[derive(serde::Serialize)]
+    /// struct NameValue { name: String, value: String }
+    ///
+    /// let mut client = node.client();
+    /// let rows: Vec<_> = (0..10).map(|n| NameValue { name: format!("n{n}"), value: "x".into() }).collect();
+    /// assert_eq!(client.send("UpdateStream", &rows)?.accepted, 10);
+    /// # Ok::<(), anabranch::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// An unknown stream, a row that does not fit it (nothing was sent), or a node that has stopped.
+    pub fn send(&mut self, input: &str, rows: &[impl Serialize]) -> Result<Answer, Error> {
+        let mut batch = self.batch(input)?;
+        rows.iter().try_for_each(|row| batch.push(row))?;
+        let ticket = self.submit(batch)?;
+        self.wait(ticket)
+    }
+
+    /// Sends one row and gives what rules replied to it.
+    ///
+    /// # Errors
+    /// As [`Client::send`], and [`Error::Refused`].
+    pub fn ask(&mut self, input: &str, row: &impl Serialize) -> Result<Vec<Reply>, Error> {
+        let mut answer = self.send(input, std::slice::from_ref(row))?;
+        match answer.refused.pop() {
+            Some(refused) => Err(Error::Refused(refused)),
+            None => Ok(answer.replies),
+        }
+    }
+
+    /// An empty batch for an input stream.
+    ///
+    /// # Errors
+    /// There is no such stream.
+    pub fn batch(&self, input: &str) -> Result<InputBatch, Error> {
+        let named = self.catalog.input(input)?;
+        Ok(InputBatch::new(named.flow, named.plan, named.id))
+    }
+
+    /// Sends a batch without waiting for its answer, so that several are under way at once. Waits while
+    /// [`WINDOW_REQUESTS`] or [`WINDOW_BYTES`] of this client are unanswered.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`], [`Error::Uncollected`], [`Error::Full`]: nothing was sent. [`Error::Stopped`].
+    pub fn submit(&mut self, batch: InputBatch) -> Result<Ticket, Error> {
+        let bytes = batch.rows.bytes().len();
+        if bytes > MAX_BATCH_BYTES {
+            return Err(Error::TooLarge { bytes });
+        }
+        self.request(batch.flow, Body::Rows { input: batch.input, batch: batch.rows }, bytes)
+    }
+
+    /// The answer to a sent batch; waits for it.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchTicket`], [`Error::Stopped`].
+    pub fn wait(&mut self, ticket: Ticket) -> Result<Answer, Error> {
+        let (flow, answer) = self.collect(ticket)?;
+        Ok(self.rows_answer(flow, answer))
+    }
+
+    /// The oldest answer that lies here, or the next that comes. `None` when nothing is under way.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`].
+    #[expect(clippy::should_implement_trait, reason = "an iterator could not also send")]
+    pub fn next(&mut self) -> Result<Option<(Ticket, Answer)>, Error> {
+        while self.uncollected.is_empty() && !self.in_flight.is_empty() {
+            self.receive()?;
+        }
+        let Some((request, (flow, answer))) = self.uncollected.pop_first() else { return Ok(None) };
+        Ok(Some((Ticket(request), self.rows_answer(flow, answer))))
+    }
+
+    /// Requests without an answer.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.len()
+    }
+
+    /// The row of a key. Key columns are given in the order of the table's `key`; text stands for any type.
+    ///
+    /// ```
+    /// # let flow = anabranch::Flow::parse("names.flow", anabranch::doc::NAMES)?;
+    /// # let node = anabranch::Node::builder("A").flow(flow).start()?;
+    /// # let mut client = node.client();
+    /// client.ask("UpdateStream", &serde_json::json!({ "name": "a", "value": "1" }))?;
+    /// let row = client.get("QueryTable", ["a"])?.expect("it was just written");
+    /// assert_eq!(row.to_string(), r#"{"name":"a","value":"1","createdon":"A"}"#);
+    /// assert!(client.get("QueryTable", ["b"])?.is_none());
+    /// # Ok::<(), anabranch::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// An unknown table, a key that does not fit it, or a node that has stopped.
+    pub fn get<'k>(
+        &mut self,
+        table: &str,
+        key: impl IntoIterator<Item = impl Into<Value<'k>>>,
+    ) -> Result<Option<Row>, Error> {
+        let named = self.catalog.table(table)?;
+        let of = &named.plan.tables[named.id.0 as usize];
+        let key = Key::of(of, key.into_iter().map(Into::into))?;
+        let body = Body::Get { table: named.id, partition: key.partition, key: key.bytes };
+        let ticket = self.request(named.flow, body, 0)?;
+        match self.collect(ticket)? {
+            (_, message::Answer::Row(row)) => Ok(row.map(|row| Row::new(of.shape.clone(), row.into()))),
+            (_, answer) => unreachable!("a point read is answered with a row, not {answer:?}"),
+        }
+    }
+
+    /// All rows of a table in key order, read in pages while the table may change in between.
+    ///
+    /// # Errors
+    /// There is no such table.
+    pub fn scan(&mut self, table: &str) -> Result<Scan<'_, L>, Error> {
+        let named = self.catalog.table(table)?;
+        Ok(Scan::new(self, named))
+    }
+
+    /// Sends a request.
+    pub(crate) fn request(&mut self, flow: FlowId, body: Body, bytes: usize) -> Result<Ticket, Error> {
+        let bytes = bytes + REQUEST_BYTES;
+        self.make_room(bytes)?;
+        self.last_request += 1;
+        let origin = Origin { worker: self.worker, client: self.id, request: self.last_request };
+        self.link.send(Command::Request(flow, Request { origin, body }))?;
+        self.in_flight.insert(self.last_request, InFlight { flow, bytes });
+        self.bytes_in_flight += bytes;
+        self.node_bytes.fetch_add(bytes, Ordering::Relaxed);
+        Ok(Ticket(self.last_request))
+    }
+
+    /// The answer to a request; waits for it.
+    pub(crate) fn collect(&mut self, ticket: Ticket) -> Result<(FlowId, message::Answer), Error> {
+        loop {
+            if let Some(answer) = self.uncollected.remove(&ticket.0) {
+                return Ok(answer);
+            }
+            if !self.in_flight.contains_key(&ticket.0) {
+                return Err(Error::NoSuchTicket);
+            }
+            self.receive()?;
+        }
+    }
+
+    /// Waits until the windows have room for a request of so many bytes.
+    fn make_room(&mut self, bytes: usize) -> Result<(), Error> {
+        while let Some(answered) = self.link.try_receive()? {
+            self.keep(answered);
+        }
+        if self.uncollected.len() >= UNCOLLECTED_MAX {
+            return Err(Error::Uncollected { answers: self.uncollected.len() });
+        }
+        while !self.in_flight.is_empty()
+            && (self.in_flight.len() >= WINDOW_REQUESTS
+                || self.bytes_in_flight + bytes > WINDOW_BYTES
+                || self.node_bytes.load(Ordering::Relaxed) + bytes > NODE_BYTES)
+        {
+            self.receive()?;
+        }
+        match self.node_bytes.load(Ordering::Relaxed) + bytes > NODE_BYTES {
+            true => Err(Error::Full),
+            false => Ok(()),
+        }
+    }
+
+    fn receive(&mut self) -> Result<(), Error> {
+        let answered = self.link.receive()?;
+        self.keep(answered);
+        Ok(())
+    }
+
+    fn keep(&mut self, answered: Answered) {
+        let Some(InFlight { flow, bytes }) = self.in_flight.remove(&answered.request) else { return };
+        self.bytes_in_flight -= bytes;
+        self.node_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.uncollected.insert(answered.request, (flow, answered.answer));
+    }
+
+    fn rows_answer(&self, flow: FlowId, answer: message::Answer) -> Answer {
+        match answer {
+            message::Answer::Rows(answer) => Answer::of(answer, self.catalog.plan(flow)),
+            message::Answer::Row(_) | message::Answer::Page(_) => Answer::default(),
+        }
+    }
+}
+
+impl<L: Link> Drop for Client<L> {
+    fn drop(&mut self) {
+        self.node_bytes.fetch_sub(self.bytes_in_flight, Ordering::Relaxed);
+        // A node that has stopped needs not be told.
+        let _ = self.link.send(Command::Disconnect(self.id));
+    }
+}
+
+/// Rows for an input stream, packed: see [`Client::batch`].
+#[derive(Clone, Debug)]
+pub struct InputBatch {
+    flow: FlowId,
+    plan: Arc<Plan>,
+    input: InputId,
+    rows: Batch,
+}
+
+impl InputBatch {
+    fn new(flow: FlowId, plan: Arc<Plan>, input: InputId) -> Self {
+        InputBatch { flow, plan, input, rows: Batch::new(SchemaId(u32::from(input.0))) }
+    }
+
+    /// Appends a row. One that does not fit leaves the batch as it was.
+    ///
+    /// # Errors
+    /// [`Error::Row`] says which column is wrong and what it takes.
+    pub fn push(&mut self, row: &impl Serialize) -> Result<(), Error> {
+        let shape = self.plan.inputs[self.input.0 as usize].shape.clone();
+        Ok(rows::push(&mut self.rows, &shape, row)?)
+    }
+
+    /// The columns that rows of the stream have.
+    pub fn shape(&self) -> &Arc<anabranch_model::types::Shape> {
+        &self.plan.inputs[self.input.0 as usize].shape
+    }
+
+    /// The packed rows, to fill by hand.
+    pub fn packed(&mut self) -> &mut Batch {
+        &mut self.rows
+    }
+
+    /// Rows.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+}

@@ -1,0 +1,92 @@
+//! A worker with its ways in and out: what a thread of `os` drives in production, and a test or the simulator by hand.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anabranch_model::message::{FlowId, Request};
+use anabranch_model::plan::Plan;
+use anabranch_operators::{FlowStatus, Worker};
+use crossbeam_channel::Sender;
+
+use crate::egress::{Answered, Egress};
+use crate::subscription::Publisher;
+
+/// What a worker is told.
+pub enum Command {
+    /// A flow to start, before any request to it.
+    Install(FlowId, Arc<Plan>),
+    /// A client that will ask here.
+    Connect(u64, Sender<Answered>),
+    /// A client that is gone.
+    Disconnect(u64),
+    /// A request of a connected client.
+    Request(FlowId, Request),
+    /// A subscription; every worker gets it.
+    Subscribe(Publisher),
+    /// Asks for counts and sizes.
+    Status(FlowId, Sender<Option<FlowStatus>>),
+    /// Asks to be told when all requests that entered here are answered.
+    Drain(Sender<()>),
+    /// Ends the worker.
+    Stop,
+}
+
+/// Whether a driver goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flowing {
+    On,
+    Ended,
+}
+
+/// A worker with its egress.
+pub(crate) struct Driver {
+    worker: Worker,
+    egress: Egress,
+    drained: Vec<Sender<()>>,
+}
+
+impl Driver {
+    pub(crate) fn new(worker: Worker) -> Self {
+        Driver { worker, egress: Egress::default(), drained: Vec::new() }
+    }
+
+    /// Carries out a command. Requests move at the next turn.
+    pub(crate) fn handle(&mut self, command: Command) -> Flowing {
+        match command {
+            Command::Install(flow, plan) => self.worker.install(flow, &plan),
+            Command::Connect(client, answers) => self.egress.connect(client, answers),
+            Command::Disconnect(client) => self.egress.disconnect(client),
+            Command::Request(flow, request) => {
+                self.egress.entered();
+                self.worker.submit(flow, request);
+            }
+            Command::Subscribe(publisher) => self.egress.subscribe(publisher),
+            Command::Status(flow, answer) => {
+                // Who asked may have stopped waiting; the answer is nobody's then.
+                let _ = answer.send(self.worker.status(flow));
+            }
+            Command::Drain(answer) => self.drained.push(answer),
+            Command::Stop => return Flowing::Ended,
+        }
+        Flowing::On
+    }
+
+    /// Moves everything on by one turn at time `now`. Whether something came out.
+    pub(crate) fn turn(&mut self, now: i64) -> bool {
+        self.worker.turn(now);
+        let deliveries = self.worker.deliveries();
+        let busy = !deliveries.is_empty();
+        deliveries.into_iter().for_each(|delivery| self.egress.deliver(delivery));
+        if self.egress.unanswered() == 0 {
+            for waiting in self.drained.drain(..) {
+                let _ = waiting.send(());
+            }
+        }
+        busy
+    }
+
+    /// Parks the thread while there is nothing to do.
+    pub(crate) fn park(&mut self, at_most: Duration) {
+        self.worker.park(at_most);
+    }
+}

@@ -1,0 +1,160 @@
+//! Where everything leaves a worker: answers to the clients that asked, rows to subscribers.
+//!
+//! The one place that may let something out. (Once writes are journaled and copied, it is also the one place that
+//! waits until the position under an answer is safe.)
+
+use std::collections::HashMap;
+
+use anabranch_model::batch::Batch;
+use anabranch_model::message::{Answer, Delivery, FlowId, Part, RefusedRow, Replies, RowsAnswer};
+use anabranch_model::plan::OutputId;
+use crossbeam_channel::Sender;
+
+use crate::subscription::{Publication, Publisher};
+
+/// The whole answer to a request.
+#[derive(Debug)]
+pub struct Answered {
+    pub request: u64,
+    pub answer: Answer,
+}
+
+/// The ways out of one worker.
+#[derive(Default)]
+pub(crate) struct Egress {
+    clients: HashMap<u64, Sender<Answered>>,
+    /// Answers of which parts are missing, by client and request.
+    partial: HashMap<(u64, u64), Partial>,
+    subscribers: Vec<Publisher>,
+    /// Requests that entered at this worker and are not answered.
+    unanswered: usize,
+}
+
+struct Partial {
+    missing: u32,
+    parts: Vec<Answer>,
+}
+
+impl Egress {
+    /// A client that will ask at this worker.
+    pub(crate) fn connect(&mut self, client: u64, answers: Sender<Answered>) {
+        self.clients.insert(client, answers);
+    }
+
+    /// The client is gone; what still comes for it is dropped.
+    pub(crate) fn disconnect(&mut self, client: u64) {
+        self.clients.remove(&client);
+    }
+
+    pub(crate) fn subscribe(&mut self, publisher: Publisher) {
+        self.subscribers.push(publisher);
+    }
+
+    /// A request has entered here.
+    pub(crate) fn entered(&mut self) {
+        self.unanswered += 1;
+    }
+
+    /// Requests that entered here and are not answered.
+    pub(crate) fn unanswered(&self) -> usize {
+        self.unanswered
+    }
+
+    /// Lets out what a turn produced.
+    pub(crate) fn deliver(&mut self, delivery: Delivery) {
+        match delivery {
+            Delivery::Part(flow, part) => self.part(flow, part),
+            Delivery::Emitted(flow, output, batch) => self.emitted(flow, output, batch),
+            Delivery::Refused(flow, row) => self.refused(flow, row),
+        }
+    }
+
+    fn part(&mut self, flow: FlowId, part: Part) {
+        if let Answer::Rows(rows) = &part.answer
+            && !self.subscribers.is_empty()
+        {
+            self.replied(flow, &rows.replies);
+        }
+        let answer = match part.parts {
+            1 => Some(part.answer),
+            parts => self.complete((part.origin.client, part.origin.request), parts, part.answer),
+        };
+        let Some(answer) = answer else { return };
+        self.unanswered -= 1;
+        if let Some(answers) = self.clients.get(&part.origin.client) {
+            // The client may have dropped its end of the channel; its answers are nobody's then.
+            let _ = answers.send(Answered { request: part.origin.request, answer });
+        }
+    }
+
+    /// Adds a part; the whole answer when it was the last.
+    fn complete(&mut self, whose: (u64, u64), parts: u32, answer: Answer) -> Option<Answer> {
+        let partial = self.partial.entry(whose).or_insert_with(|| Partial { missing: parts, parts: Vec::new() });
+        partial.parts.push(answer);
+        partial.missing -= 1;
+        if partial.missing > 0 {
+            return None;
+        }
+        self.partial.remove(&whose).map(|partial| merge(partial.parts))
+    }
+
+    fn replied(&mut self, flow: FlowId, replies: &Replies) {
+        self.subscribers.retain_mut(|subscriber| match subscriber.wants_rows_of(flow) {
+            None => true,
+            Some(wanted) => replies
+                .iter()
+                .filter(|(_, output, _)| *output == wanted)
+                .all(|(_, _, row)| subscriber.publish(Publication::Row(row.into()))),
+        });
+    }
+
+    fn emitted(&mut self, flow: FlowId, output: OutputId, batch: Batch) {
+        self.subscribers.retain_mut(|subscriber| match subscriber.wants_rows_of(flow) {
+            Some(wanted) if wanted == output => {
+                batch.rows().all(|row| subscriber.publish(Publication::Row(row.into())))
+            }
+            _ => true,
+        });
+    }
+
+    fn refused(&mut self, flow: FlowId, row: RefusedRow) {
+        self.subscribers.retain_mut(|subscriber| match subscriber.wants_errors_of(flow) {
+            true => subscriber.publish(Publication::Refused(row.clone())),
+            false => true,
+        });
+    }
+}
+
+/// One answer of the parts of several workers.
+fn merge(parts: Vec<Answer>) -> Answer {
+    let (mut rows, mut replies, mut page) = (RowsAnswer::default(), Vec::new(), Vec::new());
+    for part in &parts {
+        if let Answer::Rows(part) = part {
+            rows.accepted += part.accepted;
+            rows.refusals.extend(part.refusals.iter().cloned());
+            replies.extend(part.replies.iter());
+        }
+    }
+    if matches!(parts.first(), Some(Answer::Page(_))) {
+        for part in parts {
+            if let Answer::Page(part) = part {
+                page.extend(part);
+            }
+        }
+        page.sort_by(|a, b| a.0.cmp(&b.0));
+        return Answer::Page(page);
+    }
+    rows.refusals.sort_by_key(|refusal| refusal.row);
+    // The sort is stable: the replies to one row keep the order in which the rules made them.
+    replies.sort_by_key(|(row, _, _)| *row);
+    for (row, output, bytes) in replies {
+        let copy = |buffer: &mut Vec<u8>| -> Result<(), std::convert::Infallible> {
+            buffer.extend_from_slice(bytes);
+            Ok(())
+        };
+        match rows.replies.push_with(row, output, copy) {
+            Ok(()) => {}
+        }
+    }
+    Answer::Rows(rows)
+}

@@ -1,0 +1,125 @@
+//! What can go wrong for a host application: what was tried, what is wrong, what to do.
+
+use std::fmt;
+
+use anabranch_lang::diagnostic::Diagnostic;
+
+use crate::answer::Refused;
+use crate::rows::RowProblem;
+
+/// An error of the embedding interface. Unless it says otherwise nothing was sent and nothing has changed.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// The flow file does not compile.
+    Flow(FlowError),
+    /// A file could not be read.
+    File {
+        /// Which.
+        path: String,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// There is no such flow, stream or table.
+    Unknown {
+        /// What was looked for: `input`, `output`, `table`, `flow`.
+        what: &'static str,
+        /// Its name.
+        name: String,
+        /// What there is.
+        known: Vec<String>,
+    },
+    /// A name that several flows have, given without its flow.
+    Ambiguous {
+        /// The name.
+        name: String,
+        /// The full names.
+        candidates: Vec<String>,
+    },
+    /// A row that does not fit its stream.
+    Row(RowProblem),
+    /// A key that does not fit its table.
+    Key {
+        /// The table.
+        table: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The one row of an `ask` was refused; nothing of its step is written.
+    Refused(Refused),
+    /// Too many answers lie uncollected; collect some and repeat.
+    Uncollected {
+        /// How many.
+        answers: usize,
+    },
+    /// The node holds as many unanswered bytes as it may; repeat when answers have come.
+    Full,
+    /// A batch above the limit.
+    TooLarge {
+        /// Its bytes.
+        bytes: usize,
+    },
+    /// The answer to this ticket was collected already, or it belongs to another client.
+    NoSuchTicket,
+    /// The node has stopped. Requests without an answer may or may not have taken effect.
+    Stopped,
+    /// The node could not start.
+    Start(String),
+}
+
+/// A flow file that does not compile: all that is wrong with it.
+#[derive(Clone, Debug)]
+pub struct FlowError {
+    /// The file's name as it was given.
+    pub file: String,
+    /// The file's text.
+    pub text: String,
+    /// What is wrong, in the order of the file.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl fmt::Display for FlowError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&anabranch_lang::render(&self.file, &self.text, &self.diagnostics, false))
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Flow(error) => error.fmt(f),
+            Error::File { path, error } => write!(f, "cannot read `{path}`: {error}"),
+            Error::Unknown { what, name, known } if known.is_empty() => {
+                write!(f, "there is no {what} `{name}`: the node has none")
+            }
+            Error::Unknown { what, name, known } => {
+                write!(f, "there is no {what} `{name}`; there is `{}`", known.join("`, `"))
+            }
+            Error::Ambiguous { name, candidates } => {
+                write!(f, "`{name}` is in several flows; write `{}`", candidates.join("` or `"))
+            }
+            Error::Row(problem) => problem.fmt(f),
+            Error::Key { table, problem } => write!(f, "the key does not fit table `{table}`: {problem}"),
+            Error::Refused(refused) => refused.fmt(f),
+            Error::Uncollected { answers } => {
+                write!(f, "{answers} answers lie uncollected; collect them with `wait` or `next` before sending more")
+            }
+            Error::Full => f.write_str("the node holds as many unanswered rows as it may; repeat in a moment"),
+            Error::TooLarge { bytes } => {
+                let limit = anabranch_model::batch::MAX_BATCH_BYTES;
+                write!(f, "the batch has {bytes} bytes, the limit is {limit}; send it in pieces")
+            }
+            Error::NoSuchTicket => f.write_str("this client has no answer for the ticket: it was collected before"),
+            Error::Stopped => f.write_str("the node has stopped"),
+            Error::Start(why) => write!(f, "the node could not start: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<RowProblem> for Error {
+    fn from(problem: RowProblem) -> Self {
+        Error::Row(problem)
+    }
+}

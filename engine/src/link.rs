@@ -1,0 +1,87 @@
+//! How a client reaches its worker: over a channel to a thread, or by a call in the same thread.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use crossbeam_channel::Receiver;
+
+use crate::driver::Command;
+use crate::egress::Answered;
+use crate::error::Error;
+use crate::os::Door;
+use crate::testing::Stage;
+
+/// How a client reaches its worker.
+pub trait Link {
+    /// Sends a command; waits while the worker's queue is full.
+    ///
+    /// # Errors
+    /// The node has stopped.
+    fn send(&mut self, command: Command) -> Result<(), Error>;
+
+    /// The next answer; waits for it.
+    ///
+    /// # Errors
+    /// The node has stopped.
+    fn receive(&mut self) -> Result<Answered, Error>;
+
+    /// The next answer if there is one now.
+    ///
+    /// # Errors
+    /// The node has stopped.
+    fn try_receive(&mut self) -> Result<Option<Answered>, Error>;
+}
+
+/// To a worker on a thread of its own.
+#[derive(Debug)]
+pub struct Threads {
+    pub(crate) door: Door,
+    pub(crate) answers: Receiver<Answered>,
+}
+
+impl Link for Threads {
+    fn send(&mut self, command: Command) -> Result<(), Error> {
+        if self.door.send(command) { Ok(()) } else { Err(Error::Stopped) }
+    }
+
+    fn receive(&mut self) -> Result<Answered, Error> {
+        self.answers.recv().map_err(|_| Error::Stopped)
+    }
+
+    fn try_receive(&mut self) -> Result<Option<Answered>, Error> {
+        use crossbeam_channel::TryRecvError;
+        match self.answers.try_recv() {
+            Ok(answered) => Ok(Some(answered)),
+            Err(TryRecvError::Empty) => Ok(None),
+            Err(TryRecvError::Disconnected) => Err(Error::Stopped),
+        }
+    }
+}
+
+/// To a worker in the same thread.
+#[derive(Debug)]
+pub struct Here {
+    pub(crate) stage: Rc<RefCell<Stage>>,
+    pub(crate) answers: Receiver<Answered>,
+}
+
+impl Link for Here {
+    fn send(&mut self, command: Command) -> Result<(), Error> {
+        self.stage.borrow_mut().handle(command);
+        Ok(())
+    }
+
+    fn receive(&mut self) -> Result<Answered, Error> {
+        loop {
+            if let Ok(answered) = self.answers.try_recv() {
+                return Ok(answered);
+            }
+            self.stage.borrow_mut().turn();
+        }
+    }
+
+    fn try_receive(&mut self) -> Result<Option<Answered>, Error> {
+        self.stage.borrow_mut().turn();
+        Ok(self.answers.try_recv().ok())
+    }
+}

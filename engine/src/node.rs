@@ -1,0 +1,180 @@
+//! A node inside a host application.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use anabranch_model::message::WorkerId;
+use anabranch_operators::{WorkerConfig, WorkerThreads};
+use crossbeam_channel::{bounded, unbounded};
+
+use crate::catalog::Catalog;
+use crate::client::Client;
+use crate::driver::Command;
+use crate::error::Error;
+use crate::flow::Flow;
+use crate::link::Threads;
+use crate::os::{self, Door};
+use crate::status::NodeStatus;
+use crate::subscription::Subscription;
+
+/// Worker threads of a node, at most.
+pub const WORKERS_MAX: u32 = 256;
+
+/// A running node. It stops when it is dropped.
+pub struct Node {
+    name: String,
+    doors: Vec<Door>,
+    threads: Option<WorkerThreads>,
+    catalog: Arc<Catalog>,
+    clients: AtomicU64,
+    unanswered_bytes: Arc<AtomicUsize>,
+}
+
+/// What a node starts with.
+#[derive(Clone, Debug)]
+pub struct NodeBuilder {
+    name: String,
+    workers: u32,
+    seed: Option<u64>,
+    flows: Vec<Flow>,
+}
+
+impl NodeBuilder {
+    /// Worker threads; one where nothing is said. Partitions are spread over them.
+    pub fn workers(mut self, count: u32) -> Self {
+        self.workers = count;
+        self
+    }
+
+    /// Where `uuid()` and hash tables take their chance from; another for every run where nothing is said.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Adds a flow.
+    pub fn flow(mut self, flow: Flow) -> Self {
+        self.flows.push(flow);
+        self
+    }
+
+    /// Starts the node.
+    ///
+    /// # Errors
+    /// [`Error::Start`]: no worker or too many, a name that is empty, two flows of one name, or the operating system
+    /// refuses a thread.
+    pub fn start(self) -> Result<Node, Error> {
+        if self.workers == 0 || self.workers > WORKERS_MAX {
+            let text = format!("it needs 1 to {WORKERS_MAX} workers, not {}", self.workers);
+            return Err(Error::Start(text));
+        }
+        if self.name.is_empty() {
+            return Err(Error::Start("it needs a name".into()));
+        }
+        let catalog = Catalog::new(self.flows.iter().map(|flow| flow.plan().clone()).collect())?;
+        let seed = self.seed.unwrap_or_else(os::seed);
+        let config = WorkerConfig { node: self.name.as_str().into(), seed };
+        let (doors, threads) = os::start(config, self.workers).map_err(Error::Start)?;
+        for door in &doors {
+            for (id, plan) in catalog.flows() {
+                door.send(Command::Install(id, plan.clone()));
+            }
+        }
+        Ok(Node {
+            name: self.name,
+            doors,
+            threads: Some(threads),
+            catalog: Arc::new(catalog),
+            clients: AtomicU64::new(0),
+            unanswered_bytes: Arc::default(),
+        })
+    }
+}
+
+impl Node {
+    /// A node to be, called `name`.
+    pub fn builder(name: &str) -> NodeBuilder {
+        NodeBuilder { name: name.to_owned(), workers: 1, seed: None, flows: Vec::new() }
+    }
+
+    /// The node's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// A new client. Its requests are applied in the order in which it sends them, wherever they touch the same
+    /// partition; those of different clients in any order.
+    pub fn client(&self) -> Client {
+        let id = self.clients.fetch_add(1, Ordering::Relaxed) + 1;
+        let worker = (id % self.doors.len() as u64) as usize;
+        let (sender, answers) = unbounded();
+        let door = self.doors[worker].clone();
+        door.send(Command::Connect(id, sender));
+        let link = Threads { door, answers };
+        Client::new(link, self.catalog.clone(), id, WorkerId(worker as u32), self.unanswered_bytes.clone())
+    }
+
+    /// A subscription to an output stream (`OutputStream` or `names.OutputStream`), or to a flow's refused rows
+    /// (`errors` or `names.errors`), from now on.
+    ///
+    /// # Errors
+    /// There is no such output, or the node has stopped.
+    pub fn subscribe(&self, output: &str) -> Result<Subscription, Error> {
+        let (publisher, subscription) = self.catalog.subscription(output)?;
+        for door in &self.doors {
+            if !door.send(Command::Subscribe(publisher.clone())) {
+                return Err(Error::Stopped);
+            }
+        }
+        Ok(subscription)
+    }
+
+    /// Counts and sizes, as the workers know them now.
+    pub fn status(&self) -> NodeStatus {
+        let ask = |id| {
+            let (sender, answers) = bounded(self.doors.len());
+            self.tell_all(|| Command::Status(id, sender.clone()));
+            drop(sender);
+            answers.iter().flatten().collect()
+        };
+        NodeStatus::collect(&self.name, self.doors.len() as u32, &self.catalog, ask)
+    }
+
+    /// Answers what was sent, then stops.
+    ///
+    /// # Errors
+    /// A worker ended by a panic: that is a bug of the engine.
+    pub fn stop(mut self) -> Result<(), Error> {
+        self.end()
+    }
+
+    /// Sends a command to every worker; one that has ended needs not be told.
+    fn tell_all(&self, command: impl Fn() -> Command) {
+        for door in &self.doors {
+            door.send(command());
+        }
+    }
+
+    fn end(&mut self) -> Result<(), Error> {
+        let Some(threads) = self.threads.take() else { return Ok(()) };
+        let (sender, drained) = bounded(self.doors.len());
+        self.tell_all(|| Command::Drain(sender.clone()));
+        drop(sender);
+        // Ends when every worker has said so, or is gone.
+        drained.iter().for_each(drop);
+        self.tell_all(|| Command::Stop);
+        threads.join().map_err(|why| Error::Start(format!("a worker panicked: {why}")))
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = self.end();
+    }
+}
+
+impl std::fmt::Debug for Node {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Node").field("name", &self.name).field("workers", &self.doors.len()).finish_non_exhaustive()
+    }
+}

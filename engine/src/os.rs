@@ -1,0 +1,112 @@
+//! The only place that touches clock, files and threads.
+
+use std::io;
+use std::path::Path;
+use std::thread::Thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anabranch_operators::{Worker, WorkerConfig, WorkerThreads, spawn};
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use crate::driver::{Command, Driver, Flowing};
+
+/// Commands that wait for a worker, at most; who sends more waits.
+const COMMANDS_MAX: usize = 1024;
+
+/// Commands that a worker takes in one turn: enough to share the cost of a turn, few enough to keep answers moving.
+const COMMANDS_PER_TURN: usize = 64;
+
+/// Turns without work before a worker parks. A parked worker takes some 5 us to wake, a turn without work 0.1 us.
+const IDLE_TURNS_MAX: u32 = 200;
+
+/// How long a worker parks at most; it is woken when there is work.
+const PARK_AT_MOST: Duration = Duration::from_secs(1);
+
+/// Bytes of a flow file, script or the like, at most.
+const TEXT_BYTES_MAX: u64 = 16 << 20;
+
+/// A way to send commands to a worker and wake it.
+#[derive(Clone, Debug)]
+pub(crate) struct Door {
+    commands: Sender<Command>,
+    thread: Thread,
+}
+
+impl Door {
+    /// Sends a command; waits while the worker's queue is full. False when the worker has ended.
+    pub(crate) fn send(&self, command: Command) -> bool {
+        let sent = self.commands.send(command).is_ok();
+        self.thread.unpark();
+        sent
+    }
+}
+
+/// Starts the threads of a node's workers.
+///
+/// # Errors
+/// The operating system refuses a thread.
+pub(crate) fn start(config: WorkerConfig, count: u32) -> Result<(Vec<Door>, WorkerThreads), String> {
+    let (mut senders, mut receivers) = (Vec::new(), Vec::new());
+    for _ in 0..count {
+        let (sender, receiver) = bounded(COMMANDS_MAX);
+        senders.push(sender);
+        receivers.push(receiver);
+    }
+    let (report, started) = bounded(count as usize);
+    let drive = move |worker: Worker| {
+        let at = worker.id().0 as usize;
+        let _ = report.send((at, std::thread::current()));
+        drive(Driver::new(worker), &receivers[at]);
+    };
+    let threads = spawn(config, count, drive)?;
+    let mut doors: Vec<Option<Door>> = vec![None; count as usize];
+    for (at, thread) in started.iter().take(count as usize) {
+        doors[at] = Some(Door { commands: senders[at].clone(), thread });
+    }
+    Ok((doors.into_iter().flatten().collect(), threads))
+}
+
+fn drive(mut driver: Driver, commands: &Receiver<Command>) {
+    let mut idle_turns = 0;
+    loop {
+        let mut busy = false;
+        for command in commands.try_iter().take(COMMANDS_PER_TURN) {
+            busy = true;
+            if driver.handle(command) == Flowing::Ended {
+                return;
+            }
+        }
+        busy |= driver.turn(now_micros());
+        idle_turns = if busy { 0 } else { idle_turns + 1 };
+        if idle_turns > IDLE_TURNS_MAX {
+            driver.park(PARK_AT_MOST);
+        } else if !busy {
+            std::hint::spin_loop();
+        }
+    }
+}
+
+/// The time in microseconds since 1970 UTC.
+#[expect(clippy::disallowed_methods, reason = "this is the place")]
+pub(crate) fn now_micros() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as i64)
+}
+
+/// A seed that differs from run to run.
+pub(crate) fn seed() -> u64 {
+    use std::hash::{BuildHasher, Hasher, RandomState};
+    RandomState::new().build_hasher().finish()
+}
+
+/// The text of a file.
+///
+/// # Errors
+/// It cannot be read, is not UTF-8, or is longer than 16 MiB.
+#[expect(clippy::disallowed_methods, reason = "this is the place")]
+pub(crate) fn read_text(path: &Path) -> io::Result<String> {
+    if std::fs::metadata(path)?.len() > TEXT_BYTES_MAX {
+        let text = format!("it is longer than {TEXT_BYTES_MAX} bytes");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
+    }
+    std::fs::read_to_string(path)
+}

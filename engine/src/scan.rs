@@ -1,0 +1,60 @@
+//! All rows of a table in key order.
+
+use std::collections::VecDeque;
+
+use anabranch_model::message::{Answer, Body};
+use anabranch_model::plan::TableId;
+
+use crate::catalog::Named;
+use crate::client::Client;
+use crate::error::Error;
+use crate::link::Link;
+use crate::rows::Row;
+
+/// Rows of a page: enough to share the cost of a request, few enough to keep memory and pauses small.
+const PAGE_ROWS: u32 = 1024;
+
+/// The rows of a table in key order. Rows that are there from the first page to the last come exactly once.
+#[derive(Debug)]
+pub struct Scan<'c, L: Link> {
+    client: &'c mut Client<L>,
+    table: Named<TableId>,
+    page: VecDeque<(Vec<u8>, Vec<u8>)>,
+    after: Option<Vec<u8>>,
+    ended: bool,
+}
+
+impl<'c, L: Link> Scan<'c, L> {
+    pub(crate) fn new(client: &'c mut Client<L>, table: Named<TableId>) -> Self {
+        Scan { client, table, page: VecDeque::new(), after: None, ended: false }
+    }
+
+    fn turn_page(&mut self) -> Result<(), Error> {
+        let body = Body::Page { table: self.table.id, after: self.after.take(), limit: PAGE_ROWS };
+        let ticket = self.client.request(self.table.flow, body, 0)?;
+        let (_, answer) = self.client.collect(ticket)?;
+        let Answer::Page(mut rows) = answer else { unreachable!("a page is answered with a page, not {answer:?}") };
+        self.ended = rows.len() < PAGE_ROWS as usize;
+        // Every worker gave as many: behind the first PAGE_ROWS there may be rows missing.
+        rows.truncate(PAGE_ROWS as usize);
+        self.after = rows.last().map(|(key, _)| key.clone());
+        self.page = rows.into();
+        Ok(())
+    }
+}
+
+impl<L: Link> Iterator for Scan<'_, L> {
+    type Item = Result<Row, Error>;
+
+    fn next(&mut self) -> Option<Result<Row, Error>> {
+        if self.page.is_empty() && !self.ended {
+            if let Err(error) = self.turn_page() {
+                self.ended = true;
+                return Some(Err(error));
+            }
+        }
+        let (_, row) = self.page.pop_front()?;
+        let shape = self.table.plan.tables[self.table.id.0 as usize].shape.clone();
+        Some(Ok(Row::new(shape, row.into())))
+    }
+}

@@ -1,0 +1,106 @@
+//! What a node knows of itself.
+
+use anabranch_model::message::FlowId;
+use anabranch_model::plan::Plan;
+use anabranch_operators::FlowStatus as Part;
+use serde::Serialize;
+
+use crate::catalog::Catalog;
+
+/// A node and its flows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NodeStatus {
+    /// The node's name.
+    pub node: String,
+    /// Its workers.
+    pub workers: u32,
+    /// Its flows.
+    pub flows: Vec<FlowStatus>,
+}
+
+/// A running flow.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FlowStatus {
+    /// Its name.
+    pub flow: String,
+    /// Its revision.
+    pub revision: i64,
+    /// Its inputs, in the order of the file.
+    pub inputs: Vec<InputStatus>,
+    /// Its outputs, in the order of the file.
+    pub outputs: Vec<OutputStatus>,
+    /// Its tables, in the order of the file.
+    pub tables: Vec<TableStatus>,
+}
+
+/// An input stream.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct InputStatus {
+    /// Its name.
+    pub stream: String,
+    /// Rows taken since the flow started, refused ones included.
+    pub rows_in: u64,
+    /// Rows refused.
+    pub rows_refused: u64,
+}
+
+/// An output stream.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct OutputStatus {
+    /// Its name.
+    pub stream: String,
+    /// Rows replied and emitted since the flow started.
+    pub rows_out: u64,
+}
+
+/// A query table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TableStatus {
+    /// Its name.
+    pub table: String,
+    /// Its partitions.
+    pub partitions: u32,
+    /// Its rows.
+    pub rows: u64,
+    /// Bytes of keys and packed rows.
+    pub row_bytes: u64,
+    /// Bytes of memory held for them.
+    pub memory_bytes: u64,
+}
+
+impl NodeStatus {
+    /// Puts together what the workers say; `ask` gives the parts of a flow, one a worker.
+    pub(crate) fn collect(node: &str, workers: u32, catalog: &Catalog, ask: impl Fn(FlowId) -> Vec<Part>) -> Self {
+        let flows = catalog.flows().map(|(id, plan)| FlowStatus::collect(plan, &ask(id))).collect();
+        NodeStatus { node: node.to_owned(), workers, flows }
+    }
+}
+
+impl FlowStatus {
+    fn collect(plan: &Plan, parts: &[Part]) -> Self {
+        let sum = |count: &dyn Fn(&Part) -> u64| parts.iter().map(count).sum();
+        let input = |(at, stream): (usize, &anabranch_model::plan::Stream)| InputStatus {
+            stream: stream.name.clone(),
+            rows_in: sum(&|part| part.counts.rows_in[at]),
+            rows_refused: sum(&|part| part.counts.rows_refused[at]),
+        };
+        let output = |(at, stream): (usize, &anabranch_model::plan::Stream)| OutputStatus {
+            stream: stream.name.clone(),
+            rows_out: sum(&|part| part.counts.rows_out[at]),
+        };
+        let table = |(at, table): (usize, &anabranch_model::plan::Table)| TableStatus {
+            table: table.name.clone(),
+            partitions: table.policy.partitions,
+            rows: sum(&|part| part.tables[at].rows),
+            row_bytes: sum(&|part| part.tables[at].row_bytes),
+            memory_bytes: sum(&|part| part.tables[at].memory_bytes),
+        };
+        FlowStatus {
+            flow: plan.name.clone(),
+            revision: plan.revision,
+            inputs: plan.inputs.iter().enumerate().map(input).collect(),
+            outputs: plan.outputs.iter().enumerate().map(output).collect(),
+            tables: plan.tables.iter().enumerate().map(table).collect(),
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Subscriptions to an output stream or to a flow's error stream.
+//!
+//! A subscriber that is slower than its stream never slows writers: its queue is bounded, what finds it full is
+//! counted, and the subscriber is told how many rows it missed before it gets the next one.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use anabranch_model::message::{FlowId, RefusedRow};
+use anabranch_model::plan::{OutputId, Plan};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
+
+use crate::answer::Refused;
+use crate::rows::Row;
+
+/// Rows that wait for a subscriber, at most.
+pub const SUBSCRIPTION_ROWS_MAX: usize = 65_536;
+
+/// A row on its way to a subscriber.
+#[derive(Debug)]
+pub(crate) enum Publication {
+    Row(Box<[u8]>),
+    Refused(RefusedRow),
+}
+
+/// What a subscription is to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Topic {
+    Output(OutputId),
+    Errors,
+}
+
+/// A worker's end of a subscription.
+#[derive(Clone, Debug)]
+pub struct Publisher {
+    flow: FlowId,
+    topic: Topic,
+    rows: Sender<Publication>,
+    missed: Arc<AtomicU64>,
+}
+
+impl Publisher {
+    /// The output whose rows the subscriber wants, if it is one of this flow.
+    pub(crate) fn wants_rows_of(&self, flow: FlowId) -> Option<OutputId> {
+        match self.topic {
+            Topic::Output(output) if self.flow == flow => Some(output),
+            _ => None,
+        }
+    }
+
+    /// Whether the subscriber wants the refused rows of this flow.
+    pub(crate) fn wants_errors_of(&self, flow: FlowId) -> bool {
+        self.flow == flow && self.topic == Topic::Errors
+    }
+
+    /// Hands a row over, or counts it as missed. False when the subscriber is gone.
+    pub(crate) fn publish(&mut self, row: Publication) -> bool {
+        match self.rows.try_send(row) {
+            Ok(()) => true,
+            Err(TrySendError::Full(_)) => {
+                self.missed.fetch_add(1, Ordering::Relaxed);
+                true
+            }
+            Err(TrySendError::Disconnected(_)) => false,
+        }
+    }
+}
+
+/// What a subscription brings.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A row of the output stream.
+    Row(Row),
+    /// A refused row, on an error stream.
+    Refused(RefusedRowEvent),
+    /// So many rows found the queue full and are lost to this subscriber.
+    Missed(u64),
+}
+
+/// A refused row.
+#[derive(Clone, Debug)]
+pub struct RefusedRowEvent {
+    /// The input stream it came in on.
+    pub stream: String,
+    /// The row.
+    pub row: Row,
+    /// Why.
+    pub refused: Refused,
+}
+
+/// The subscriber's end.
+#[derive(Debug)]
+pub struct Subscription {
+    plan: Arc<Plan>,
+    topic: Topic,
+    rows: Receiver<Publication>,
+    missed: Arc<AtomicU64>,
+}
+
+/// Both ends of a subscription.
+pub(crate) fn subscription(flow: FlowId, plan: Arc<Plan>, topic: Topic) -> (Publisher, Subscription) {
+    let (sender, receiver) = bounded(SUBSCRIPTION_ROWS_MAX);
+    let missed = Arc::new(AtomicU64::new(0));
+    let publisher = Publisher { flow, topic, rows: sender, missed: missed.clone() };
+    (publisher, Subscription { plan, topic, rows: receiver, missed })
+}
+
+impl Subscription {
+    /// The next event; waits for it. `None` when the node has stopped.
+    #[expect(clippy::should_implement_trait, reason = "`try_next` and `next_within` stand beside it")]
+    pub fn next(&mut self) -> Option<Event> {
+        self.gap().or_else(|| self.rows.recv().ok().map(|row| self.event(row)))
+    }
+
+    /// The next event if there is one now.
+    pub fn try_next(&mut self) -> Option<Event> {
+        self.gap().or_else(|| self.rows.try_recv().ok().map(|row| self.event(row)))
+    }
+
+    /// The next event if one comes within a time.
+    ///
+    /// # Errors
+    /// The node has stopped.
+    pub fn next_within(&mut self, at_most: Duration) -> Result<Option<Event>, crate::Error> {
+        if let Some(gap) = self.gap() {
+            return Ok(Some(gap));
+        }
+        match self.rows.recv_timeout(at_most) {
+            Ok(row) => Ok(Some(self.event(row))),
+            Err(RecvTimeoutError::Timeout) => Ok(None),
+            Err(RecvTimeoutError::Disconnected) => Err(crate::Error::Stopped),
+        }
+    }
+
+    /// What was missed is told once the rows from before the gap are taken.
+    fn gap(&self) -> Option<Event> {
+        if !self.rows.is_empty() || self.missed.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        Some(Event::Missed(self.missed.swap(0, Ordering::Relaxed)))
+    }
+
+    fn event(&self, row: Publication) -> Event {
+        match (row, self.topic) {
+            (Publication::Row(bytes), Topic::Output(output)) => {
+                Event::Row(Row::new(self.plan.outputs[output.0 as usize].shape.clone(), bytes))
+            }
+            (Publication::Row(_), Topic::Errors) => unreachable!("an error stream carries refused rows"),
+            (Publication::Refused(refused), _) => {
+                let input = &self.plan.inputs[refused.input.0 as usize];
+                Event::Refused(RefusedRowEvent {
+                    stream: input.name.clone(),
+                    row: Row::new(input.shape.clone(), refused.row.into()),
+                    refused: Refused::of(refused.refusal, &self.plan),
+                })
+            }
+        }
+    }
+}
