@@ -19,13 +19,16 @@ use crate::suggest::closest;
 mod action;
 mod call;
 mod expr;
+mod field;
 mod habits;
 mod item;
 mod literal;
+mod policy;
 mod recover;
 mod row;
 mod rule;
 mod table;
+mod types;
 
 /// Blocks, parentheses, calls and cases inside each other. People stay below ten.
 pub const MAX_NESTING: usize = 64;

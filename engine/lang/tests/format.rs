@@ -53,7 +53,7 @@ fn layouts_are_as_agreed() {
 
 #[test]
 fn a_comment_in_any_gap_is_kept() {
-    for (_, text) in readable() {
+    for (_, text) in flows("format") {
         for at in gaps(&text) {
             checked(&format!("{} -- here\n{}", &text[..at], &text[at..]));
             checked(&format!("{}\n\n-- alone\n{}", &text[..at], &text[at..]));

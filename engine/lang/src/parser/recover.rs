@@ -1,6 +1,6 @@
 //! After a mistake: where reading goes on, so that the next mistake is found and the first not told twice.
 
-use super::habits::{ACTIONS, ITEMS, is_reserved};
+use super::habits::{self, ACTIONS, ITEMS, is_reserved};
 use super::{Parsed, Parser, Reported};
 use crate::diagnostic::Diagnostic;
 use crate::lexer::{Kind, Token};
@@ -43,6 +43,25 @@ impl Parser<'_> {
         self.is(Kind::End) || (self.at_margin() && self.at_item())
     }
 
+    /// Whether something begins here that is an item in another language.
+    fn at_foreign_item(&self) -> bool {
+        self.at_margin()
+            && matches!(self.ahead(1).kind, Kind::Word | Kind::Quoted)
+            && self.is(Kind::Word)
+            && habits::foreign_item(&self.here().to_ascii_lowercase()).is_some()
+    }
+
+    /// Whether something begins here that is an action in another language, and no further line of one.
+    fn at_foreign_action(&self) -> bool {
+        let word = if self.first_on_line() && self.is(Kind::Word) {
+            self.here().to_ascii_lowercase()
+        } else {
+            return false;
+        };
+        let goes_on = ["set", "values", "when", "case"].contains(&word.as_str());
+        !goes_on && habits::foreign_action(&word).is_some()
+    }
+
     /// Whether an action begins here.
     pub(super) fn at_action(&self) -> bool {
         if !self.is(Kind::Word) || !ACTIONS.iter().any(|word| self.is_word(word)) {
@@ -62,7 +81,7 @@ impl Parser<'_> {
         if self.at == start {
             self.bump();
         }
-        self.skip_until(|parser, depth| depth == 0 && parser.at_item());
+        self.skip_until(|parser, depth| depth == 0 && (parser.at_item() || parser.at_foreign_item()));
     }
 
     /// Skips to the next action of this block, or to its end.
@@ -70,7 +89,9 @@ impl Parser<'_> {
         if self.at == start && !self.is(Kind::CloseBrace) {
             self.bump();
         }
-        self.skip_until(|parser, depth| depth == 0 && (parser.is(Kind::CloseBrace) || parser.at_action()));
+        self.skip_until(|parser, depth| {
+            depth == 0 && (parser.is(Kind::CloseBrace) || parser.at_action() || parser.at_foreign_action())
+        });
     }
 
     /// Skips until `stop` holds (it is given how many braces and parentheses were opened on the way), or an item

@@ -19,7 +19,6 @@ struct Header {
 
 impl Parser<'_> {
     pub(super) fn rule(&mut self, start: Span) -> Parsed<Rule> {
-        self.bump();
         let header = self.header_of_rule();
         if header.is_err() {
             self.skip_until(|parser, _| parser.is(Kind::OpenBrace) || parser.at_item());

@@ -12,7 +12,6 @@ const MAX_BLOCK_TOKENS: usize = 1_000;
 
 impl Parser<'_> {
     pub(super) fn table(&mut self, start: Span) -> Parsed<Table> {
-        self.bump();
         let names = self.names("a name for the table")?;
         if self.is(Kind::OpenBrace) && !self.two_blocks() {
             return Err(self.no_shape());
@@ -159,16 +158,19 @@ impl Parser<'_> {
     /// Names up to the next clause; a comma before that is one too many.
     fn clause_names(&mut self) -> Parsed<Vec<Name>> {
         let mut names = vec![self.name("a column's name")?];
-        while self.is(Kind::Comma) {
-            let next = self.ahead(1);
-            let apart = self.text[self.token().span.range().end..next.span.range().start].contains('\n');
-            if next.kind == Kind::CloseBrace || (apart && self.clause_word(1)) {
-                break;
-            }
+        while self.is(Kind::Comma) && self.ahead(1).kind != Kind::CloseBrace && !self.clause_after_comma() {
             self.bump();
             names.push(self.name("a column's name")?);
         }
         Ok(names)
+    }
+
+    /// Whether a clause follows the comma here. A column may be called `key`, but then a comma, a clause or the end
+    /// comes after it.
+    fn clause_after_comma(&self) -> bool {
+        let after_name =
+            habits::CLAUSES.into_iter().chain(["ordered"]).any(|word| self.ahead_is_word(2, word));
+        self.clause_word(1) && !after_name
     }
 
     /// Names, which SQL puts in parentheses.
