@@ -4,6 +4,7 @@ use std::io;
 use std::process::ExitCode;
 
 use anabranch::Error;
+use anabranch_lang::suggest::closest;
 
 use crate::output;
 
@@ -129,6 +130,11 @@ impl From<Error> for Failure {
             Error::Flow(_) | Error::Row(_) | Error::Key { .. } | Error::Refused(_) => Exit::Wrong,
             _ => Exit::World,
         };
-        Failure::Says { exit, message: error.to_string(), help: None }
+        let help = match &error {
+            Error::Unknown { name, known, .. } => closest(name, known.iter().map(String::as_str)),
+            _ => None,
+        };
+        let help = help.map(|near| format!("did you mean `{near}`?"));
+        Failure::Says { exit, message: error.to_string(), help }
     }
 }

@@ -1,6 +1,7 @@
 //! `anabranch plan`: what a flow file compiles to, and what a new revision changes.
 
 use clap::Args;
+use serde::Serialize;
 
 use crate::failure::{Exit, Failure};
 use crate::output;
@@ -28,9 +29,44 @@ pub(crate) struct Plan {
 
 impl Plan {
     pub(crate) fn run(self) -> Result<(), Failure> {
-        let _plan = compiled(&self.file)?;
-        output::print("")
+        match &self.against {
+            None => self.show(&compiled(&self.file)?),
+            Some(old) if old == "-" && self.file == "-" => {
+                Err(Failure::usage("standard input, `-`, is named twice").help("name it once"))
+            }
+            Some(old) => {
+                // What is wrong with either is told in one go.
+                let (old, new) = (compiled(old), compiled(&self.file));
+                self.compare(&old?, &new?)
+            }
+        }
     }
+
+    fn show(&self, plan: &anabranch::Plan) -> Result<(), Failure> {
+        match self.json {
+            true => print_json(plan),
+            false => output::print(&anabranch_lang::describe(plan)),
+        }
+    }
+
+    fn compare(&self, old: &anabranch::Plan, new: &anabranch::Plan) -> Result<(), Failure> {
+        let evolution = anabranch_lang::evolution(old, new);
+        match self.json {
+            true => print_json(&evolution)?,
+            false => output::print(&format!("{}\n", evolution.to_string().trim_end()))?,
+        }
+        if evolution.allowed() {
+            return Ok(());
+        }
+        let text = format!("`{}` cannot follow `{}`", self.file, self.against.as_deref().unwrap_or_default());
+        Err(Failure::wrong(text).help("take back what is refused, or start it as a flow of another name"))
+    }
+}
+
+fn print_json(value: &impl Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(value)
+        .map_err(|error| Failure::world(format!("the plan cannot be written as JSON: {error}")))?;
+    output::print(&format!("{text}\n"))
 }
 
 /// The plan of a file; what is wrong with it is told.

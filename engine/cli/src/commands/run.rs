@@ -1,14 +1,14 @@
 //! `anabranch run`: a node that runs flows.
 
 use anabranch::rows::ExtraColumns;
-use anabranch::{Client, Flow, Node, WORKERS_MAX};
+use anabranch::{Client, Flow, Node};
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
 use crate::failure::{Failure, Worst};
 use crate::output::{self, Output};
 use crate::run::feed::Feed;
-use crate::run::options::{PlayOption, TableOption, node_name};
+use crate::run::options::{PlayOption, TableOption, node_name, workers};
 use crate::run::play::Play;
 use crate::run::prints::Prints;
 use crate::run::session::{OnBadLine, Session, Until};
@@ -42,26 +42,28 @@ pub(crate) struct Run {
     #[arg(long, default_value = "A", value_name = "NAME", value_parser = node_name)]
     node: String,
     /// Worker threads; partitions are spread over them
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(WORKERS_MAX)))]
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = workers, allow_hyphen_values = true)]
     workers: u32,
-    /// Send the rows of a file to an input stream: .csv with a header, or .ndjson, .jsonl, .json with an object a
-    /// line; `-` is standard input, an object a line. Several are played one after the other
-    #[arg(long, value_name = "INPUT=FILE")]
+    /// Send the rows of a file to an input stream, one file after the other:
+    /// .csv with a header line; .ndjson, .jsonl, .json with an object a line;
+    /// `-` is standard input, an object a line
+    #[arg(long, value_name = "INPUT=FILE", verbatim_doc_comment)]
     play: Vec<PlayOption>,
-    /// Print the rows of an output stream as they come; `errors` are the rows that the flow refused
-    #[arg(long, value_name = "OUTPUT")]
+    /// Print the rows of an output stream as they come; `errors` are the
+    /// rows that the flow refused
+    #[arg(long, value_name = "OUTPUT", verbatim_doc_comment)]
     print: Vec<String>,
-    /// Print the first rows of a table in key order at the end; 10 rows where no number is given
+    /// Print the first rows of a table in key order at the end: 10, or ROWS
     #[arg(long, value_name = "TABLE[=ROWS]")]
     table: Vec<TableOption>,
     /// End when all files are through
     #[arg(long)]
     exit: bool,
-    /// What a line does that is no row. It is reported either way; `stop` sends the rows before it and nothing after
-    /// it, so that nothing is lost without a word, and `skip` leaves it out
-    #[arg(long, value_enum, default_value = "stop", value_name = "WHAT")]
+    /// What a line does that is no row; it is reported, and `stop` sends
+    /// nothing after it, so that nothing is lost by oversight
+    #[arg(long, value_enum, default_value = "stop", value_name = "WHAT", verbatim_doc_comment)]
     on_bad_line: OnBadLine,
-    /// What a column of a file does that the stream does not have
+    /// What a column does that the stream lacks; `refuse` makes it a bad line
     #[arg(long, value_enum, default_value = "refuse", value_name = "WHAT")]
     on_extra_column: OnExtraColumn,
     /// Print JSON, one object a line
@@ -72,9 +74,7 @@ pub(crate) struct Run {
 /// What a column does that the stream does not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum OnExtraColumn {
-    /// The file, or the line, is bad.
     Refuse,
-    /// It is left out.
     Ignore,
 }
 
@@ -158,8 +158,9 @@ impl Run {
     fn ready(&self, flows: &[String]) -> Result<(), Failure> {
         let (node, workers) = (&self.node, self.workers);
         if self.json {
-            let ready = json!({ "ready": { "node": node, "workers": workers, "flows": flows } });
-            return output::print(&format!("{ready}\n"));
+            let (node, flows) = (json!(node), json!(flows));
+            let ready = format!("{{\"node\":{node},\"workers\":{workers},\"flows\":{flows}}}");
+            return output::print(&format!("{{\"ready\":{ready}}}\n"));
         }
         output::print(&format!("ready node={node} workers={workers} flows={}\n", flows.join(",")))
     }

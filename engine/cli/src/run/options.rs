@@ -2,6 +2,8 @@
 
 use std::str::FromStr;
 
+use anabranch::WORKERS_MAX;
+
 /// Rows of a table that are shown where nothing is said.
 const TABLE_ROWS: usize = 10;
 
@@ -83,6 +85,15 @@ pub(crate) fn node_name(text: &str) -> Result<String, String> {
         true => Ok(text.to_owned()),
         false => Err("a node's name is one word".to_owned()),
     }
+}
+
+/// How many workers a node has.
+///
+/// # Errors
+/// It is no number, or no node has so many.
+pub(crate) fn workers(text: &str) -> Result<u32, String> {
+    let count = text.parse().ok().filter(|count| (1..=WORKERS_MAX).contains(count));
+    count.ok_or_else(|| format!("write a number from 1 to {WORKERS_MAX}"))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-use crate::text_table::grouped;
+use crate::text_table::{self, grouped};
 use crate::{os, output};
 
 /// Between two looks at a terminal: as often as people can read.
@@ -74,7 +74,7 @@ impl Progress {
 
 /// `1,234,567 rows, 456,789 rows/s, 62%, 3 s left`.
 fn line(rows: u64, elapsed: Duration, bytes_read: u64, bytes: Option<u64>) -> String {
-    let mut line = format!("{} rows, {} rows/s", grouped(rows), grouped(rate(rows, elapsed)));
+    let mut line = format!("{}, {} rows/s", text_table::rows(rows), grouped(rate(rows, elapsed)));
     if let Some(bytes) = bytes.filter(|bytes| *bytes > 0 && bytes_read > 0) {
         let share = (bytes_read as f64 / bytes as f64).min(1.0);
         let left = elapsed.as_secs_f64() * (1.0 - share) / share;

@@ -30,9 +30,8 @@ const REFUSED_TOLD: u64 = 10;
 /// What a bad line does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum OnBadLine {
-    /// It is reported and left out.
     Skip,
-    /// The run ends; the rows before it were sent, nothing after it is.
+    // The rows before it were sent, nothing after it is.
     Stop,
 }
 

@@ -9,7 +9,7 @@ use super::progress::rate;
 use super::session::PlayFile;
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::text_table::{Align, TextTable, grouped};
+use crate::text_table::{Align, TextTable, grouped, rows};
 
 /// The summary, as JSON shows it.
 #[derive(Serialize)]
@@ -33,8 +33,9 @@ impl Summary {
     /// Prints it: aligned tables, or one JSON object.
     pub(crate) fn print(&self, out: &mut Output, json: bool) -> Result<(), Failure> {
         if json {
-            let line = serde_json::json!({ "summary": self });
-            return out.line(&line.to_string());
+            let summary = serde_json::to_string(self)
+                .map_err(|error| Failure::world(format!("the summary cannot be written as JSON: {error}")))?;
+            return out.line(&format!("{{\"summary\":{summary}}}"));
         }
         let tables = [self.inputs(), self.outputs(), self.tables(), self.files()];
         for table in tables.iter().filter(|table| !table.is_empty()) {
@@ -43,8 +44,8 @@ impl Summary {
         if self.plays.is_empty() {
             return Ok(());
         }
-        let (rows, rate) = (grouped(self.rows), grouped(self.rows_per_second));
-        out.line(&format!("{rows} rows in {:.3} s, {rate} rows/s", self.seconds))
+        let (rows, rate) = (rows(self.rows), grouped(self.rows_per_second));
+        out.line(&format!("{rows} in {:.3} s, {rate} rows/s", self.seconds))
     }
 
     fn inputs(&self) -> TextTable {
@@ -82,10 +83,11 @@ impl Summary {
 
     fn files(&self) -> TextTable {
         let heads = ["rows", "refused", "bad lines"].map(|title| (title, Align::Right));
-        let mut table = TextTable::new([("file", Align::Left)].into_iter().chain(heads));
+        let words = ["file", "played to"].map(|title| (title, Align::Left));
+        let mut table = TextTable::new(words.into_iter().chain(heads));
         for play in &self.plays {
             let numbers = [play.answered(), play.refused, play.bad_lines].map(grouped);
-            table.row([play.file.clone()].into_iter().chain(numbers));
+            table.row([play.file.clone(), play.input.clone()].into_iter().chain(numbers));
         }
         table
     }

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::options::TableOption;
 use crate::failure::{Failure, Worst};
 use crate::output::Output;
-use crate::text_table::{Align, TextTable, grouped};
+use crate::text_table::{Align, TextTable, grouped, rows};
 
 /// The first rows of a table.
 pub(crate) struct FirstRows {
