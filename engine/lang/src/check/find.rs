@@ -47,22 +47,7 @@ impl RuleChecker<'_, '_> {
         let parts = self.where_parts(name, content, row, &sources);
         let parts = parts.filter(|_| good)?;
         let fixed = fixed(content, row, &parts, &sources);
-        let missing = |columns: &[ColumnId]| -> Vec<ColumnId> {
-            columns.iter().copied().filter(|id| !fixed.contains_key(id)).collect()
-        };
-        let open = missing(&content.key);
-        let open_partition = missing(&content.partition_by);
-        if !open_partition.is_empty() && self.checker.misread(filter.span) {
-            return None;
-        }
-        if whole_key && !open.is_empty() {
-            self.open_key(name, content, filter.span, &open);
-            return None;
-        }
-        if !open_partition.is_empty() {
-            self.open_partition(name, content, filter.span, &open_partition);
-            return None;
-        }
+        let whole = self.fixes_enough(name, content, filter.span, &fixed, whole_key)?;
         let mut entries = KeyEntries::new();
         for id in &content.key {
             let Some(of) = fixed.get(id) else { continue };
@@ -74,14 +59,40 @@ impl RuleChecker<'_, '_> {
         };
         let values = content.partition_by.iter().filter_map(partition_value).collect();
         self.note_use(table, name.span, false, values);
-        let given = if open.is_empty() { &content.key } else { &content.partition_by };
+        let given = if whole { &content.key } else { &content.partition_by };
         let used: Vec<_> = given.iter().filter_map(|id| fixed.get(id)).map(|of| of.part).collect();
         let value = |id: &ColumnId| fixed.get(id).map(|of| of.value.clone());
-        let key = if open.is_empty() { Some(content.key.iter().filter_map(value).collect()) } else { None };
+        let key = if whole { Some(content.key.iter().filter_map(value).collect()) } else { None };
         let partition = content.partition_by.iter().filter_map(value).collect();
         let rest: Vec<_> = parts.into_iter().enumerate().filter(|(at, _)| !used.contains(at)).collect();
         let rest = rest.into_iter().map(|(_, part)| part).collect();
         Some((Find { key, partition, filter: self.joined(filter.span, rest), row }, entries))
+    }
+
+    /// Whether the whole key is fixed; none (and reported) when less is fixed than is needed.
+    fn fixes_enough(
+        &mut self,
+        name: &ast::Name,
+        content: &TableContent,
+        span: Span,
+        fixed: &HashMap<ColumnId, Fixed<'_>>,
+        whole_key: bool,
+    ) -> Option<bool> {
+        let missing = |columns: &[ColumnId]| -> Vec<ColumnId> {
+            columns.iter().copied().filter(|id| !fixed.contains_key(id)).collect()
+        };
+        let open = missing(&content.key);
+        let open_partition = missing(&content.partition_by);
+        if open.is_empty() || !whole_key && open_partition.is_empty() {
+            return Some(open.is_empty());
+        }
+        if !self.checker.misread(span) {
+            match whole_key {
+                true => self.open_key(name, content, span, &open),
+                false => self.open_partition(name, content, span, &open_partition),
+            }
+        }
+        None
     }
 
     fn joined(&self, span: Span, mut parts: Vec<Expr>) -> Option<Expr> {

@@ -32,53 +32,56 @@ impl RuleChecker<'_, '_> {
                 good = false;
                 continue;
             };
-            let mut lacking = Vec::new();
-            let mut twice = None;
-            for (at, column) in variable.shape.clone().columns().iter().enumerate() {
-                let Some(id) = target.shape.position(&column.name) else {
-                    lacking.push(column.name.clone());
-                    continue;
-                };
-                if named.contains_key(&id) {
-                    continue;
-                }
-                if let Some(&first) = given.get(&id) {
-                    twice = twice.or(Some((first, column.name.clone())));
-                    continue;
-                }
-                given.insert(id, part.span);
-                match self.spread_cell(
-                    part.span,
-                    name,
-                    &variable,
-                    (ColumnId(at as u16), column),
-                    (id, target),
-                ) {
-                    Some(cell) => {
-                        cells.insert(id, cell);
-                    }
-                    None => good = false,
-                }
+            good &= self.spread(part.span, name, &variable, target, named, &mut given, cells);
+        }
+        good
+    }
+
+    /// Fills `cells` with the columns of one row that are not `named` and not `given` yet.
+    #[expect(clippy::too_many_arguments, reason = "the loop's body: what the loop knows")]
+    fn spread(
+        &mut self,
+        span: Span,
+        name: &ast::Name,
+        variable: &RowVariable,
+        target: Target<'_>,
+        named: &HashMap<ColumnId, Span>,
+        given: &mut HashMap<ColumnId, Span>,
+        cells: &mut HashMap<ColumnId, Cell>,
+    ) -> bool {
+        let (mut lacking, mut twice, mut good) = (Vec::new(), None, true);
+        for (at, column) in variable.shape.clone().columns().iter().enumerate() {
+            let Some(id) = target.shape.position(&column.name) else {
+                lacking.push(column.name.clone());
+                continue;
+            };
+            if named.contains_key(&id) {
+                continue;
             }
-            good &= lacking.is_empty() && twice.is_none();
-            if !lacking.is_empty() {
-                self.lacking(part.span, &name.text, &lacking, target);
+            if let Some(&first) = given.get(&id) {
+                twice = twice.or(Some((first, column.name.clone())));
+                continue;
             }
-            if let Some((first, column)) = twice {
-                self.given_twice(part.span, first, &column);
+            given.insert(id, span);
+            match self.spread_cell(span, name, variable, (ColumnId(at as u16), column), (id, target)) {
+                Some(cell) => {
+                    cells.insert(id, cell);
+                }
+                None => good = false,
             }
+        }
+        good &= lacking.is_empty() && twice.is_none();
+        if !lacking.is_empty() {
+            self.lacking(span, &name.text, &lacking, target);
+        }
+        if let Some((first, column)) = twice {
+            self.given_twice(span, first, &column);
         }
         good
     }
 
     /// The row that `..name` spreads.
     fn spread_row(&mut self, name: &ast::Name) -> Option<RowVariable> {
-        let rows: Vec<_> = self
-            .scope
-            .alive()
-            .filter(|variable| !matches!(variable.kind, VariableKind::Let(_)))
-            .map(|variable| variable.name.clone())
-            .collect();
         let alive = self.scope.variable(&name.text).filter(|variable| variable.alive);
         let kind = alive.map(|variable| {
             variable.used = true;
@@ -97,6 +100,12 @@ impl RuleChecker<'_, '_> {
             }
             None if self.checker.may_be_unread(&name.text) => return None,
             None => {
+                let rows: Vec<_> = self
+                    .scope
+                    .alive()
+                    .filter(|variable| !matches!(variable.kind, VariableKind::Let(_)))
+                    .map(|variable| variable.name.clone())
+                    .collect();
                 let help = match crate::suggest::closest(&name.text, rows.iter().map(String::as_str)) {
                     Some(close) => format!("did you mean `{close}`?"),
                     None => format!("the rows here: {}", quoted(&rows)),
