@@ -1,11 +1,11 @@
-//! A diagnostic: what is wrong, where, and what to do. A value; rendering is in [`crate::render`].
+//! A diagnostic: what is wrong, where, and what to do. A value; rendering is in [`crate::render()`].
 
 use crate::span::Span;
 
 /// One thing to tell the author of a flow file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Diagnostic {
-    /// The stable number, `F031`; [`crate::explain`] has a page for it.
+    /// The stable number, `F031`; [`crate::explain()`] has a page for it.
     pub code: &'static str,
     /// Whether the file compiles all the same.
     pub severity: Severity,

@@ -1,7 +1,7 @@
 //! Tokens to syntax tree: recursive descent with recovery, one token of look-ahead (two where a soft keyword asks).
 //!
 //! The parser never gives up: a broken field, action or item is reported once, skipped up to the next one, and left
-//! out of the tree, so that all mistakes of a file come at once. A function that fails returns [`Reported`], the
+//! out of the tree, so that all mistakes of a file come at once. A function that fails returns `Reported`, the
 //! proof that a diagnostic was given; nobody reports the same mistake again on the way up.
 //!
 //! INVARIANT: recursion is bounded by [`MAX_NESTING`], the height of an expression by [`MAX_HEIGHT`], the text by

@@ -1,4 +1,5 @@
 //! What the parser makes of a text: which operator takes what, what literals mean, where the spans are.
+#![allow(clippy::panic, reason = "a helper of tests may fail them")]
 
 use anabranch_lang::ast::{ActionKind, Expr, ExprKind, Item, Literal};
 use anabranch_lang::{lexer, parse};
