@@ -61,10 +61,25 @@ pub(crate) struct Run {
     exit: bool,
     /// What a line does that is no row; it is reported, and `stop` sends
     /// nothing after it, so that nothing is lost by oversight
-    #[arg(long, value_enum, default_value = "stop", value_name = "WHAT", verbatim_doc_comment)]
+    #[arg(
+        long,
+        value_enum,
+        default_value = "stop",
+        value_name = "stop|skip",
+        hide_possible_values = true,
+        verbatim_doc_comment
+    )]
     on_bad_line: OnBadLine,
-    /// What a column does that the stream lacks; `refuse` makes it a bad line
-    #[arg(long, value_enum, default_value = "refuse", value_name = "WHAT")]
+    /// What a column does that the stream lacks; `refuse` makes the line,
+    /// or the file with that header, a bad one
+    #[arg(
+        long,
+        value_enum,
+        default_value = "refuse",
+        value_name = "refuse|ignore",
+        hide_possible_values = true,
+        verbatim_doc_comment
+    )]
     on_extra_column: OnExtraColumn,
     /// Print JSON, one object a line
     #[arg(long)]

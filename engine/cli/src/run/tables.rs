@@ -59,10 +59,8 @@ impl FirstRows {
         }
         let (shown, of) = (self.rows.len() as u64, self.of);
         match shown < of {
-            true => {
-                out.line(&format!("{} (the first {} of {} rows)", self.table, grouped(shown), grouped(of)))?
-            }
-            false => out.line(&format!("{} ({} rows)", self.table, grouped(of)))?,
+            true => out.line(&format!("{} (the first {} of {})", self.table, grouped(shown), rows(of)))?,
+            false => out.line(&format!("{} ({})", self.table, rows(of)))?,
         }
         out.line(&self.text())
     }
