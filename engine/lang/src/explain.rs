@@ -97,6 +97,12 @@ const PAGES: &[(&str, &str)] = &[
     page!("F095"),
     page!("F096"),
     page!("F097"),
+    page!("R001"),
+    page!("R002"),
+    page!("R003"),
+    page!("R004"),
+    page!("R005"),
+    page!("R006"),
 ];
 
 /// The page of a code, in Markdown; upper and lower case are the same. For an unknown code,

@@ -23,6 +23,19 @@ fn pages_begin_with_their_code() {
 }
 
 #[test]
+#[allow(clippy::disallowed_methods, reason = "tests may read files")]
+fn every_page_is_listed() {
+    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/src/explain");
+    let files = std::fs::read_dir(directory).expect("the directory is there");
+    let mut pages: Vec<String> =
+        files.map(|file| file.expect("readable").path().display().to_string()).collect();
+    pages.sort();
+    let named =
+        |page: &String| page.rsplit('/').next().and_then(|name| name.strip_suffix(".md")).map(str::to_owned);
+    assert_eq!(pages.iter().filter_map(named).collect::<Vec<_>>(), codes().collect::<Vec<_>>());
+}
+
+#[test]
 fn codes_are_in_order_and_unique() {
     let listed: Vec<&str> = codes().collect();
     let mut sorted = listed.clone();
