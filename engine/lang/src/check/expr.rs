@@ -58,6 +58,13 @@ impl<'a> RuleChecker<'_, 'a> {
     /// An expression that must be a truth value.
     pub(super) fn condition(&mut self, expr: &ast::Expr) -> Option<Expr> {
         let typed = self.expr(expr, Some(&Type::Bool))?;
+        if let ExprKind::Literal(Value::Bool(truth)) = typed.kind {
+            self.report(
+                Diagnostic::warning("F096", expr.span, format!("this condition is always {truth}"))
+                    .here("a constant")
+                    .help("leave the condition out, or say what it depends on"),
+            );
+        }
         if typed.ty == Type::Bool {
             return Some(typed);
         }

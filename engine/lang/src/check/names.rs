@@ -132,6 +132,10 @@ impl RuleChecker<'_, '_> {
             (Some(owner), _) => format!("write `{owner}.{}`", name.text),
             (None, Some(close)) => format!("did you mean `{close}`?"),
             (None, None) if quotes => format!("a text stands in single quotes: `'{}'`", name.text),
+            (None, None) if self.routing.is_some() => {
+                let alias = self.routing.as_deref().unwrap_or_default();
+                format!("a route sees the input row `{alias}` only: write what `{}` stands for", name.text)
+            }
             (None, None) => match &self.scope.candidate {
                 Some(of) => {
                     let columns: Vec<_> = of.shape.columns().iter().map(|column| &column.name).collect();

@@ -28,11 +28,13 @@ pub(super) struct RuleChecker<'c, 'a> {
     pub(super) step: &'c mut StepDraft,
     pub(super) scope: Scope,
     pub(super) uses: Vec<TableUse>,
+    /// The alias, while a route is checked.
+    pub(super) routing: Option<String>,
 }
 
 impl<'c, 'a> RuleChecker<'c, 'a> {
     pub(super) fn new(checker: &'c mut Checker<'a>, step: &'c mut StepDraft) -> Self {
-        RuleChecker { checker, step, scope: Scope::default(), uses: Vec::new() }
+        RuleChecker { checker, step, scope: Scope::default(), uses: Vec::new(), routing: None }
     }
 
     pub(super) fn report(&mut self, diagnostic: Diagnostic) {
@@ -48,7 +50,9 @@ impl<'c, 'a> RuleChecker<'c, 'a> {
             None => VariableKind::Broken,
         };
         self.declare(&rule.alias, kind);
+        self.routing = Some(rule.alias.text.clone());
         let written = rule.route.as_ref().map(|route| self.written_route(route, &rule.block));
+        self.routing = None;
         let filter = rule.filter.as_ref().map(|filter| self.condition(filter));
         if let Some(Some(filter)) = &filter {
             let facts = facts(filter, true);
@@ -96,6 +100,7 @@ impl<'c, 'a> RuleChecker<'c, 'a> {
             // What it means from here on is anybody's guess.
             if let Some(variable) = self.scope.variable(&name.text) {
                 variable.kind = VariableKind::Broken;
+                variable.alive = true;
             }
         }
     }
