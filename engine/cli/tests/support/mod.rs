@@ -1,6 +1,10 @@
 //! Runs the built program in a directory of its own, and gives what came of it.
 #![allow(dead_code, reason = "every test file uses its part of it")]
-#![expect(clippy::disallowed_methods, reason = "tests make files")]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "tests make files, and fail where they cannot"
+)]
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
