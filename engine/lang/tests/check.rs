@@ -445,3 +445,14 @@ fn key_of_a_row_that_was_read_is_the_value_that_found_it() {
         ["F074"]
     );
 }
+
+#[test]
+fn computed_decimal_names_a_partition_at_the_scale_of_its_column() {
+    let text = "flow f revision 1 input I: { a: decimal(6, 2), b: decimal(6, 1) } table T: { a: decimal(6, 2) } { key a }
+                on I as i { let a = case when i.a > i.b then i.a else i.b end  upsert T { a: a } }
+                on I as j route by case when j.a > j.b then j.a else j.b end { delete T where a = case when j.a > j.b then j.a else j.b end }";
+    let text = text.replace("let a", "let larger").replace("a: a }", "a: larger }");
+    let plan = plan(&text);
+    let Route::Hash { by, .. } = &plan.steps[0].route else { panic!() };
+    assert!(matches!(by[0].kind, ExprKind::Cast(_)), "{by:?}");
+}

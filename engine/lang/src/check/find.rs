@@ -51,7 +51,7 @@ impl RuleChecker<'_, '_> {
         let mut entries = KeyEntries::new();
         for id in &content.key {
             let Some(of) = fixed.get(id) else { continue };
-            entries.push((*id, self.entry(of.source, &content.shape.column(*id).ty)));
+            entries.push((*id, self.partition_entry(of.source, &content.shape.column(*id).ty)));
         }
         let partition_value = |id: &ColumnId| {
             let (_, entry) = entries.iter().find(|(column, _)| column == id)?;

@@ -179,7 +179,7 @@ impl RuleChecker<'_, '_> {
     /// `column: value`.
     fn set(&mut self, column: &Column, id: ColumnId, value: &ast::Expr, target: Target<'_>) -> Option<Cell> {
         let typed = self.stored(value, column, target.name)?;
-        let entry = target.is_partition(id).then(|| self.entry(value, &column.ty));
+        let entry = target.is_partition(id).then(|| self.partition_entry(value, &column.ty));
         Some(Cell { source: Source::Value(typed), span: value.span, entry })
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anabranch_model::plan::{Action, Find, OutputId, RefusalCode, Rule, TableId, WriteKind};
-use anabranch_model::{Expr, LetSlot, RowSlot, Shape, Type};
+use anabranch_model::{Expr, ExprKind, LetSlot, RowSlot, Shape, Type};
 
 use crate::ast::{self, ActionKind};
 use crate::diagnostic::Diagnostic;
@@ -293,9 +293,14 @@ impl<'c, 'a> RuleChecker<'c, 'a> {
         Some((OutputId(at? as u16), columns))
     }
 
-    /// What `value` is when only the input row is known, as a value of type `ty`. The value has been checked: nothing
-    /// is reported.
-    pub(super) fn entry(&mut self, value: &ast::Expr, ty: &Type) -> Result<Expr, Blocker> {
+    /// What `value` is when only the input row is known, exactly as a column of type `ty` holds it.
+    pub(super) fn partition_entry(&mut self, value: &ast::Expr, ty: &Type) -> Result<Expr, Blocker> {
+        self.entry(value, ty).map(|entry| converted(entry, ty))
+    }
+
+    /// What `value` is when only the input row is known; `ty` is wanted of its literals. The value has been checked:
+    /// nothing is reported.
+    fn entry(&mut self, value: &ast::Expr, ty: &Type) -> Result<Expr, Blocker> {
         let mark = self.checker.diagnostics.len();
         let candidate = self.scope.candidate.take();
         let facts = self.scope.take_facts();
@@ -312,7 +317,7 @@ impl<'c, 'a> RuleChecker<'c, 'a> {
             (Some(typed), None) if walk::all(&typed).nth(MAX_ENTRY_PARTS).is_some() => {
                 Err(too_large(value.span))
             }
-            (Some(typed), None) => Ok(converted(typed, ty)),
+            (Some(typed), None) => Ok(typed),
         }
     }
 
@@ -330,7 +335,7 @@ impl<'c, 'a> RuleChecker<'c, 'a> {
                         Some(want) if conversions::same_kind(want, &checked.ty) => want.clone(),
                         _ => checked.ty.clone(),
                     };
-                    match self.entry(value, &ty) {
+                    match self.partition_entry(value, &ty) {
                         Ok(entry) => typed.push(entry),
                         Err(blocker) => self.not_the_row(&blocker),
                     }
@@ -406,12 +411,15 @@ impl<'c, 'a> RuleChecker<'c, 'a> {
     }
 }
 
-/// `expr` as a value of type `ty`, which it has but perhaps for the scale.
+/// `expr` at the scale of `ty`, which it has but for that.
 pub(super) fn converted(expr: Expr, ty: &Type) -> Expr {
-    if expr.ty == *ty || !conversions::same_kind(&expr.ty, ty) {
+    // A column and a literal are at their scale; anything else may have another one than its type says.
+    let exact = matches!(expr.kind, ExprKind::Column(..) | ExprKind::Literal(_) | ExprKind::Cast(_));
+    let decimal = matches!((&expr.ty, ty), (Type::Decimal { .. }, Type::Decimal { .. }));
+    if !decimal || (exact && expr.ty == *ty) {
         return expr;
     }
     let (nullable, place) = (expr.nullable, expr.place);
-    let kind = anabranch_model::ExprKind::Cast(Box::new(expr));
+    let kind = ExprKind::Cast(Box::new(expr));
     Expr { kind, ty: ty.clone(), nullable, place }
 }
