@@ -71,7 +71,9 @@ pub(crate) fn build(
                 move |input, output| {
                     input.for_each(|time, requests| {
                         let mut session = output.session(&time);
-                        requests.drain(..).for_each(|request| splitter.split(request, |task| session.give(task)));
+                        requests
+                            .drain(..)
+                            .for_each(|request| splitter.split(request, |task| session.give(task)));
                     });
                 }
             })
@@ -91,11 +93,15 @@ pub(crate) fn build(
                     }
                 },
             )
-            .sink(Exchange::new(|part: &Part| u64::from(part.origin.worker.0)), "source", move |(input, _)| {
-                input.for_each(|_, parts| {
-                    parts.drain(..).for_each(|part| shared.deliver(Delivery::Part(flow, part)));
-                });
-            });
+            .sink(
+                Exchange::new(|part: &Part| u64::from(part.origin.worker.0)),
+                "source",
+                move |(input, _)| {
+                    input.for_each(|_, parts| {
+                        parts.drain(..).for_each(|part| shared.deliver(Delivery::Part(flow, part)));
+                    });
+                },
+            );
     });
     requests
 }
@@ -183,4 +189,3 @@ impl Splitter {
         WorkerId(partition.0 % self.peers)
     }
 }
-

@@ -1,7 +1,7 @@
 //! Which partition, and so which worker, a row of an input belongs to.
 
 use anabranch_model::eval::evaluate;
-use anabranch_model::expr::{Expr, ExprKind, RowSlot};
+use anabranch_model::expr::Expr;
 use anabranch_model::fault::{Fault, FaultCode};
 use anabranch_model::frame::Frame;
 use anabranch_model::key;
@@ -10,6 +10,8 @@ use anabranch_model::plan::{Plan, Route, Step};
 use anabranch_model::row::Row;
 use anabranch_model::types::{ColumnId, Type};
 use anabranch_model::value::Value;
+
+use crate::step::input_column;
 
 /// How the rows of one input find their partition.
 #[derive(Debug)]
@@ -31,13 +33,14 @@ impl Router {
     fn of(step: &Step, plan: &Plan) -> Router {
         let Route::Hash { by, partitions } = &step.route else { return Router::Entry };
         let types = partition_types(step, plan, by);
-        let columns = by.iter().zip(&types).map(|(expr, ty)| plain_column(expr, ty, step)).collect::<Option<_>>();
+        let columns = by
+            .iter()
+            .zip(&types)
+            .map(|(expr, ty)| input_column(expr, ty, &step.rows[0]))
+            .collect::<Option<_>>();
         match columns {
             Some(columns) => Router::Columns { columns, partitions: *partitions },
-            None => Router::Values {
-                by: by.iter().cloned().zip(types).collect(),
-                partitions: *partitions,
-            },
+            None => Router::Values { by: by.iter().cloned().zip(types).collect(), partitions: *partitions },
         }
     }
 
@@ -46,7 +49,11 @@ impl Router {
     /// # Errors
     /// A route expression failed.
     #[inline]
-    pub(crate) fn partition(&self, frame: &Frame<'_>, buffer: &mut Vec<u8>) -> Result<Option<PartitionId>, Fault> {
+    pub(crate) fn partition(
+        &self,
+        frame: &Frame<'_>,
+        buffer: &mut Vec<u8>,
+    ) -> Result<Option<PartitionId>, Fault> {
         match self {
             Router::Entry => Ok(None),
             Router::Columns { columns, partitions } => {
@@ -99,7 +106,9 @@ fn stored<'a>(value: Value<'a>, ty: &Type, expr: &Expr) -> Result<Value<'a>, Fau
         (Value::Null, _) => Err(fault("the value that names the partition is null")),
         (Value::Decimal(number), Type::Decimal { precision, scale }) => {
             let number = number.rescale(*scale).filter(|number| number.fits(*precision));
-            number.map(Value::Decimal).ok_or_else(|| fault("the number has too many digits for the key column"))
+            number
+                .map(Value::Decimal)
+                .ok_or_else(|| fault("the number has too many digits for the key column"))
         }
         _ => Ok(value),
     }
@@ -113,15 +122,5 @@ fn partition_types(step: &Step, plan: &Plan, by: &[Expr]) -> Vec<Type> {
             table.partition_by.iter().map(|&column| table.shape.column(column).ty.clone()).collect()
         }
         None => by.iter().map(|expr| expr.ty.clone()).collect(),
-    }
-}
-
-fn plain_column(expr: &Expr, ty: &Type, step: &Step) -> Option<ColumnId> {
-    match expr.kind {
-        ExprKind::Column(RowSlot(0), id) => {
-            let column = step.rows[0].column(id);
-            (!column.nullable && column.ty == *ty).then_some(id)
-        }
-        _ => None,
     }
 }

@@ -26,7 +26,11 @@ pub(crate) enum Cell {
 
 impl Cell {
     /// The cells of a row to write.
-    pub(crate) fn of_sources(sources: &[Source], columns: &[Column], shapes: &[std::sync::Arc<Shape>]) -> Vec<Cell> {
+    pub(crate) fn of_sources(
+        sources: &[Source],
+        columns: &[Column],
+        shapes: &[std::sync::Arc<Shape>],
+    ) -> Vec<Cell> {
         let cell = |(source, column): (&Source, &Column)| match source {
             Source::Keep => Cell::Keep,
             Source::Value(expr) => Cell::of(expr, column, shapes),
@@ -37,13 +41,19 @@ impl Cell {
     }
 
     /// The cells of a row to send.
-    pub(crate) fn of_values(values: &[Expr], columns: &[Column], shapes: &[std::sync::Arc<Shape>]) -> Vec<Cell> {
+    pub(crate) fn of_values(
+        values: &[Expr],
+        columns: &[Column],
+        shapes: &[std::sync::Arc<Shape>],
+    ) -> Vec<Cell> {
         values.iter().zip(columns).map(|(expr, column)| Cell::of(expr, column, shapes)).collect()
     }
 
     fn of(expr: &Expr, column: &Column, shapes: &[std::sync::Arc<Shape>]) -> Cell {
         match expr.kind {
-            ExprKind::Column(slot, id) if shapes[slot.0 as usize].column(id).ty == column.ty => Cell::Copy(slot, id),
+            ExprKind::Column(slot, id) if shapes[slot.0 as usize].column(id).ty == column.ty => {
+                Cell::Copy(slot, id)
+            }
             _ => Cell::Value(expr.clone()),
         }
     }

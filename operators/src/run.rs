@@ -107,14 +107,22 @@ impl Run<'_> {
                 Err(Reason { code: *code, text, place: *place })
             }
             Op::Reply { output, sent: Sent { shape, cells, place } } => {
-                let frame = frame(self.input, &self.scratch.rows, &self.scratch.lets, &program.shapes, self.context);
+                let frame =
+                    frame(self.input, &self.scratch.rows, &self.scratch.lets, &program.shapes, self.context);
                 let build = |out: &mut Vec<u8>| build(cells, shape, &frame, None, *place, out);
                 self.effects.replies.push_with(self.row, *output, build)
             }
             Op::Emit { output, sent: Sent { shape, cells, place } } => {
                 let Scratch { rows, lets, row, .. } = &mut *self.scratch;
                 row.clear();
-                build(cells, shape, &frame(self.input, rows, lets, &program.shapes, self.context), None, *place, row)?;
+                build(
+                    cells,
+                    shape,
+                    &frame(self.input, rows, lets, &program.shapes, self.context),
+                    None,
+                    *place,
+                    row,
+                )?;
                 self.effects.emit(*output, row);
                 Ok(())
             }
@@ -149,7 +157,9 @@ impl Run<'_> {
             return Err(Reason::key_too_long(name(), key.len(), write.place));
         }
         match write.kind {
-            WriteKind::Insert if table.get(key).is_some() => return Err(Reason::conflict(name(), write.place)),
+            WriteKind::Insert if table.get(key).is_some() => {
+                return Err(Reason::conflict(name(), write.place));
+            }
             WriteKind::InsertOrIgnore if table.get(key).is_some() => return Ok(()),
             _ => {}
         }
@@ -168,7 +178,13 @@ impl Run<'_> {
         result
     }
 
-    fn find(&mut self, program: &Program, table: TableId, find: &Lookup, found: &mut Vec<u8>) -> Result<(), Reason> {
+    fn find(
+        &mut self,
+        program: &Program,
+        table: TableId,
+        find: &Lookup,
+        found: &mut Vec<u8>,
+    ) -> Result<(), Reason> {
         let Scratch { rows, lets, key: buffer, .. } = &mut *self.scratch;
         let frame = frame(self.input, rows, lets, &program.shapes, self.context);
         let Some(sought) = &find.key else { return Ok(()) };
@@ -212,7 +228,12 @@ fn holds(find: &Lookup, frame: &Frame<'_>, row: &[u8]) -> Result<bool, Reason> {
 }
 
 /// The keys of the rows whose partition columns encode to `partition` and for which the filter holds.
-fn matching_keys(table: &Table, find: &Lookup, frame: &Frame<'_>, partition: &[u8]) -> Result<Vec<Vec<u8>>, Reason> {
+fn matching_keys(
+    table: &Table,
+    find: &Lookup,
+    frame: &Frame<'_>,
+    partition: &[u8],
+) -> Result<Vec<Vec<u8>>, Reason> {
     let (mut keys, mut failed, mut buffer) = (Vec::new(), None, Vec::new());
     let mut visit = |key: &[u8], row: &[u8]| {
         let columns = key::of_row(&Row::new(row, &find.shape), &find.partition_by, &mut buffer);

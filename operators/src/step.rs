@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use anabranch_model::eval::is_true;
-use anabranch_model::expr::{Expr, LetSlot, Place, RowSlot};
+use anabranch_model::expr::{Expr, ExprKind, LetSlot, Place, RowSlot};
 use anabranch_model::plan::{Action, Find, OutputId, Plan, RefusalCode, Source, Step, TableId, WriteKind};
 use anabranch_model::types::{ColumnId, Shape, Type};
 
@@ -20,6 +20,8 @@ pub(crate) struct Program {
     pub(crate) lets: usize,
     /// The tables to roll back when a run fails; empty when nothing can be written before it fails.
     pub(crate) undo: Vec<TableId>,
+    /// The accesses by key that can be told from the input row: the table, and the row's columns that are the key.
+    pub(crate) foreseen: Vec<(TableId, Vec<ColumnId>)>,
     rules: Vec<(Option<Expr>, Vec<Op>)>,
 }
 
@@ -78,7 +80,10 @@ impl Program {
         let mut undo: Vec<TableId> = if step.undo { tables_of(step).collect() } else { Vec::new() };
         undo.sort_unstable();
         undo.dedup();
+        let mut foreseen = Vec::new();
+        step.rules.iter().for_each(|rule| compiler.foresee(&rule.actions, &mut foreseen));
         Program {
+            foreseen,
             shapes: step.rows.clone(),
             lets: usize::from(step.lets),
             undo,
@@ -127,6 +132,17 @@ fn collect_tables(actions: &[Action], found: &mut Vec<TableId>) {
     }
 }
 
+/// The column of the input row that an expression is, when it stands there with this type and is never null.
+pub(crate) fn input_column(expr: &Expr, ty: &Type, input: &Shape) -> Option<ColumnId> {
+    match expr.kind {
+        ExprKind::Column(RowSlot(0), id) => {
+            let column = input.column(id);
+            (!column.nullable && column.ty == *ty).then_some(id)
+        }
+        _ => None,
+    }
+}
+
 struct Compiler<'p> {
     plan: &'p Plan,
     shapes: &'p [Arc<Shape>],
@@ -139,8 +155,12 @@ impl Compiler<'_> {
 
     fn op(&self, action: &Action) -> Op {
         match action {
-            Action::Write { kind, table, columns, place } => Op::Write(self.write(*kind, *table, columns, *place)),
-            Action::Delete { table, find, .. } => Op::Delete { table: *table, find: self.lookup(*table, find) },
+            Action::Write { kind, table, columns, place } => {
+                Op::Write(self.write(*kind, *table, columns, *place))
+            }
+            Action::Delete { table, find, .. } => {
+                Op::Delete { table: *table, find: self.lookup(*table, find) }
+            }
             Action::Read { table, find, .. } => Op::Read { table: *table, find: self.lookup(*table, find) },
             Action::Let { slot, value } => Op::Let { slot: *slot, value: value.clone() },
             Action::If { arms, otherwise } => Op::If {
@@ -155,6 +175,35 @@ impl Compiler<'_> {
             }
             Action::Emit { output, columns, place } => {
                 Op::Emit { output: *output, sent: self.sent(*output, columns, *place) }
+            }
+        }
+    }
+
+    /// Collects the accesses whose key stands in columns of the input row as it is.
+    fn foresee(&self, actions: &[Action], found: &mut Vec<(TableId, Vec<ColumnId>)>) {
+        for action in actions {
+            let (table, key): (TableId, Vec<&Expr>) = match action {
+                Action::Write { table, columns, .. } => {
+                    let value = |id: &ColumnId| match &columns[id.0 as usize] {
+                        Source::Value(expr) => Some(expr),
+                        _ => None,
+                    };
+                    (*table, self.plan.tables[table.0 as usize].key.iter().filter_map(value).collect())
+                }
+                Action::Read { table, find, .. } | Action::Delete { table, find, .. } => {
+                    (*table, find.key.iter().flatten().collect())
+                }
+                _ => continue,
+            };
+            let of = &self.plan.tables[table.0 as usize];
+            let column = |(expr, id): (&Expr, &ColumnId)| {
+                input_column(expr, &of.shape.column(*id).ty, &self.shapes[0])
+            };
+            let columns: Option<Vec<ColumnId>> = key.into_iter().zip(&of.key).map(column).collect();
+            if let Some(columns) = columns.filter(|columns| columns.len() == of.key.len())
+                && !found.contains(&(table, columns.clone()))
+            {
+                found.push((table, columns));
             }
         }
     }

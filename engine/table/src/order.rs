@@ -4,9 +4,8 @@
 //! what came since; `fresh` is merged into `main` when it is long. When many changes have come without a question
 //! the lists are dropped.
 
-use hashbrown::HashTable;
-
 use crate::heap::{Handle, Heap};
+use crate::index::Index;
 
 /// Entries of `fresh` at most: inserting moves at most four times as many bytes.
 const FRESH_MAX: usize = 1024;
@@ -45,11 +44,6 @@ impl Order {
         }
     }
 
-    /// Whether moved entries must be told ([`Order::removing`], then [`Order::inserted`]).
-    pub(crate) fn is_kept(&self) -> bool {
-        self.lists.is_some()
-    }
-
     /// Forgets the order; the next question makes it anew.
     pub(crate) fn forget(&mut self) {
         self.lists = None;
@@ -60,9 +54,9 @@ impl Order {
         &'a mut self,
         heap: &'a Heap,
         after: Option<&[u8]>,
-        index: &HashTable<Handle>,
+        index: &Index,
     ) -> impl Iterator<Item = Handle> + use<'a> {
-        let lists = self.lists.get_or_insert_with(|| Lists::of(heap, index.iter().copied().collect()));
+        let lists = self.lists.get_or_insert_with(|| Lists::of(heap, index.handles().collect()));
         lists.changes_since_read = 0;
         let start = |list: &[Handle]| match after {
             None => 0,

@@ -1,9 +1,9 @@
 //! Rows by primary key, with the undo of a step.
 
-use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::heap::{Handle, Heap};
+use crate::heap::Heap;
+use crate::index::{Index, Place};
 use crate::order::Order;
 
 /// Rows of one partition, at most; the caller refuses an insert beyond it.
@@ -33,7 +33,7 @@ pub const MAX_ROWS: usize = crate::heap::SLOTS_MAX;
 #[derive(Debug)]
 pub struct Table {
     seed: u64,
-    index: HashTable<Handle>,
+    index: Index,
     heap: Heap,
     order: Order,
     undo: Undo,
@@ -60,7 +60,7 @@ impl Table {
     pub fn new(seed: u64) -> Self {
         Table {
             seed,
-            index: HashTable::new(),
+            index: Index::default(),
             heap: Heap::default(),
             order: Order::default(),
             undo: Undo::default(),
@@ -74,7 +74,7 @@ impl Table {
 
     /// Whether there is no row.
     pub fn is_empty(&self) -> bool {
-        self.index.is_empty()
+        self.index.len() == 0
     }
 
     /// Bytes of keys and rows.
@@ -84,51 +84,75 @@ impl Table {
 
     /// Bytes of memory that keys, rows and the index hold.
     pub fn memory_bytes(&self) -> usize {
-        self.heap.memory_bytes() + self.index.allocation_size()
+        self.heap.memory_bytes() + self.index.memory_bytes()
     }
 
     /// The row of a key.
     #[inline]
     pub fn get(&self, key: &[u8]) -> Option<&[u8]> {
-        let heap = &self.heap;
-        let handle = self.index.find(self.hash(key), |&handle| heap.key(handle) == key)?;
-        Some(heap.entry(*handle).1)
+        let place = self.find(self.hash(key), key)?;
+        Some(self.heap.entry(self.index.handle(place)).1)
+    }
+
+    /// The hash of a key, for [`Table::prefetch_index`] and [`Table::prefetch_row`].
+    #[inline]
+    pub fn key_hash(&self, key: &[u8]) -> KeyHash {
+        KeyHash(self.hash(key))
+    }
+
+    /// Asks for the memory of the index that an access to a key will read.
+    ///
+    /// An access waits for memory twice or more, one wait after the other. Who is about to make many of them calls
+    /// this for all of their keys, then [`Table::prefetch_row`] for all, so that the waits overlap.
+    #[inline]
+    pub fn prefetch_index(&self, key: KeyHash) {
+        self.index.prefetch(key.0);
+    }
+
+    /// Asks for the memory of the row that an access to a key will most likely read.
+    #[inline]
+    pub fn prefetch_row(&self, key: KeyHash) {
+        if let Some(handle) = self.index.likely(key.0) {
+            self.heap.prefetch(handle);
+        }
     }
 
     /// Puts a row under a key, replacing the one that is there. Says whether one was there.
     #[inline]
     pub fn put(&mut self, key: &[u8], row: &[u8]) -> bool {
         let hash = self.hash(key);
-        let heap = &mut self.heap;
-        let Some(place) = self.index.find_mut(hash, |&handle| heap.key(handle) == key) else {
+        let Some(place) = self.find(hash, key) else {
             self.insert(hash, key, row);
             return false;
         };
+        let old = self.index.handle(place);
         if self.undo.recording {
-            self.undo.record(key, heap.entry(*place).1);
+            self.undo.record(key, self.heap.entry(old).1);
         }
-        let old = *place;
-        if self.order.is_kept() {
-            return self.replace_in_order(hash, key, old, row);
+        // An entry whose slot changes leaves the order with its old handle and returns with its new one.
+        self.order.removing(&self.heap, old);
+        let new = self.heap.replace(old, row);
+        self.order.inserted(&self.heap, new);
+        if new != old {
+            self.index.replace(place, new);
         }
-        *place = heap.replace(old, row);
         true
     }
 
     /// Removes the row of a key. Says whether one was there.
     pub fn remove(&mut self, key: &[u8]) -> bool {
-        let hash = self.hash(key);
-        let heap = &mut self.heap;
-        let Ok(entry) = self.index.find_entry(hash, |&handle| heap.key(handle) == key) else {
-            return false;
-        };
-        let (handle, _) = entry.remove();
+        let Some(place) = self.find(self.hash(key), key) else { return false };
+        let handle = self.index.handle(place);
         if self.undo.recording {
-            self.undo.record(key, heap.entry(handle).1);
+            self.undo.record(key, self.heap.entry(handle).1);
         }
-        self.order.removing(heap, handle);
-        heap.free(handle);
-        self.shrink();
+        self.order.removing(&self.heap, handle);
+        self.index.remove(place);
+        self.heap.free(handle);
+        if self.is_empty() {
+            self.heap = Heap::default();
+            self.order.forget();
+        }
         true
     }
 
@@ -182,37 +206,18 @@ impl Table {
         xxh3_64_with_seed(key, self.seed)
     }
 
+    #[inline]
+    fn find(&self, hash: u64, key: &[u8]) -> Option<Place> {
+        self.index.find(hash, |handle| self.heap.key(handle) == key)
+    }
+
     fn insert(&mut self, hash: u64, key: &[u8], row: &[u8]) {
         if self.undo.recording {
             self.undo.record(key, &[]);
         }
         let handle = self.heap.insert(key, row);
-        let (heap, seed) = (&self.heap, self.seed);
-        self.index.insert_unique(hash, handle, |&handle| xxh3_64_with_seed(heap.key(handle), seed));
-        self.order.inserted(heap, handle);
-    }
-
-    /// An entry whose slot changes must leave the order with its old handle and return with its new one.
-    fn replace_in_order(&mut self, hash: u64, key: &[u8], old: Handle, row: &[u8]) -> bool {
-        self.order.removing(&self.heap, old);
-        let new = self.heap.replace(old, row);
-        self.order.inserted(&self.heap, new);
-        let place = self.index.find_mut(hash, |&handle| handle == old);
-        *place.expect("the entry was just found under this hash") = new;
-        debug_assert_eq!(self.get(key), Some(row));
-        true
-    }
-
-    /// Gives the index's memory back when most of it is unused.
-    fn shrink(&mut self) {
-        if self.index.is_empty() {
-            self.index = HashTable::new();
-            self.heap = Heap::default();
-            self.order.forget();
-        } else if self.index.capacity() > 1024 && self.index.len() < self.index.capacity() / 8 {
-            let (heap, seed) = (&self.heap, self.seed);
-            self.index.shrink_to(self.index.len() * 2, |&handle| xxh3_64_with_seed(heap.key(handle), seed));
-        }
+        self.index.insert(hash, handle);
+        self.order.inserted(&self.heap, handle);
     }
 }
 
@@ -231,6 +236,10 @@ impl Undo {
         self.bytes.clear();
     }
 }
+
+/// The hash of a key in one table.
+#[derive(Clone, Copy, Debug)]
+pub struct KeyHash(u64);
 
 /// Where a visit in chunks goes on. The default is the beginning.
 #[derive(Clone, Copy, Debug, Default)]
