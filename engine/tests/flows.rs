@@ -31,7 +31,9 @@ fn every_flow_does_what_its_script_says() {
         match script::run(&path) {
             Err(error) => failures.push(error.to_string()),
             Ok(outcome) if outcome.passed() => {}
-            Ok(outcome) if update() => std::fs::write(&path, outcome.actual).expect("the script is rewritten"),
+            Ok(outcome) if update() => {
+                std::fs::write(&path, outcome.actual).expect("the script is rewritten")
+            }
             Ok(outcome) => failures.push(outcome.diff()),
         }
     }
