@@ -8,12 +8,14 @@ use std::path::{Path, PathBuf};
 
 use anabranch::{Flow, script};
 
-/// The files of `flows/` with this ending, in the order of their names.
+/// The files of `flows/` and `examples/data/` with this ending, in the order of their names.
 fn files(ending: &str) -> Vec<PathBuf> {
-    let engine = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let directory = engine.parent().expect("the root of the repository").join("flows");
-    let entries = std::fs::read_dir(&directory).expect("flows/ is there");
-    let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the root of the repository");
+    let mut files = Vec::new();
+    for directory in ["flows", "examples/data"] {
+        let entries = std::fs::read_dir(root.join(directory)).expect("the directory is there");
+        files.extend(entries.map(|entry| entry.expect("an entry").path()));
+    }
     files.retain(|path| path.extension().is_some_and(|extension| extension == ending));
     files.sort();
     files
