@@ -72,7 +72,7 @@ pub(crate) struct Machine {
 
 impl Machine {
     pub(crate) fn new(plan: Arc<Plan>, node: Arc<str>, peers: u32, seed: u64) -> Self {
-        let programs: Vec<Program> = plan.steps.iter().map(|step| Program::of(step, &plan)).collect();
+        let programs: Vec<Program> = plan.steps.iter().map(|step| Program::of(step, &plan, &node)).collect();
         let mut scratch = Scratch::default();
         programs.iter().for_each(|program| scratch.fit(program));
         let context = StepContext::new(node.clone(), node, plan.revision, Chance::new(seed));

@@ -10,7 +10,7 @@ use anabranch_model::plan::{Action, Find, OutputId, Plan, RefusalCode, Source, S
 use anabranch_model::types::{ColumnId, Shape, Type};
 
 use crate::refusal::Reason;
-use crate::rows::Cell;
+use crate::rows::{CellScope, Cells};
 use crate::run::Run;
 
 /// A step, prepared.
@@ -44,7 +44,7 @@ pub(crate) struct Write {
     pub(crate) kind: WriteKind,
     pub(crate) table: TableId,
     pub(crate) shape: Arc<Shape>,
-    pub(crate) cells: Vec<Cell>,
+    pub(crate) cells: Cells,
     pub(crate) key_columns: Vec<ColumnId>,
     /// The key's values, where the row that is there must be found before the new one can be built.
     pub(crate) key_first: Option<Vec<(Expr, Type)>>,
@@ -55,7 +55,7 @@ pub(crate) struct Write {
 #[derive(Debug)]
 pub(crate) struct Sent {
     pub(crate) shape: Arc<Shape>,
-    pub(crate) cells: Vec<Cell>,
+    pub(crate) cells: Cells,
     pub(crate) place: Place,
 }
 
@@ -74,8 +74,8 @@ pub(crate) struct Lookup {
 
 impl Program {
     /// Prepares a step of a plan.
-    pub(crate) fn of(step: &Step, plan: &Plan) -> Self {
-        let compiler = Compiler { plan, shapes: &step.rows };
+    pub(crate) fn of(step: &Step, plan: &Plan, node: &str) -> Self {
+        let compiler = Compiler { plan, scope: CellScope { shapes: &step.rows, node } };
         let rule = |rule: &anabranch_model::plan::Rule| (rule.filter.clone(), compiler.ops(&rule.actions));
         let mut undo: Vec<TableId> = if step.undo { tables_of(step).collect() } else { Vec::new() };
         undo.sort_unstable();
@@ -145,7 +145,7 @@ pub(crate) fn input_column(expr: &Expr, ty: &Type, input: &Shape) -> Option<Colu
 
 struct Compiler<'p> {
     plan: &'p Plan,
-    shapes: &'p [Arc<Shape>],
+    scope: CellScope<'p>,
 }
 
 impl Compiler<'_> {
@@ -197,7 +197,7 @@ impl Compiler<'_> {
             };
             let of = &self.plan.tables[table.0 as usize];
             let column = |(expr, id): (&Expr, &ColumnId)| {
-                input_column(expr, &of.shape.column(*id).ty, &self.shapes[0])
+                input_column(expr, &of.shape.column(*id).ty, &self.scope.shapes[0])
             };
             let columns: Option<Vec<ColumnId>> = key.into_iter().zip(&of.key).map(column).collect();
             if let Some(columns) = columns.filter(|columns| columns.len() == of.key.len())
@@ -210,9 +210,9 @@ impl Compiler<'_> {
 
     fn write(&self, kind: WriteKind, table: TableId, columns: &[Source], place: Place) -> Write {
         let of = &self.plan.tables[table.0 as usize];
-        let cells = Cell::of_sources(columns, of.shape.columns(), self.shapes);
+        let cells = Cells::of_sources(columns, &of.shape, self.scope);
         let creates = matches!(kind, WriteKind::Insert | WriteKind::InsertOrIgnore);
-        let needs_old = kind == WriteKind::Update || !creates && cells.iter().any(Cell::needs_old);
+        let needs_old = kind == WriteKind::Update || !creates && cells.needs_old();
         let value = |id: &ColumnId| match &columns[id.0 as usize] {
             Source::Value(expr) => (expr.clone(), of.shape.column(*id).ty.clone()),
             source => unreachable!("the plan sets a key column of `{}` by {source:?}", of.name),
@@ -230,7 +230,7 @@ impl Compiler<'_> {
 
     fn sent(&self, output: OutputId, columns: &[Expr], place: Place) -> Sent {
         let shape = self.plan.outputs[output.0 as usize].shape.clone();
-        let cells = Cell::of_values(columns, shape.columns(), self.shapes);
+        let cells = Cells::of_values(columns, &shape, self.scope);
         Sent { shape, cells, place }
     }
 

@@ -17,12 +17,16 @@
 //! encoding for a row (null slots are zero, -0.0 does not exist), so rows are equal when their bytes after the header
 //! are.
 
+mod template;
+
 use std::borrow::Cow;
 use std::fmt;
 
 use crate::decimal::Decimal;
 use crate::types::{Column, ColumnId, Shape, Type};
 use crate::value::Value;
+
+pub use template::{Template, TemplateCell};
 
 /// Bytes of the header of a row.
 pub const ROW_HEADER_BYTES: usize = 16;
@@ -37,8 +41,8 @@ pub const MAX_ROW_BYTES: usize = 4 << 20;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Layout {
     slots: Vec<Slot>,
-    /// Bytes up to the end of the slots.
-    fixed_bytes: usize,
+    /// A row whose slots are all zero, up to the end of the slots.
+    blank: Box<[u8]>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -73,12 +77,13 @@ impl Layout {
             slots.push(Slot { offset, kind });
             offset += bytes;
         }
-        Layout { slots, fixed_bytes: offset }
+        Layout { slots, blank: vec![0; offset].into() }
     }
 
     /// Bytes of a row whose variable columns are all empty.
+    #[inline]
     pub fn fixed_bytes(&self) -> usize {
-        self.fixed_bytes
+        self.blank.len()
     }
 }
 
@@ -170,7 +175,7 @@ impl<'a> Row<'a> {
             SlotKind::Variable { previous } => {
                 let start = previous.map_or(0, |offset| self.end_at(offset));
                 let end = self.end_at(slot.offset);
-                &self.bytes[layout.fixed_bytes + start..layout.fixed_bytes + end]
+                &self.bytes[layout.fixed_bytes()..][start..end]
             }
         }
     }
@@ -186,7 +191,7 @@ impl<'a> Row<'a> {
     /// # Errors
     /// What is wrong, at which column.
     pub fn check(bytes: &[u8], shape: &Shape) -> Result<(), RowError> {
-        let fixed = shape.layout().fixed_bytes;
+        let fixed = shape.layout().fixed_bytes();
         if bytes.len() < fixed || bytes.len() > MAX_ROW_BYTES || row_length(bytes) != Some(bytes.len()) {
             return Err(RowError::Length { bytes: bytes.len() });
         }
@@ -274,9 +279,10 @@ pub struct RowWriter<'b, 's> {
 
 impl<'b, 's> RowWriter<'b, 's> {
     /// Begins a row at the end of `buffer`.
+    #[inline]
     pub fn new(buffer: &'b mut Vec<u8>, shape: &'s Shape) -> Self {
         let start = buffer.len();
-        buffer.resize(start + shape.layout().fixed_bytes, 0);
+        buffer.extend_from_slice(&shape.layout().blank);
         RowWriter { buffer, shape, start, next: 0 }
     }
 
@@ -316,7 +322,12 @@ impl<'b, 's> RowWriter<'b, 's> {
         if row.is_null(column) {
             return self.null();
         }
-        let bytes = row.slot_bytes(column);
+        self.packed(row.slot_bytes(column));
+    }
+
+    /// Writes the next column from bytes as [`Row::slot_bytes`] gives them for a column of the same type.
+    #[inline]
+    pub fn packed(&mut self, bytes: &[u8]) {
         match self.shape.layout().slots[self.next].kind {
             SlotKind::Fixed(_) => self.fixed(bytes),
             SlotKind::Variable { .. } => self.variable(bytes),
@@ -335,7 +346,7 @@ impl<'b, 's> RowWriter<'b, 's> {
     #[inline]
     fn fixed(&mut self, bytes: &[u8]) {
         let offset = self.start + self.shape.layout().slots[self.next].offset;
-        self.buffer[offset..offset + bytes.len()].copy_from_slice(bytes);
+        self.buffer[offset..][..bytes.len()].copy_from_slice(bytes);
         self.next += 1;
     }
 
@@ -343,9 +354,9 @@ impl<'b, 's> RowWriter<'b, 's> {
     fn variable(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
         let layout = self.shape.layout();
-        let end = (self.buffer.len() - self.start - layout.fixed_bytes) as u32;
+        let end = (self.buffer.len() - self.start - layout.fixed_bytes()) as u32;
         let offset = self.start + layout.slots[self.next].offset;
-        self.buffer[offset..offset + 4].copy_from_slice(&end.to_le_bytes());
+        self.buffer[offset..][..4].copy_from_slice(&end.to_le_bytes());
         self.next += 1;
     }
 
@@ -353,15 +364,21 @@ impl<'b, 's> RowWriter<'b, 's> {
     ///
     /// # Errors
     /// Columns are missing, or the row is larger than [`MAX_ROW_BYTES`]; the buffer is as it was before the row.
+    #[inline]
     pub fn finish(self) -> Result<(), RowError> {
         let bytes = self.buffer.len() - self.start;
-        if self.next != self.shape.columns().len() || bytes > MAX_ROW_BYTES {
-            let missing = self.next != self.shape.columns().len();
-            self.cancel();
-            return Err(if missing { RowError::Columns } else { RowError::Length { bytes } });
+        if self.next != self.shape.layout().slots.len() || bytes > MAX_ROW_BYTES {
+            return Err(self.unfinished(bytes));
         }
-        self.buffer[self.start..self.start + 4].copy_from_slice(&(bytes as u32).to_le_bytes());
+        self.buffer[self.start..][..4].copy_from_slice(&(bytes as u32).to_le_bytes());
         Ok(())
+    }
+
+    #[cold]
+    fn unfinished(self, bytes: usize) -> RowError {
+        let missing = self.next != self.shape.columns().len();
+        self.cancel();
+        if missing { RowError::Columns } else { RowError::Length { bytes } }
     }
 
     /// Drops the row; the buffer is as it was before it.
