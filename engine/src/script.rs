@@ -200,8 +200,7 @@ fn outputs(script: &Script<'_>, flows: Vec<Flow>, load: Load<'_>) -> Result<Vec<
     let catalog = Catalog::new(flows.iter().map(|flow| flow.plan().clone()).collect()).map_err(wrong)?;
     let node = TestNode::start(&script.node, script.seed, flows).map_err(wrong)?;
     let client = node.client();
-    let mut resolver =
-        Resolver { node: &node, client: &client, catalog: &catalog, load, subscriptions: Default::default() };
+    let mut resolver = Resolver::new(&node, &client, &catalog, load);
     let orders = resolver.orders(script)?;
     let subscriptions = resolver.subscriptions;
     let mut stage = Stage { node, client, subscriptions };

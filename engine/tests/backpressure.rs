@@ -1,6 +1,8 @@
 //! Bounded memory: a producer that is faster than the flow waits, a subscriber that is slower is told what it missed,
 //! and a client that goes away takes nothing with it.
 
+#![allow(clippy::panic, reason = "what helps a test panics where it fails")]
+
 mod support;
 
 use std::sync::Mutex;

@@ -1,6 +1,8 @@
 //! Order and answers: what a client sends is applied in the order in which it sends it wherever it touches the same
 //! partition, every request is answered, and a batch is answered per row.
 
+#![allow(clippy::panic, reason = "what helps a test panics where it fails")]
+
 mod support;
 
 use anabranch::{Client, Event, Flow, Node, RefusalCode, Ticket};

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use anabranch_model::batch::Batch;
 use anabranch_model::convert::parse_text;
+use anabranch_model::expr::Place;
+use anabranch_model::time::in_range;
 use anabranch_model::types::{Column, Shape};
 use anabranch_model::value::Value;
 
@@ -27,6 +29,9 @@ use super::words::Word;
 
 /// Rows of a file that go in one request.
 const PLAY_ROWS: usize = 256;
+
+/// Bytes of the files that a script plays, at most: all are read before its first command runs.
+const PLAY_BYTES_MAX: usize = 64 << 20;
 
 /// What a node is asked.
 pub(super) enum Order {
@@ -76,9 +81,23 @@ pub(super) struct Resolver<'a> {
     pub(super) load: Load<'a>,
     /// What is watched, from before the first command on.
     pub(super) subscriptions: BTreeMap<String, Subscription>,
+    /// Bytes of files played so far.
+    played_bytes: usize,
+    /// The time that the clock will show, in microseconds since 1970 UTC.
+    clock: i64,
 }
 
-impl Resolver<'_> {
+impl<'a> Resolver<'a> {
+    pub(super) fn new(
+        node: &'a TestNode,
+        client: &'a Client<Here>,
+        catalog: &'a Catalog,
+        load: Load<'a>,
+    ) -> Self {
+        let clock = node.now();
+        Resolver { node, client, catalog, load, subscriptions: BTreeMap::new(), played_bytes: 0, clock }
+    }
+
     /// Everything the script asks, or all that is wrong with it.
     pub(super) fn orders(&mut self, script: &Script<'_>) -> Result<Vec<Order>, Vec<Problem>> {
         let (mut orders, mut problems) = (Vec::new(), Vec::new());
@@ -98,7 +117,7 @@ impl Resolver<'_> {
             Verb::Play { input, file } => self.play(input, file),
             Verb::Table { table, key } => self.table(table, key).map_err(|problem| vec![problem]),
             Verb::Watch { output } => self.watch(output).map_err(|problem| vec![problem]),
-            Verb::Advance { by } => Ok(Order::Advance { by: *by }),
+            Verb::Advance { by } => self.advance(command.place, *by).map_err(|problem| vec![problem]),
             Verb::Status => Ok(Order::Status),
         }
     }
@@ -109,6 +128,14 @@ impl Resolver<'_> {
             self.subscriptions.insert(output.text.clone(), subscription);
         }
         Ok(Order::Watch { output: output.text.clone() })
+    }
+
+    fn advance(&mut self, place: Place, by: Duration) -> Result<Order, Problem> {
+        let micros = i64::try_from(by.as_micros()).ok();
+        let then = micros.and_then(|micros| self.clock.checked_add(micros)).filter(|&then| in_range(then));
+        let help = "let less time pass; the clock begins with the year 2000";
+        self.clock = then.ok_or_else(|| Problem::new(place, "times end with the year 9999", help))?;
+        Ok(Order::Advance { by })
     }
 
     fn batch(&self, input: &Word) -> Result<InputBatch, Problem> {
@@ -123,7 +150,7 @@ impl Resolver<'_> {
         if problems.is_empty() { Ok(batch) } else { Err(problems) }
     }
 
-    fn play(&self, input: &Word, file: &Word) -> Result<Order, Vec<Problem>> {
+    fn play(&mut self, input: &Word, file: &Word) -> Result<Order, Vec<Problem>> {
         let mut batch = self.batch(input).map_err(|problem| vec![problem])?;
         let cannot = |error: io::Error| {
             let help = "the path is relative to the script; the file is CSV (`.csv`) or NDJSON (`.ndjson`, `.jsonl`)";
@@ -137,6 +164,11 @@ impl Resolver<'_> {
             _ => return Err(cannot(io::Error::other("its name does not say what it holds"))),
         };
         let text = (self.load)(&file.text).map_err(cannot)?;
+        self.played_bytes += text.len();
+        if self.played_bytes > PLAY_BYTES_MAX {
+            let message = format!("the files that the script plays have more than {PLAY_BYTES_MAX} bytes");
+            return Err(vec![Problem::new(file.place, message, "play less; a script is read by people")]);
+        }
         let shape = batch.shape().clone();
         let mut reader = match json {
             true => RowReader::json_lines(text.as_bytes(), shape, ExtraColumns::Refuse),

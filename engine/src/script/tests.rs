@@ -139,7 +139,7 @@ nothing
 }
 
 /// Wrong scripts with the place and the text of what is said to them.
-const WRONG: [(&str, &str); 38] = [
+const WRONG: [(&str, &str); 40] = [
     ("", "1:1: the script names no flow\nhelp: write `flow FILE` above the first command"),
     ("flow", "1:1: the flow file is missing\nhelp: write `flow FILE`"),
     ("flwo notes.flow", "1:1: there is no header line `flwo`\nhelp: did you mean `flow`?"),
@@ -241,6 +241,14 @@ const WRONG: [(&str, &str); 38] = [
         "2:11: `-5s` is no time to pass\nhelp: write a duration such as 250ms, 5s, 5m, 3h or 7d; time does not go back",
     ),
     (
+        "flow notes.flow\n> advance 2900000d\n> advance 100000d",
+        "3:3: times end with the year 9999\nhelp: let less time pass; the clock begins with the year 2000",
+    ),
+    (
+        "flow notes.flow\n> advance 106751991d",
+        "2:3: times end with the year 9999\nhelp: let less time pass; the clock begins with the year 2000",
+    ),
+    (
         "flow notes.flow\n> play Write rows.txt",
         "2:14: cannot read `rows.txt`: its name does not say what it holds\nhelp: the path is relative to the script; the file is CSV (`.csv`) or NDJSON (`.ndjson`, `.jsonl`)",
     ),
@@ -284,6 +292,19 @@ fn a_flow_that_does_not_compile_is_shown_with_its_diagnostics() {
 fn a_script_has_a_largest_size() {
     let text = format!("flow notes.flow\n{}", "-- x\n".repeat(SCRIPT_BYTES_MAX / 5));
     assert!(error(&text).contains("the limit is 4194304"), "the size");
+}
+
+#[test]
+fn files_to_play_have_a_largest_size_together() {
+    let megabytes = |file: &str| match file {
+        "notes.flow" => load(file),
+        _ => Ok(format!("id\n{}", " ".repeat(30 << 20))),
+    };
+    let twice = "flow notes.flow\n> play Write a.csv\n> play Write b.csv\n";
+    assert!(run_text("notes.script", twice, &megabytes).is_ok());
+    let error =
+        run_text("notes.script", &format!("{twice}> play Write c.csv\n"), &megabytes).expect_err("90 MiB");
+    assert!(error.to_string().starts_with("notes.script:4:14: the files that the script plays"), "{error}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What the tests of whole nodes share: requests as data, and answers as text that can be compared.
 
 #![allow(dead_code, unreachable_pub, reason = "every test uses a part of it")]
+#![allow(clippy::panic, reason = "what helps a test panics where it fails")]
 
 use std::path::PathBuf;
 
