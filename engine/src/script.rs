@@ -63,6 +63,7 @@
 
 mod parse;
 mod perform;
+mod play;
 mod problem;
 mod resolve;
 mod show;

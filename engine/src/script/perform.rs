@@ -9,7 +9,8 @@ use crate::link::Here;
 use crate::subscription::Subscription;
 use crate::testing::TestNode;
 
-use super::resolve::{Order, PlayChunk};
+use super::play::PlayChunk;
+use super::resolve::Order;
 use super::show;
 use super::words::write_word;
 

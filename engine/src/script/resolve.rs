@@ -18,17 +18,15 @@ use crate::client::{Client, InputBatch};
 use crate::error::Error;
 use crate::key::Key;
 use crate::link::Here;
-use crate::rows::{ExtraColumns, OpenError, RowProblem, RowReader};
+use crate::rows::RowProblem;
 use crate::subscription::Subscription;
 use crate::testing::TestNode;
 
 use super::Load;
 use super::parse::{Command, RowWords, Script, Verb};
+use super::play::{self, Format, PlayChunk};
 use super::problem::{Problem, cut};
 use super::words::Word;
-
-/// Rows of a file that go in one request.
-const PLAY_ROWS: usize = 256;
 
 /// Bytes of the files that a script plays, at most: all are read before its first command runs.
 const PLAY_BYTES_MAX: usize = 64 << 20;
@@ -62,15 +60,6 @@ pub(super) enum Order {
         by: Duration,
     },
     Status,
-}
-
-/// One request from a file.
-pub(super) struct PlayChunk {
-    pub(super) batch: InputBatch,
-    /// The line of every row.
-    pub(super) lines: Vec<u64>,
-    /// The lines that are no rows.
-    pub(super) problems: Vec<(u64, String)>,
 }
 
 /// What the names of a script mean.
@@ -151,48 +140,17 @@ impl<'a> Resolver<'a> {
     }
 
     fn play(&mut self, input: &Word, file: &Word) -> Result<Order, Vec<Problem>> {
-        let mut batch = self.batch(input).map_err(|problem| vec![problem])?;
-        let cannot = |error: io::Error| {
-            let help = "the path is relative to the script; the file is CSV (`.csv`) or NDJSON (`.ndjson`, `.jsonl`)";
-            vec![Problem::new(file.place, format!("cannot read `{}`: {error}", cut(&file.text)), help)]
-        };
-        let ending =
-            file.text.rsplit_once('.').map_or(String::new(), |(_, ending)| ending.to_ascii_lowercase());
-        let json = match ending.as_str() {
-            "csv" => false,
-            "ndjson" | "jsonl" => true,
-            _ => return Err(cannot(io::Error::other("its name does not say what it holds"))),
-        };
-        let text = (self.load)(&file.text).map_err(cannot)?;
+        let batch = self.batch(input).map_err(|problem| vec![problem])?;
+        let format = Format::of(&file.text).ok_or_else(|| {
+            play::cannot_read(file, io::Error::other("its name does not say what it holds"))
+        })?;
+        let text = (self.load)(&file.text).map_err(|error| play::cannot_read(file, error))?;
         self.played_bytes += text.len();
         if self.played_bytes > PLAY_BYTES_MAX {
             let message = format!("the files that the script plays have more than {PLAY_BYTES_MAX} bytes");
             return Err(vec![Problem::new(file.place, message, "play less; a script is read by people")]);
         }
-        let shape = batch.shape().clone();
-        let mut reader = match json {
-            true => RowReader::json_lines(text.as_bytes(), shape, ExtraColumns::Refuse),
-            false => {
-                RowReader::csv(text.as_bytes(), shape, ExtraColumns::Refuse).map_err(|error| match error {
-                    OpenError::Read(error) => cannot(error),
-                    OpenError::Header(found) => {
-                        let name = &file.text;
-                        let problem = |line| {
-                            Problem::new(file.place, format!("{name}:{line}"), "correct the header line")
-                        };
-                        found.iter().map(problem).collect()
-                    }
-                })?
-            }
-        };
-        let mut chunks = Vec::new();
-        while let Some(chunk) = reader.next_chunk(batch.packed().schema(), PLAY_ROWS).map_err(cannot)? {
-            let problems = chunk.problems.iter().map(|line| (line.line, line.problem.to_string())).collect();
-            let mut rows = batch.clone();
-            *rows.packed() = chunk.batch;
-            chunks.push(PlayChunk { batch: rows, lines: chunk.lines, problems });
-        }
-        Ok(Order::Play { file: file.text.clone(), chunks })
+        Ok(Order::Play { file: file.text.clone(), chunks: play::chunks(batch, file, format, &text)? })
     }
 
     fn table(&self, table: &Word, key: &[Word]) -> Result<Order, Problem> {
