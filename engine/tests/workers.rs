@@ -87,8 +87,11 @@ fn names_by_hand(requests: &[Request]) -> Seen {
 
 const NAMES: See = See { tables: &["QueryTable"], outputs: &["OutputStream"], clock: &[] };
 
+/// Any text that `serde_json` writes as the engine does: it has short forms for two control characters more.
+const TEXT: &str = "[^\\x08\\x0c]{0,3}";
+
 fn names_requests() -> impl Strategy<Value = Vec<Request>> {
-    let request = (0..CLIENTS, 0..3_usize, proptest::collection::vec((0..6_u8, ".{0,3}"), 0..7));
+    let request = (0..CLIENTS, 0..3_usize, proptest::collection::vec((0..6_u8, TEXT), 0..7));
     let request = request.prop_map(|(client, kind, rows)| {
         let input = ["UpdateStream", "ReadStream", "DeleteStream"][kind];
         let row = |(name, value): (u8, String)| {
