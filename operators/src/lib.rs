@@ -17,6 +17,7 @@
 #![forbid(unsafe_code)]
 
 mod dataflow;
+mod direct;
 mod effects;
 mod machine;
 mod refusal;

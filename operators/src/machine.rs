@@ -5,11 +5,9 @@ use std::sync::Arc;
 use anabranch_model::batch::{Batch, Rows};
 use anabranch_model::eval::evaluate;
 use anabranch_model::frame::{Chance, Frame, StepContext};
-use anabranch_model::key;
 use anabranch_model::message::{Answer, RefusedRow, RowsAnswer};
 use anabranch_model::partition::PartitionId;
 use anabranch_model::plan::{InputId, OutputId, Plan, Route, TableId};
-use anabranch_model::row::Row;
 use anabranch_model::stamp::HybridClock;
 use anabranch_model::value::Value;
 use anabranch_table::KeyHash;
@@ -146,9 +144,9 @@ impl Machine {
         let mut rows = batch.rows();
         for routed in routed.chunks(FORESEEN_ROWS) {
             self.foresee(input, rows.clone(), routed);
-            for (routed, row) in routed.iter().zip(rows.by_ref()) {
+            for (at, (routed, row)) in routed.iter().zip(rows.by_ref()).enumerate() {
                 self.effects.begin();
-                let result = self.step(input, row, *routed, now);
+                let result = self.step(input, row, *routed, at, now);
                 if let Some(refusal) = self.effects.end(routed.row, result) {
                     publish(Published::Refused(RefusedRow { input, row: row.to_vec(), refusal }));
                 }
@@ -166,26 +164,30 @@ impl Machine {
 
     /// Asks for the memory of the rows that the steps of these rows will access, so that the waits for it overlap.
     fn foresee(&mut self, input: InputId, rows: Rows<'_>, routed: &[Routed]) {
-        let program = &self.programs[input.0 as usize];
-        for (table, columns) in &program.foreseen {
-            self.ahead.clear();
+        self.ahead.clear();
+        for (table, reader) in &self.programs[input.0 as usize].foreseen {
+            let first = self.ahead.len();
             for (row, routed) in rows.clone().zip(routed) {
-                let Some(partition) = routed.partition else { continue };
-                let Some(part) = self.tables.get(*table, partition) else { continue };
-                let key = key::of_row(&Row::new(row, &program.shapes[0]), columns, &mut self.key);
-                let hash = part.key_hash(key);
-                part.prefetch_index(hash);
+                let partition = routed.partition.unwrap_or(PartitionId(0));
+                let key = reader.read(row, &mut self.key);
+                let hash = self.tables.prefetch_index(*table, partition, key);
                 self.ahead.push((partition, hash));
             }
-            for (partition, hash) in &self.ahead {
-                if let Some(part) = self.tables.get(*table, *partition) {
-                    part.prefetch_row(*hash);
-                }
+            for (partition, hash) in &self.ahead[first..] {
+                self.tables.prefetch_row(*table, *partition, *hash);
             }
         }
     }
 
-    fn step(&mut self, input: InputId, row: &[u8], routed: Routed, now: i64) -> Result<(), Reason> {
+    /// The step of a row, the one at place `at` of those that were foreseen.
+    fn step(
+        &mut self,
+        input: InputId,
+        row: &[u8],
+        routed: Routed,
+        at: usize,
+        now: i64,
+    ) -> Result<(), Reason> {
         let stamp = self.clock.tick(now);
         self.context.now = stamp.micros();
         let partition = match routed.partition {
@@ -193,6 +195,11 @@ impl Machine {
             None => self.stay(input, row)?,
         };
         let program = &self.programs[input.0 as usize];
+        if let (Some(direct), Some(_)) = (&program.direct, routed.partition) {
+            let name = |table: TableId| self.plan.tables[table.0 as usize].name.as_str();
+            let buffers = (self.scratch.row(), &mut self.key);
+            return direct.put(row, (partition, self.ahead[at].1), stamp, &mut self.tables, buffers, name);
+        }
         for &table in &program.undo {
             self.tables.get_mut(table, partition).begin();
         }

@@ -4,10 +4,9 @@ use anabranch_model::eval::evaluate;
 use anabranch_model::expr::Expr;
 use anabranch_model::fault::{Fault, FaultCode};
 use anabranch_model::frame::Frame;
-use anabranch_model::key;
+use anabranch_model::key::{self, KeyReader};
 use anabranch_model::partition::{PartitionId, partition_hash, partition_of};
 use anabranch_model::plan::{Plan, Route, Step};
-use anabranch_model::row::Row;
 use anabranch_model::types::{ColumnId, Type};
 use anabranch_model::value::Value;
 
@@ -19,7 +18,7 @@ pub(crate) enum Router {
     /// They stay where they entered.
     Entry,
     /// By columns of the row, as they stand.
-    Columns { columns: Vec<ColumnId>, partitions: u32 },
+    Columns { key: KeyReader, partitions: u32 },
     /// By expressions over the row, with the types of the partition columns.
     Values { by: Vec<(Expr, Type)>, partitions: u32 },
 }
@@ -37,9 +36,11 @@ impl Router {
             .iter()
             .zip(&types)
             .map(|(expr, ty)| input_column(expr, ty, &step.rows[0]))
-            .collect::<Option<_>>();
+            .collect::<Option<Vec<ColumnId>>>();
         match columns {
-            Some(columns) => Router::Columns { columns, partitions: *partitions },
+            Some(columns) => {
+                Router::Columns { key: KeyReader::new(&step.rows[0], &columns), partitions: *partitions }
+            }
             None => Router::Values { by: by.iter().cloned().zip(types).collect(), partitions: *partitions },
         }
     }
@@ -56,10 +57,8 @@ impl Router {
     ) -> Result<Option<PartitionId>, Fault> {
         match self {
             Router::Entry => Ok(None),
-            Router::Columns { columns, partitions } => {
-                let row = Row::new(frame.input, &frame.shapes[0]);
-                let key = key::of_row(&row, columns, buffer);
-                Ok(Some(partition_of(partition_hash(key), *partitions)))
+            Router::Columns { key, partitions } => {
+                Ok(Some(partition_of(partition_hash(key.read(frame.input, buffer)), *partitions)))
             }
             Router::Values { by, partitions } => {
                 stored_key(by, frame, buffer)?;

@@ -74,6 +74,11 @@ impl Cells {
         Cells { cells, template }
     }
 
+    /// The template of a row that only copies the input row and constants.
+    pub(crate) fn template(&self) -> Option<&Template> {
+        self.template.as_ref()
+    }
+
     /// Whether the row that is there is needed.
     pub(crate) fn needs_old(&self) -> bool {
         self.cells.iter().any(|cell| matches!(cell, Cell::Keep | Cell::Change(..)))

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anabranch_model::eval::{evaluate, is_true};
 use anabranch_model::frame::{Frame, StepContext};
-use anabranch_model::key::{self, MAX_KEY_BYTES};
+use anabranch_model::key::MAX_KEY_BYTES;
 use anabranch_model::partition::PartitionId;
 use anabranch_model::plan::{Plan, TableId, WriteKind};
 use anabranch_model::row::{ROW_STAMP_BYTES, Row};
@@ -34,6 +34,11 @@ pub(crate) struct Scratch {
 }
 
 impl Scratch {
+    /// The buffer that rows are built in.
+    pub(crate) fn row(&mut self) -> &mut Vec<u8> {
+        &mut self.row
+    }
+
     /// Makes room for the variables of a program.
     pub(crate) fn fit(&mut self, program: &Program) {
         self.rows.resize_with((program.shapes.len() - 1).max(self.rows.len()), Vec::new);
@@ -139,7 +144,7 @@ impl Run<'_> {
             None => {
                 build(&write.cells, &write.shape, &frame, None, write.place, row)?;
                 row[ROW_STAMP_BYTES].copy_from_slice(&stamp);
-                key::of_row(&Row::new(row, &write.shape), &write.key_columns, buffer)
+                write.key.read(row, buffer)
             }
             Some(key) => {
                 stored_key(key, &frame, buffer)?;
@@ -236,8 +241,7 @@ fn matching_keys(
 ) -> Result<Vec<Vec<u8>>, Reason> {
     let (mut keys, mut failed, mut buffer) = (Vec::new(), None, Vec::new());
     let mut visit = |key: &[u8], row: &[u8]| {
-        let columns = key::of_row(&Row::new(row, &find.shape), &find.partition_by, &mut buffer);
-        if failed.is_some() || columns != partition {
+        if failed.is_some() || find.partition_by.read(row, &mut buffer) != partition {
             return;
         }
         match holds(find, frame, row) {

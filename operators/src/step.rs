@@ -6,9 +6,11 @@ use std::sync::Arc;
 
 use anabranch_model::eval::is_true;
 use anabranch_model::expr::{Expr, ExprKind, LetSlot, Place, RowSlot};
+use anabranch_model::key::KeyReader;
 use anabranch_model::plan::{Action, Find, OutputId, Plan, RefusalCode, Source, Step, TableId, WriteKind};
 use anabranch_model::types::{ColumnId, Shape, Type};
 
+use crate::direct::Direct;
 use crate::refusal::Reason;
 use crate::rows::{CellScope, Cells};
 use crate::run::Run;
@@ -20,8 +22,10 @@ pub(crate) struct Program {
     pub(crate) lets: usize,
     /// The tables to roll back when a run fails; empty when nothing can be written before it fails.
     pub(crate) undo: Vec<TableId>,
-    /// The accesses by key that can be told from the input row: the table, and the row's columns that are the key.
-    pub(crate) foreseen: Vec<(TableId, Vec<ColumnId>)>,
+    /// The accesses by key that can be told from the input row: the table, and how its key reads from the row.
+    pub(crate) foreseen: Vec<(TableId, KeyReader)>,
+    /// Set where the step does no more than this.
+    pub(crate) direct: Option<Direct>,
     rules: Vec<(Option<Expr>, Vec<Op>)>,
 }
 
@@ -45,7 +49,7 @@ pub(crate) struct Write {
     pub(crate) table: TableId,
     pub(crate) shape: Arc<Shape>,
     pub(crate) cells: Cells,
-    pub(crate) key_columns: Vec<ColumnId>,
+    pub(crate) key: KeyReader,
     /// The key's values, where the row that is there must be found before the new one can be built.
     pub(crate) key_first: Option<Vec<(Expr, Type)>>,
     pub(crate) place: Place,
@@ -64,12 +68,11 @@ pub(crate) struct Sent {
 pub(crate) struct Lookup {
     /// The whole key.
     pub(crate) key: Option<Vec<(Expr, Type)>>,
-    /// The partition values, with the columns that hold them.
+    /// The partition values, and how they read from a row of the table.
     pub(crate) partition: Vec<(Expr, Type)>,
-    pub(crate) partition_by: Vec<ColumnId>,
+    pub(crate) partition_by: KeyReader,
     pub(crate) filter: Option<Expr>,
     pub(crate) row: RowSlot,
-    pub(crate) shape: Arc<Shape>,
 }
 
 impl Program {
@@ -82,12 +85,17 @@ impl Program {
         undo.dedup();
         let mut foreseen = Vec::new();
         step.rules.iter().for_each(|rule| compiler.foresee(&rule.actions, &mut foreseen));
+        let reader =
+            |(table, columns): (TableId, Vec<ColumnId>)| (table, KeyReader::new(&step.rows[0], &columns));
+        let foreseen: Vec<_> = foreseen.into_iter().map(reader).collect();
+        let rules: Vec<_> = step.rules.iter().map(rule).collect();
         Program {
+            direct: Direct::of(&rules, &foreseen),
             foreseen,
             shapes: step.rows.clone(),
             lets: usize::from(step.lets),
             undo,
-            rules: step.rules.iter().map(rule).collect(),
+            rules,
         }
     }
 
@@ -222,7 +230,7 @@ impl Compiler<'_> {
             table,
             shape: of.shape.clone(),
             cells,
-            key_columns: of.key.clone(),
+            key: KeyReader::new(&of.shape, &of.key),
             key_first: needs_old.then(|| of.key.iter().map(value).collect()),
             place,
         }
@@ -242,10 +250,9 @@ impl Compiler<'_> {
         Lookup {
             key: find.key.as_ref().map(|key| typed(key, &of.key)),
             partition: typed(&find.partition, &of.partition_by),
-            partition_by: of.partition_by.clone(),
+            partition_by: KeyReader::new(&of.shape, &of.partition_by),
             filter: find.filter.clone(),
             row: find.row,
-            shape: of.shape.clone(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use anabranch_model::partition::PartitionId;
 use anabranch_model::plan::{Plan, TableId};
-use anabranch_table::Table;
+use anabranch_table::{KeyHash, Table};
 
 /// The tables of a flow on one worker.
 #[derive(Debug)]
@@ -41,6 +41,24 @@ impl Tables {
         let of = &mut self.tables[table.0 as usize];
         let seed = of.seed;
         of.parts[(partition.0 / of.peers) as usize].get_or_insert_with(|| Table::new(seed))
+    }
+
+    /// Asks for the memory of the index that an access to this key will read, and hashes the key.
+    #[inline]
+    pub(crate) fn prefetch_index(&self, table: TableId, partition: PartitionId, key: &[u8]) -> KeyHash {
+        let hash = KeyHash::of(key, self.tables[table.0 as usize].seed);
+        if let Some(part) = self.get(table, partition) {
+            part.prefetch_index(hash);
+        }
+        hash
+    }
+
+    /// Asks for the memory of the row that an access to a key will most likely read.
+    #[inline]
+    pub(crate) fn prefetch_row(&self, table: TableId, partition: PartitionId, hash: KeyHash) {
+        if let Some(part) = self.get(table, partition) {
+            part.prefetch_row(hash);
+        }
     }
 
     /// All partitions of a table that have or had rows.

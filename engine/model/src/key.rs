@@ -7,28 +7,53 @@
 //! Nulls sort first: where a column is nullable (never in a primary key) a byte 0 stands for null and a byte 1
 //! precedes a value.
 
-use crate::row::Row;
-use crate::types::{ColumnId, Type};
+use std::sync::Arc;
+
+use crate::row::{Row, VariableColumn};
+use crate::types::{ColumnId, Shape, Type};
 use crate::value::Value;
 
 /// Bytes of a key, at most: a longer one is refused.
 pub const MAX_KEY_BYTES: usize = 4096;
 
-/// The key bytes of some columns of a row. Borrows them from the row where they stand there, else writes `buffer`.
-#[inline]
-pub fn of_row<'a>(row: &Row<'a>, columns: &[ColumnId], buffer: &'a mut Vec<u8>) -> &'a [u8] {
-    if let [only] = columns {
-        let column = row.shape().column(*only);
-        if matches!(column.ty, Type::Text | Type::Bytes) && !column.nullable {
-            return row.slot_bytes(*only);
+/// Reads the key bytes of some columns from packed rows of a shape.
+#[derive(Clone, Debug)]
+pub struct KeyReader {
+    shape: Arc<Shape>,
+    columns: Vec<ColumnId>,
+    /// The only column, when it is text or bytes: its bytes are the key.
+    plain: Option<VariableColumn>,
+}
+
+impl KeyReader {
+    /// Reads these columns, none of which may be null.
+    pub fn new(shape: &Arc<Shape>, columns: &[ColumnId]) -> Self {
+        let plain = match columns {
+            [only] if matches!(shape.column(*only).ty, Type::Text | Type::Bytes) => {
+                VariableColumn::of(shape, *only)
+            }
+            _ => None,
+        };
+        KeyReader { shape: shape.clone(), columns: columns.to_vec(), plain }
+    }
+
+    /// The key bytes of a row: borrowed from it where they stand there, else written to `buffer`.
+    #[inline]
+    pub fn read<'a>(&self, row: &'a [u8], buffer: &'a mut Vec<u8>) -> &'a [u8] {
+        match &self.plain {
+            Some(column) => column.read(row),
+            None => self.encode(row, buffer),
         }
     }
-    buffer.clear();
-    for (at, &id) in columns.iter().enumerate() {
-        let column = row.shape().column(id);
-        encode(&row.value(id), column.nullable, at + 1 == columns.len(), buffer);
+
+    fn encode<'a>(&self, row: &[u8], buffer: &'a mut Vec<u8>) -> &'a [u8] {
+        buffer.clear();
+        let row = Row::new(row, &self.shape);
+        for (at, &column) in self.columns.iter().enumerate() {
+            encode(&row.value(column), false, at + 1 == self.columns.len(), buffer);
+        }
+        buffer
     }
-    buffer
 }
 
 /// Appends the encoding of one value. Decimals are at their column's scale ([`at_scale`]); `last` says that no column

@@ -248,6 +248,35 @@ impl fmt::Debug for Row<'_> {
     }
 }
 
+/// Where a variable column lies, prepared: reading it costs two loads.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct VariableColumn {
+    before: Option<usize>,
+    end: usize,
+    values: usize,
+}
+
+impl VariableColumn {
+    /// Where a column of text, bytes or json lies; `None` for others.
+    pub(crate) fn of(shape: &Shape, column: ColumnId) -> Option<Self> {
+        let slot = shape.layout().slots[column.0 as usize];
+        match slot.kind {
+            SlotKind::Fixed(_) => None,
+            SlotKind::Variable { previous } => Some(VariableColumn {
+                before: previous,
+                end: slot.offset,
+                values: shape.layout().fixed_bytes(),
+            }),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn read<'a>(&self, row: &'a [u8]) -> &'a [u8] {
+        let number = |at: usize| u32::from_le_bytes(array(&row[at..at + 4])) as usize;
+        &row[self.values..][self.before.map_or(0, number)..number(self.end)]
+    }
+}
+
 /// The length that a packed row says it has, or `None` when the bytes end before that is said.
 #[inline]
 pub fn row_length(bytes: &[u8]) -> Option<usize> {

@@ -127,7 +127,9 @@ impl Heap {
     /// Key of an entry.
     #[inline]
     pub(crate) fn key(&self, handle: Handle) -> &[u8] {
-        self.entry(handle).0
+        let class = &self.classes[(handle >> SLOT_BITS) as usize];
+        let slot = class.slot(handle & ((1 << SLOT_BITS) - 1));
+        &slot[2..2 + key_length(slot)]
     }
 
     /// Bytes of all entries: keys, rows, and two a key.

@@ -24,6 +24,7 @@ struct Lists {
 
 impl Order {
     /// An entry with a new key is there.
+    #[inline]
     pub(crate) fn inserted(&mut self, heap: &Heap, handle: Handle) {
         let Some(lists) = self.lists_to_change() else { return };
         let at = position(&lists.fresh, heap, heap.key(handle)).unwrap_or_else(|at| at);
@@ -34,6 +35,7 @@ impl Order {
     }
 
     /// An entry is about to go; its handle is still valid.
+    #[inline]
     pub(crate) fn removing(&mut self, heap: &Heap, handle: Handle) {
         let Some(lists) = self.lists_to_change() else { return };
         let key = heap.key(handle);
@@ -75,6 +77,7 @@ impl Order {
         })
     }
 
+    #[inline]
     fn lists_to_change(&mut self) -> Option<&mut Lists> {
         let lists = self.lists.as_mut()?;
         lists.changes_since_read += 1;

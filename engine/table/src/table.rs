@@ -94,12 +94,6 @@ impl Table {
         Some(self.heap.entry(self.index.handle(place)).1)
     }
 
-    /// The hash of a key, for [`Table::prefetch_index`] and [`Table::prefetch_row`].
-    #[inline]
-    pub fn key_hash(&self, key: &[u8]) -> KeyHash {
-        KeyHash(self.hash(key))
-    }
-
     /// Asks for the memory of the index that an access to a key will read.
     ///
     /// An access waits for memory twice or more, one wait after the other. Who is about to make many of them calls
@@ -120,7 +114,12 @@ impl Table {
     /// Puts a row under a key, replacing the one that is there. Says whether one was there.
     #[inline]
     pub fn put(&mut self, key: &[u8], row: &[u8]) -> bool {
-        let hash = self.hash(key);
+        self.put_hashed(self.hash(key), key, row)
+    }
+
+    /// [`Table::put`] of a key whose hash under this table's seed is known.
+    #[inline]
+    pub fn put_hashed(&mut self, hash: KeyHash, key: &[u8], row: &[u8]) -> bool {
         let Some(place) = self.find(hash, key) else {
             self.insert(hash, key, row);
             return false;
@@ -202,21 +201,21 @@ impl Table {
     }
 
     #[inline]
-    fn hash(&self, key: &[u8]) -> u64 {
-        xxh3_64_with_seed(key, self.seed)
+    fn hash(&self, key: &[u8]) -> KeyHash {
+        KeyHash::of(key, self.seed)
     }
 
     #[inline]
-    fn find(&self, hash: u64, key: &[u8]) -> Option<Place> {
-        self.index.find(hash, |handle| self.heap.key(handle) == key)
+    fn find(&self, hash: KeyHash, key: &[u8]) -> Option<Place> {
+        self.index.find(hash.0, |handle| self.heap.key(handle) == key)
     }
 
-    fn insert(&mut self, hash: u64, key: &[u8], row: &[u8]) {
+    fn insert(&mut self, hash: KeyHash, key: &[u8], row: &[u8]) {
         if self.undo.recording {
             self.undo.record(key, &[]);
         }
         let handle = self.heap.insert(key, row);
-        self.index.insert(hash, handle);
+        self.index.insert(hash.0, handle);
         self.order.inserted(&self.heap, handle);
     }
 }
@@ -237,9 +236,17 @@ impl Undo {
     }
 }
 
-/// The hash of a key in one table.
+/// The hash of a key under a table's seed.
 #[derive(Clone, Copy, Debug)]
 pub struct KeyHash(u64);
+
+impl KeyHash {
+    /// The hash of a key (XXH3-64) under a seed.
+    #[inline]
+    pub fn of(key: &[u8], seed: u64) -> Self {
+        KeyHash(xxh3_64_with_seed(key, seed))
+    }
+}
 
 /// Where a visit in chunks goes on. The default is the beginning.
 #[derive(Clone, Copy, Debug, Default)]
