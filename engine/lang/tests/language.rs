@@ -7,8 +7,9 @@
 //!
 //! | word | promise |
 //! |---|---|
-//! | `flow` | it compiles; warnings are allowed |
+//! | `flow` | it compiles; warnings are allowed; it has the layout of the formatter |
 //! | `flow-wrong F031` | the numbers of its errors, in the order of the text |
+//! | `text` that begins with `error[` | what is said to the `flow-wrong` above it |
 //! | `flow-expr` | `expression  ->  value` or `expression  ->  R001` on every line |
 //!
 //! `UPDATE=1 cargo test -p anabranch-lang --test language` rewrites `FUNCTIONS.md`.
@@ -19,7 +20,7 @@ mod support;
 
 use std::path::{Path, PathBuf};
 
-use anabranch_lang::{Severity, codes, compile, explain, render};
+use anabranch_lang::{Severity, codes, compile, explain, format, render};
 use anabranch_model::frame::Chance;
 use anabranch_model::plan::Action;
 use anabranch_model::{Expr, Fault, Frame, StepContext, Value, eval, function};
@@ -107,6 +108,39 @@ fn flows_in_the_pages_do_what_the_pages_say() {
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn flows_in_the_pages_have_the_layout() {
+    let mut failures = Vec::new();
+    for (place, _, text) in PAGES.iter().flat_map(|page| flows(page)).filter(|(_, info, _)| info == "flow") {
+        match format(&text) {
+            Ok(formatted) => {
+                let changed = formatted.lines().zip(text.lines()).find(|(new, old)| new != old);
+                if formatted != text {
+                    failures.push(format!("{place}: {changed:?}"));
+                }
+            }
+            Err(said) => failures.push(format!("{place}: {said:?}")),
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn diagnostics_in_the_pages_are_what_is_said() {
+    let mut seen = 0;
+    for page in PAGES {
+        let blocks = blocks(page);
+        for pair in blocks.windows(2).filter(|pair| pair[1].text.starts_with("error[")) {
+            let [flow, shown] = pair else { unreachable!("windows of two") };
+            assert!(is_whole(&flow.text), "{page}:{}: shows what is said to no whole file", shown.line);
+            let said = render("shop.flow", &flow.text, &compile("shop.flow", &flow.text).diagnostics, false);
+            assert_eq!(shown.text.trim_end(), said.trim_end(), "{page}:{}", shown.line);
+            seen += 1;
+        }
+    }
+    assert_eq!(seen, 2, "the pages show other diagnostics than they did");
 }
 
 #[test]
