@@ -215,18 +215,26 @@ fn expressions_in_the_pages_have_the_values_shown() {
     assert!(seen > 40, "only {seen} expressions");
 }
 
+/// What stands above the table of functions.
+const HEAD: &str = "\
+# The built-in functions
+
+This page is made from the table that the compiler uses, and a test evaluates every example in it. (To make it again:
+`UPDATE=1 cargo test -p anabranch-lang --test language`.) `R001` to `R006` are the faults that refuse a row; `anabranch
+explain R001` has a page for each.
+
+Names are keywords and may be written in any case; arguments are separated by commas. Text is counted in Unicode
+characters, from 1. Where nothing else is said, null in gives null out.
+
+Beside them there are five that take no argument: `now()` (the time of the step), `node()` (the node that runs it),
+`source()` (the node where the request entered), `revision()` (the flow's) and `uuid()` (a new id, a text, at every
+call).
+
+";
+
 #[test]
 fn page_of_functions_is_up_to_date() {
-    let head = "# The built-in functions\n\n\
-        This page is made from the table that the compiler uses: `UPDATE=1 cargo test -p anabranch-lang --test \
-        language` writes it,\nand a test evaluates every example. `R001` to `R006` are the faults that refuse a row: \
-        `anabranch explain R001`.\n\n\
-        Names are keywords and may be written in any case; arguments are separated by commas. Text is counted in \
-        Unicode\ncharacters, from 1. Where nothing else is said, null in gives null out.\n\n\
-        Beside them there are five that take no argument and are fixed once for a step:\n`now()` (its time), `node()` \
-        (the node that owns the partition), `source()` (the node where the request entered),\n`revision()` (the \
-        flow's) and `uuid()` (a new id, a text, at every call).\n\n";
-    let page = format!("{head}{}", function::reference());
+    let page = format!("{HEAD}{}", function::reference());
     let mut failures = Vec::new();
     support::compare(&page_path("engine/lang/FUNCTIONS.md"), &page, &mut failures);
     assert!(failures.is_empty(), "{}\nUPDATE=1 rewrites it", failures.join("\n"));
