@@ -1,27 +1,29 @@
 //! Upserts of the reference flow beside their floors, in batches of 256 over a million names.
 //!
-//! Criterion tells each rate. Rates here drift by a third from minute to minute, so what counts is the last table: each
-//! engine run is paired with floor runs right before it, and the medians of the ratios are told.
+//! Criterion tells each rate. Rates drift by a third from minute to minute, so what counts is the last table: floors
+//! and workers in turn, and the medians of the ratios run by run.
 
 use std::time::Duration;
 
 use anabranch_benches::floor::{FixedRows, PackedRows};
-use anabranch_benches::{median, workers, workload};
+use anabranch_benches::workload::{self, Made};
+use anabranch_benches::{median, workers};
+use anabranch_model::{Batch, Shape};
 use criterion::{Criterion, SamplingMode, Throughput};
 
 /// Rows that each worker, or a floor, applies in one pass.
 const ROWS: usize = 1_000_000;
 
-/// Paired runs for the table of ratios.
-const PAIRS: usize = 7;
+/// Rounds of the table of ratios.
+const ROUNDS: usize = 7;
 
-/// Passes of a paired run: about a second.
-const PASSES: u64 = 6;
+/// Passes of a run in a round: some tenths of a second.
+const PASSES: u64 = 4;
 
 struct Floors {
     pairs: Vec<workload::Pair>,
-    batches: Vec<anabranch_model::Batch>,
-    shape: std::sync::Arc<anabranch_model::Shape>,
+    batches: Vec<Batch>,
+    shape: std::sync::Arc<Shape>,
     fixed: FixedRows,
     packed: PackedRows,
 }
@@ -29,21 +31,29 @@ struct Floors {
 impl Floors {
     fn new() -> Self {
         let shape = workload::plan().inputs[0].shape.clone();
-        let (all, pairs): (Vec<_>, Vec<_>) =
-            (workload::all_keys().collect(), workload::random(ROWS, 7).collect());
-        let batches = workload::batches(pairs.iter().copied(), &shape);
+        let pairs: Vec<_> = workload::random(ROWS, 7).collect();
+        let batches = workload::batches(pairs.iter().copied(), &shape).collect();
         let (mut fixed, mut packed) = (FixedRows::default(), PackedRows::default());
-        fixed.apply(&all);
-        packed.apply(&workload::batches(all.into_iter(), &shape), &shape);
+        fixed.apply(workload::all_keys());
+        packed.apply(workload::batches(workload::all_keys(), &shape), &shape);
         Floors { pairs, batches, shape, fixed, packed }
     }
 
-    fn fixed(&mut self, passes: u64) -> Duration {
-        (0..passes).map(|_| self.fixed.apply(&self.pairs)).sum()
+    fn fixed(&mut self, made: Made, passes: u64) -> Duration {
+        let pass = |_| match made {
+            Made::Before => self.fixed.apply(self.pairs.iter().copied()),
+            Made::Inside => self.fixed.apply(workload::random(ROWS, 7)),
+        };
+        (0..passes).map(pass).sum()
     }
 
-    fn packed(&mut self, passes: u64) -> Duration {
-        (0..passes).map(|_| self.packed.apply(&self.batches, &self.shape)).sum()
+    fn packed(&mut self, made: Made, passes: u64) -> Duration {
+        let shape = &self.shape;
+        let pass = |_| match made {
+            Made::Before => self.packed.apply(self.batches.iter().cloned(), shape),
+            Made::Inside => self.packed.apply(workload::batches(workload::random(ROWS, 7), shape), shape),
+        };
+        (0..passes).map(pass).sum()
     }
 }
 
@@ -51,51 +61,56 @@ fn main() {
     let mut floors = Floors::new();
     let mut criterion = Criterion::default().configure_from_args();
     let mut group = criterion.benchmark_group("upsert");
-    group.sample_size(10).sampling_mode(SamplingMode::Flat).measurement_time(Duration::from_secs(5));
+    group.sample_size(10).sampling_mode(SamplingMode::Flat).measurement_time(Duration::from_secs(4));
     group.throughput(Throughput::Elements(ROWS as u64));
-    group.bench_function("floor, fixed rows in a hash map", |b| b.iter_custom(|passes| floors.fixed(passes)));
-    group.bench_function("floor, packed rows in a hash map", |b| {
-        b.iter_custom(|passes| floors.packed(passes))
+    let made = Made::Inside;
+    group.bench_function("floor, fixed rows in a hash map", |b| {
+        b.iter_custom(|passes| floors.fixed(made, passes))
     });
-    group.bench_function("one worker", |b| b.iter_custom(|passes| workers::apply(1, ROWS, passes)));
+    group.bench_function("floor, packed rows in a hash map", |b| {
+        b.iter_custom(|passes| floors.packed(made, passes))
+    });
+    group.bench_function("one worker", |b| b.iter_custom(|passes| workers::apply(1, made, ROWS, passes)));
     group.throughput(Throughput::Elements(2 * ROWS as u64));
-    group.bench_function("two workers", |b| b.iter_custom(|passes| workers::apply(2, ROWS, passes)));
+    group.bench_function("two workers", |b| b.iter_custom(|passes| workers::apply(2, made, ROWS, passes)));
     group.finish();
     criterion.final_summary();
-    ratios(&mut floors);
-}
-
-/// Floors and workers in turn, and their ratios.
-fn ratios(floors: &mut Floors) {
-    let rate = |workers: u32, took: Duration| {
-        f64::from(workers) * (ROWS as u64 * PASSES) as f64 / took.as_secs_f64() / 1e6
-    };
-    let runs: Vec<[f64; 4]> = (0..PAIRS)
-        .map(|_| {
-            [
-                rate(1, floors.fixed(PASSES)),
-                rate(1, floors.packed(PASSES)),
-                rate(1, workers::apply(1, ROWS, PASSES)),
-                rate(2, workers::apply(2, ROWS, PASSES)),
-            ]
-        })
-        .collect();
-    let column = |figure: &dyn Fn(&[f64; 4]) -> f64| median(runs.iter().map(figure).collect());
-    let lines = [
-        ("floor, fixed rows", column(&|run| run[0]), "M rows/s"),
-        ("floor, packed rows", column(&|run| run[1]), "M rows/s"),
-        ("one worker", column(&|run| run[2]), "M rows/s"),
-        ("two workers", column(&|run| run[3]), "M rows/s"),
-        ("one worker / floor of fixed rows", column(&|run| run[2] / run[0]), ""),
-        ("one worker / floor of packed rows", column(&|run| run[2] / run[1]), ""),
-        ("two workers / one worker", column(&|run| run[3] / run[2]), ""),
-    ];
     println!(
-        "upserts, {} names, batches of {}, median of {PAIRS} paired runs",
+        "\nupserts, {} names, batches of {}, medians of {ROUNDS} rounds",
         workload::KEYS,
         workload::BATCH_ROWS
     );
-    for (what, figure, unit) in lines {
-        println!("{what:<36} {figure:>7.2} {unit}");
-    }
+    println!("{:<36} {:>12} {:>12}", "", "rows made", "rows made");
+    println!("{:<36} {:>12} {:>12}", "", "inside", "before");
+    table(&rounds(&mut floors, Made::Inside), &rounds(&mut floors, Made::Before));
+}
+
+/// Million rows a second of the two floors, one worker and two workers, in turn.
+fn rounds(floors: &mut Floors, made: Made) -> Vec<[f64; 4]> {
+    let rate = |workers: u32, took: Duration| {
+        f64::from(workers) * (ROWS as u64 * PASSES) as f64 / took.as_secs_f64() / 1e6
+    };
+    let round = |_| {
+        [
+            rate(1, floors.fixed(made, PASSES)),
+            rate(1, floors.packed(made, PASSES)),
+            rate(1, workers::apply(1, made, ROWS, PASSES)),
+            rate(2, workers::apply(2, made, ROWS, PASSES)),
+        ]
+    };
+    (0..ROUNDS).map(round).collect()
+}
+
+fn table(inside: &[[f64; 4]], before: &[[f64; 4]]) {
+    let line = |what: &str, figure: &dyn Fn(&[f64; 4]) -> f64| {
+        let of = |rounds: &[[f64; 4]]| median(rounds.iter().map(figure).collect());
+        println!("{what:<36} {:>12.2} {:>12.2}", of(inside), of(before));
+    };
+    line("floor, fixed rows, M rows/s", &|round| round[0]);
+    line("floor, packed rows, M rows/s", &|round| round[1]);
+    line("one worker, M rows/s", &|round| round[2]);
+    line("two workers, M rows/s", &|round| round[3]);
+    line("one worker / floor of fixed rows", &|round| round[2] / round[0]);
+    line("one worker / floor of packed rows", &|round| round[2] / round[1]);
+    line("two workers / one worker", &|round| round[3] / round[2]);
 }

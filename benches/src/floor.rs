@@ -17,12 +17,12 @@ pub struct FixedRows {
 
 impl FixedRows {
     /// Applies rows and says how long it took.
-    pub fn apply(&mut self, pairs: &[Pair]) -> Duration {
+    pub fn apply(&mut self, pairs: impl Iterator<Item = Pair>) -> Duration {
         let start = Instant::now();
         for (name, value) in pairs {
-            match self.rows.get_mut(name) {
-                Some(row) => *row = (*value, b'A'),
-                None => drop(self.rows.insert(*name, (*value, b'A'))),
+            match self.rows.get_mut(&name) {
+                Some(row) => *row = (value, b'A'),
+                None => drop(self.rows.insert(name, (value, b'A'))),
             }
         }
         start.elapsed()
@@ -47,14 +47,16 @@ pub struct PackedRows {
 
 impl PackedRows {
     /// Applies packed rows and says how long it took.
-    pub fn apply(&mut self, batches: &[Batch], shape: &Shape) -> Duration {
+    pub fn apply(&mut self, batches: impl Iterator<Item = Batch>, shape: &Shape) -> Duration {
         let start = Instant::now();
-        for row in batches.iter().flat_map(Batch::rows) {
-            let name = Row::new(row, shape).slot_bytes(ColumnId(0));
-            match self.rows.get_mut(name) {
-                Some(stored) if stored.len() == row.len() => stored.copy_from_slice(row),
-                Some(stored) => *stored = row.into(),
-                None => drop(self.rows.insert(name.into(), row.into())),
+        for batch in batches {
+            for row in batch.rows() {
+                let name = Row::new(row, shape).slot_bytes(ColumnId(0));
+                match self.rows.get_mut(name) {
+                    Some(stored) if stored.len() == row.len() => stored.copy_from_slice(row),
+                    Some(stored) => *stored = row.into(),
+                    None => drop(self.rows.insert(name.into(), row.into())),
+                }
             }
         }
         start.elapsed()

@@ -6,13 +6,15 @@ use anabranch_model::batch::{Batch, SchemaId};
 use anabranch_model::plan::Plan;
 use anabranch_model::row::{RowError, RowWriter};
 use anabranch_model::types::Shape;
-use anabranch_model::value::Value;
 
 /// Names that rows choose from.
 pub const KEYS: u64 = 1_000_000;
 
 /// Rows of a batch.
 pub const BATCH_ROWS: usize = 256;
+
+/// Bytes of a packed row, with some to spare.
+const ROW_BYTES: usize = 64;
 
 /// A name and a value.
 pub type Pair = ([u8; 12], [u8; 24]);
@@ -41,24 +43,31 @@ pub fn random(rows: usize, seed: u64) -> impl Iterator<Item = Pair> {
     })
 }
 
-/// The rows as packed batches of `shape` (name, value).
-pub fn batches(pairs: impl Iterator<Item = Pair>, shape: &Shape) -> Vec<Batch> {
-    let (mut batches, mut batch) = (Vec::new(), Batch::new(SchemaId(0)));
-    for (name, value) in pairs {
-        push(&mut batch, shape, &name, &value);
-        if batch.len() == BATCH_ROWS {
-            batches.push(std::mem::replace(&mut batch, Batch::new(SchemaId(0))));
+/// Whether rows are made before the clock starts or while it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Made {
+    /// Before: the figure is that of the upserts alone.
+    Before,
+    /// In the measured loop, in the thread that applies them.
+    Inside,
+}
+
+/// The rows as packed batches of `shape` (name, value), made as they are taken.
+pub fn batches(mut pairs: impl Iterator<Item = Pair>, shape: &Shape) -> impl Iterator<Item = Batch> {
+    std::iter::from_fn(move || {
+        let mut batch = Batch::with_capacity(SchemaId(0), BATCH_ROWS * ROW_BYTES);
+        for (name, value) in pairs.by_ref().take(BATCH_ROWS) {
+            push(&mut batch, shape, &name, &value);
         }
-    }
-    batches.extend((!batch.is_empty()).then_some(batch));
-    batches
+        (!batch.is_empty()).then_some(batch)
+    })
 }
 
 fn push(batch: &mut Batch, shape: &Shape, name: &[u8], value: &[u8]) {
-    let text = |bytes| Value::from(std::str::from_utf8(bytes).expect("ASCII"));
     let write = |writer: &mut RowWriter<'_, '_>| {
-        writer.value(&text(name))?;
-        writer.value(&text(value))
+        writer.packed(name);
+        writer.packed(value);
+        Ok(())
     };
     batch.push_with::<RowError>(shape, write).expect("the row fits its shape");
 }
