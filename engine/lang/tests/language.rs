@@ -12,7 +12,8 @@
 //! | `text` that begins with `error[` | what is said to the `flow-wrong` above it |
 //! | `flow-expr` | `expression  ->  value` or `expression  ->  R001` on every line |
 //!
-//! `UPDATE=1 cargo test -p anabranch-lang --test language` rewrites `FUNCTIONS.md`.
+//! `UPDATE=1 cargo test -p anabranch-lang --test language` rewrites `FUNCTIONS.md` and the numbers in
+//! `LANGUAGE.md`.
 
 #![allow(clippy::panic, clippy::disallowed_methods, reason = "tests fail by panicking and read the pages")]
 
@@ -155,6 +156,43 @@ fn every_page_has_flows_and_no_block_of_an_unknown_kind() {
     }
 }
 
+/// What stands in the parentheses of `[text](target)`.
+fn links(text: &str) -> Vec<&str> {
+    text.split("](").skip(1).filter_map(|rest| rest.split(')').next()).collect()
+}
+
+/// The name that a heading has in links: `## Rows in braces` is `#rows-in-braces`.
+fn anchor(heading: &str) -> String {
+    let kept = |c: &char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_');
+    heading
+        .trim_start_matches('#')
+        .trim()
+        .to_lowercase()
+        .chars()
+        .filter(kept)
+        .collect::<String>()
+        .replace(' ', "-")
+}
+
+#[test]
+fn links_in_the_pages_lead_somewhere() {
+    for page in PAGES {
+        let text = read(page);
+        let anchors: Vec<String> = text.lines().filter(|line| line.starts_with('#')).map(anchor).collect();
+        for link in links(&text) {
+            match link.strip_prefix('#') {
+                Some(wanted) => {
+                    assert!(anchors.iter().any(|one| one == wanted), "{page}: no heading `{link}`")
+                }
+                None => {
+                    let target = page_path(page).with_file_name("").join(link);
+                    assert!(target.exists(), "{page}: there is no `{link}`");
+                }
+            }
+        }
+    }
+}
+
 /// A flow that computes a constant expression; `E` is there for casts.
 fn flow_of(text: &str) -> String {
     format!(
@@ -242,12 +280,20 @@ fn page_of_functions_is_up_to_date() {
 
 #[test]
 fn language_page_lists_every_number() {
+    const BEGIN: &str = "<!-- numbers -->\n";
     let text = read("engine/lang/LANGUAGE.md");
+    let (above, rest) = text.split_once(BEGIN).expect("the list begins");
+    let (_, below) = rest.split_once("<!-- /numbers -->\n").expect("the list ends");
+    let mut list = String::from("| number | about |\n|---|---|\n");
     for code in codes() {
-        let title = explain(code).expect("listed").lines().next().expect("a title").to_owned();
-        let title = title.trim_start_matches("# ").split_once(": ").expect("number and title").1.to_owned();
-        assert!(text.contains(&format!("| {code} | {title} |")), "`| {code} | {title} |` is missing");
+        let first = explain(code).expect("listed").lines().next().expect("a title");
+        let (_, title) = first.split_once(": ").expect("number and title");
+        list += &format!("| {code} | {title} |\n");
     }
+    let page = format!("{above}{BEGIN}{list}<!-- /numbers -->\n{below}");
+    let mut failures = Vec::new();
+    support::compare(&page_path("engine/lang/LANGUAGE.md"), &page, &mut failures);
+    assert!(failures.is_empty(), "{}\nUPDATE=1 rewrites it", failures.join("\n"));
 }
 
 /// The number that the page names must be the number in the sources.
