@@ -26,7 +26,10 @@ impl Catalog {
     pub(crate) fn new(flows: Vec<Arc<Plan>>) -> Result<Self, Error> {
         for (at, flow) in flows.iter().enumerate() {
             if flows[..at].iter().any(|other| other.name == flow.name) {
-                return Err(Error::Start(format!("two flows are called `{}`; give one another name", flow.name)));
+                return Err(Error::Start(format!(
+                    "two flows are called `{}`; give one another name",
+                    flow.name
+                )));
             }
         }
         Ok(Catalog { flows })

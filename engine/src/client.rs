@@ -1,8 +1,7 @@
 //! A client: sends rows, asks, reads tables; in order.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anabranch_model::batch::{Batch, MAX_BATCH_BYTES, SchemaId};
 use anabranch_model::message::{self, Body, FlowId, Origin, Request, WorkerId};
@@ -17,6 +16,7 @@ use crate::egress::Answered;
 use crate::error::Error;
 use crate::key::Key;
 use crate::link::{Link, Threads};
+use crate::load::{NodeLoad, Unanswered};
 use crate::rows::{self, Row};
 use crate::scan::Scan;
 
@@ -43,17 +43,8 @@ pub struct Client<L: Link = Threads> {
     id: u64,
     worker: WorkerId,
     last_request: u64,
-    in_flight: HashMap<u64, InFlight>,
-    bytes_in_flight: usize,
+    in_flight: Unanswered,
     uncollected: BTreeMap<u64, (FlowId, message::Answer)>,
-    /// Of all clients of the node.
-    node_bytes: Arc<AtomicUsize>,
-}
-
-#[derive(Debug)]
-struct InFlight {
-    flow: FlowId,
-    bytes: usize,
 }
 
 /// A request that was sent, to collect its answer with.
@@ -61,23 +52,15 @@ struct InFlight {
 pub struct Ticket(u64);
 
 impl<L: Link> Client<L> {
-    pub(crate) fn new(
-        link: L,
-        catalog: Arc<Catalog>,
-        id: u64,
-        worker: WorkerId,
-        node_bytes: Arc<AtomicUsize>,
-    ) -> Self {
+    pub(crate) fn new(link: L, catalog: Arc<Catalog>, id: u64, worker: WorkerId, load: NodeLoad) -> Self {
         Client {
             link,
             catalog,
             id,
             worker,
             last_request: 0,
-            in_flight: HashMap::new(),
-            bytes_in_flight: 0,
+            in_flight: Unanswered::new(load),
             uncollected: BTreeMap::new(),
-            node_bytes,
         }
     }
 
@@ -153,7 +136,7 @@ impl<L: Link> Client<L> {
     /// [`Error::Stopped`].
     #[expect(clippy::should_implement_trait, reason = "an iterator could not also send")]
     pub fn next(&mut self) -> Result<Option<(Ticket, Answer)>, Error> {
-        while self.uncollected.is_empty() && !self.in_flight.is_empty() {
+        while self.uncollected.is_empty() && self.in_flight.len() > 0 {
             self.receive()?;
         }
         let Some((request, (flow, answer))) = self.uncollected.pop_first() else { return Ok(None) };
@@ -212,9 +195,7 @@ impl<L: Link> Client<L> {
         self.last_request += 1;
         let origin = Origin { worker: self.worker, client: self.id, request: self.last_request };
         self.link.send(Command::Request(flow, Request { origin, body }))?;
-        self.in_flight.insert(self.last_request, InFlight { flow, bytes });
-        self.bytes_in_flight += bytes;
-        self.node_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.in_flight.add(self.last_request, flow, bytes);
         Ok(Ticket(self.last_request))
     }
 
@@ -224,7 +205,7 @@ impl<L: Link> Client<L> {
             if let Some(answer) = self.uncollected.remove(&ticket.0) {
                 return Ok(answer);
             }
-            if !self.in_flight.contains_key(&ticket.0) {
+            if !self.in_flight.contains(ticket.0) {
                 return Err(Error::NoSuchTicket);
             }
             self.receive()?;
@@ -239,14 +220,14 @@ impl<L: Link> Client<L> {
         if self.uncollected.len() >= UNCOLLECTED_MAX {
             return Err(Error::Uncollected { answers: self.uncollected.len() });
         }
-        while !self.in_flight.is_empty()
+        while self.in_flight.len() > 0
             && (self.in_flight.len() >= WINDOW_REQUESTS
-                || self.bytes_in_flight + bytes > WINDOW_BYTES
-                || self.node_bytes.load(Ordering::Relaxed) + bytes > NODE_BYTES)
+                || self.in_flight.bytes() + bytes > WINDOW_BYTES
+                || self.in_flight.node_bytes() + bytes > NODE_BYTES)
         {
             self.receive()?;
         }
-        match self.node_bytes.load(Ordering::Relaxed) + bytes > NODE_BYTES {
+        match self.in_flight.node_bytes() + bytes > NODE_BYTES {
             true => Err(Error::Full),
             false => Ok(()),
         }
@@ -259,9 +240,7 @@ impl<L: Link> Client<L> {
     }
 
     fn keep(&mut self, answered: Answered) {
-        let Some(InFlight { flow, bytes }) = self.in_flight.remove(&answered.request) else { return };
-        self.bytes_in_flight -= bytes;
-        self.node_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        let Some(flow) = self.in_flight.remove(answered.request) else { return };
         self.uncollected.insert(answered.request, (flow, answered.answer));
     }
 
@@ -275,9 +254,9 @@ impl<L: Link> Client<L> {
 
 impl<L: Link> Drop for Client<L> {
     fn drop(&mut self) {
-        self.node_bytes.fetch_sub(self.bytes_in_flight, Ordering::Relaxed);
+        let unanswered = self.in_flight.take();
         // A node that has stopped needs not be told.
-        let _ = self.link.send(Command::Disconnect(self.id));
+        let _ = self.link.send(Command::Disconnect(self.id, unanswered));
     }
 }
 

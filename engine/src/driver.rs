@@ -9,6 +9,7 @@ use anabranch_operators::{FlowStatus, Worker};
 use crossbeam_channel::Sender;
 
 use crate::egress::{Answered, Egress};
+use crate::load::Unanswered;
 use crate::subscription::Publisher;
 
 /// What a worker is told.
@@ -17,12 +18,12 @@ pub enum Command {
     Install(FlowId, Arc<Plan>),
     /// A client that will ask here.
     Connect(u64, Sender<Answered>),
-    /// A client that is gone.
-    Disconnect(u64),
+    /// A client that is gone, with what it leaves unanswered.
+    Disconnect(u64, Unanswered),
     /// A request of a connected client.
     Request(FlowId, Request),
-    /// A subscription; every worker gets it.
-    Subscribe(Publisher),
+    /// A subscription; every worker gets it and says that it has it.
+    Subscribe(Publisher, Sender<()>),
     /// Asks for counts and sizes.
     Status(FlowId, Sender<Option<FlowStatus>>),
     /// Asks to be told when all requests that entered here are answered.
@@ -55,12 +56,15 @@ impl Driver {
         match command {
             Command::Install(flow, plan) => self.worker.install(flow, &plan),
             Command::Connect(client, answers) => self.egress.connect(client, answers),
-            Command::Disconnect(client) => self.egress.disconnect(client),
+            Command::Disconnect(client, unanswered) => self.egress.disconnect(client, unanswered),
             Command::Request(flow, request) => {
                 self.egress.entered();
                 self.worker.submit(flow, request);
             }
-            Command::Subscribe(publisher) => self.egress.subscribe(publisher),
+            Command::Subscribe(publisher, taken) => {
+                self.egress.subscribe(publisher);
+                let _ = taken.send(());
+            }
             Command::Status(flow, answer) => {
                 // Who asked may have stopped waiting; the answer is nobody's then.
                 let _ = answer.send(self.worker.status(flow));

@@ -10,6 +10,7 @@ use anabranch_model::message::{Answer, Delivery, FlowId, Part, RefusedRow, Repli
 use anabranch_model::plan::OutputId;
 use crossbeam_channel::Sender;
 
+use crate::load::Unanswered;
 use crate::subscription::{Publication, Publisher};
 
 /// The whole answer to a request.
@@ -23,6 +24,8 @@ pub struct Answered {
 #[derive(Default)]
 pub(crate) struct Egress {
     clients: HashMap<u64, Sender<Answered>>,
+    /// What clients that are gone left unanswered.
+    left: HashMap<u64, Unanswered>,
     /// Answers of which parts are missing, by client and request.
     partial: HashMap<(u64, u64), Partial>,
     subscribers: Vec<Publisher>,
@@ -41,9 +44,12 @@ impl Egress {
         self.clients.insert(client, answers);
     }
 
-    /// The client is gone; what still comes for it is dropped.
-    pub(crate) fn disconnect(&mut self, client: u64) {
+    /// The client is gone; what still comes for it is dropped. Until then it counts as under way.
+    pub(crate) fn disconnect(&mut self, client: u64, unanswered: Unanswered) {
         self.clients.remove(&client);
+        if unanswered.len() > 0 {
+            self.left.insert(client, unanswered);
+        }
     }
 
     pub(crate) fn subscribe(&mut self, publisher: Publisher) {
@@ -84,12 +90,18 @@ impl Egress {
         if let Some(answers) = self.clients.get(&part.origin.client) {
             // The client may have dropped its end of the channel; its answers are nobody's then.
             let _ = answers.send(Answered { request: part.origin.request, answer });
+        } else if let Some(left) = self.left.get_mut(&part.origin.client) {
+            left.remove(part.origin.request);
+            if left.len() == 0 {
+                self.left.remove(&part.origin.client);
+            }
         }
     }
 
     /// Adds a part; the whole answer when it was the last.
     fn complete(&mut self, whose: (u64, u64), parts: u32, answer: Answer) -> Option<Answer> {
-        let partial = self.partial.entry(whose).or_insert_with(|| Partial { missing: parts, parts: Vec::new() });
+        let partial =
+            self.partial.entry(whose).or_insert_with(|| Partial { missing: parts, parts: Vec::new() });
         partial.parts.push(answer);
         partial.missing -= 1;
         if partial.missing > 0 {

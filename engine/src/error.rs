@@ -102,14 +102,21 @@ impl fmt::Display for Error {
             Error::Key { table, problem } => write!(f, "the key does not fit table `{table}`: {problem}"),
             Error::Refused(refused) => refused.fmt(f),
             Error::Uncollected { answers } => {
-                write!(f, "{answers} answers lie uncollected; collect them with `wait` or `next` before sending more")
+                write!(
+                    f,
+                    "{answers} answers lie uncollected; collect them with `wait` or `next` before sending more"
+                )
             }
-            Error::Full => f.write_str("the node holds as many unanswered rows as it may; repeat in a moment"),
+            Error::Full => {
+                f.write_str("the node holds as many unanswered rows as it may; repeat in a moment")
+            }
             Error::TooLarge { bytes } => {
                 let limit = anabranch_model::batch::MAX_BATCH_BYTES;
                 write!(f, "the batch has {bytes} bytes, the limit is {limit}; send it in pieces")
             }
-            Error::NoSuchTicket => f.write_str("this client has no answer for the ticket: it was collected before"),
+            Error::NoSuchTicket => {
+                f.write_str("this client has no answer for the ticket: it was collected before")
+            }
             Error::Stopped => f.write_str("the node has stopped"),
             Error::Start(why) => write!(f, "the node could not start: {why}"),
         }

@@ -36,7 +36,9 @@ impl Flow {
     pub fn parse(file: &str, text: &str) -> Result<Flow, Error> {
         let compiled = anabranch_lang::compile(file, text);
         match compiled.plan {
-            Some(plan) => Ok(Flow { plan: Arc::new(plan), warnings: compiled.diagnostics, text: text.into() }),
+            Some(plan) => {
+                Ok(Flow { plan: Arc::new(plan), warnings: compiled.diagnostics, text: text.into() })
+            }
             None => {
                 let (file, text) = (file.to_owned(), text.to_owned());
                 Err(Error::Flow(FlowError { file, text, diagnostics: compiled.diagnostics }))

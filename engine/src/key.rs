@@ -29,7 +29,8 @@ impl Key {
         let mut values = Vec::with_capacity(given.len());
         for (value, &id) in given.into_iter().zip(&table.key) {
             let column = table.shape.column(id);
-            values.push(typed(value, &column.ty).map_err(|why| problem(format!("`{}`: {why}", column.name)))?);
+            values
+                .push(typed(value, &column.ty).map_err(|why| problem(format!("`{}`: {why}", column.name)))?);
         }
         let encode = |columns: &[ColumnId]| {
             let chosen: Vec<_> = columns

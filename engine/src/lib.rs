@@ -93,6 +93,7 @@ mod error;
 mod flow;
 mod key;
 mod link;
+mod load;
 mod node;
 mod os;
 pub mod rows;

@@ -1,7 +1,8 @@
 //! A node inside a host application.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use anabranch_model::message::WorkerId;
 use anabranch_operators::{WorkerConfig, WorkerThreads};
@@ -13,6 +14,7 @@ use crate::driver::Command;
 use crate::error::Error;
 use crate::flow::Flow;
 use crate::link::Threads;
+use crate::load::NodeLoad;
 use crate::os::{self, Door};
 use crate::status::NodeStatus;
 use crate::subscription::Subscription;
@@ -24,10 +26,11 @@ pub const WORKERS_MAX: u32 = 256;
 pub struct Node {
     name: String,
     doors: Vec<Door>,
-    threads: Option<WorkerThreads>,
+    /// Behind a lock because timely's guards may be used from one thread only; taken once, at the end.
+    threads: Mutex<Option<WorkerThreads>>,
     catalog: Arc<Catalog>,
     clients: AtomicU64,
-    unanswered_bytes: Arc<AtomicUsize>,
+    load: NodeLoad,
 }
 
 /// What a node starts with.
@@ -83,10 +86,10 @@ impl NodeBuilder {
         Ok(Node {
             name: self.name,
             doors,
-            threads: Some(threads),
+            threads: Mutex::new(Some(threads)),
             catalog: Arc::new(catalog),
             clients: AtomicU64::new(0),
-            unanswered_bytes: Arc::default(),
+            load: NodeLoad::default(),
         })
     }
 }
@@ -111,7 +114,7 @@ impl Node {
         let door = self.doors[worker].clone();
         door.send(Command::Connect(id, sender));
         let link = Threads { door, answers };
-        Client::new(link, self.catalog.clone(), id, WorkerId(worker as u32), self.unanswered_bytes.clone())
+        Client::new(link, self.catalog.clone(), id, WorkerId(worker as u32), self.load.clone())
     }
 
     /// A subscription to an output stream (`OutputStream` or `names.OutputStream`), or to a flow's refused rows
@@ -121,12 +124,14 @@ impl Node {
     /// There is no such output, or the node has stopped.
     pub fn subscribe(&self, output: &str) -> Result<Subscription, Error> {
         let (publisher, subscription) = self.catalog.subscription(output)?;
-        for door in &self.doors {
-            if !door.send(Command::Subscribe(publisher.clone())) {
-                return Err(Error::Stopped);
-            }
+        let (sender, taken) = bounded(self.doors.len());
+        self.tell_all(|| Command::Subscribe(publisher.clone(), sender.clone()));
+        drop(sender);
+        // Only when every worker has it does the subscription bring all that is sent from now on.
+        match taken.iter().count() == self.doors.len() {
+            true => Ok(subscription),
+            false => Err(Error::Stopped),
         }
-        Ok(subscription)
     }
 
     /// Counts and sizes, as the workers know them now.
@@ -156,7 +161,8 @@ impl Node {
     }
 
     fn end(&mut self) -> Result<(), Error> {
-        let Some(threads) = self.threads.take() else { return Ok(()) };
+        let threads = self.threads.get_mut().map_or(None, Option::take);
+        let Some(threads) = threads else { return Ok(()) };
         let (sender, drained) = bounded(self.doors.len());
         self.tell_all(|| Command::Drain(sender.clone()));
         drop(sender);
@@ -175,6 +181,9 @@ impl Drop for Node {
 
 impl std::fmt::Debug for Node {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Node").field("name", &self.name).field("workers", &self.doors.len()).finish_non_exhaustive()
+        f.debug_struct("Node")
+            .field("name", &self.name)
+            .field("workers", &self.doors.len())
+            .finish_non_exhaustive()
     }
 }

@@ -73,6 +73,8 @@ fn drive(mut driver: Driver, commands: &Receiver<Command>) {
         for command in commands.try_iter().take(COMMANDS_PER_TURN) {
             busy = true;
             if driver.handle(command) == Flowing::Ended {
+                // What waking up has brought still goes out.
+                driver.turn(now_micros());
                 return;
             }
         }
@@ -81,7 +83,8 @@ fn drive(mut driver: Driver, commands: &Receiver<Command>) {
         if idle_turns > IDLE_TURNS_MAX {
             driver.park(PARK_AT_MOST);
         } else if !busy {
-            std::hint::spin_loop();
+            // Another worker may need this processor to have something for us.
+            std::thread::yield_now();
         }
     }
 }

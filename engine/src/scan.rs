@@ -33,7 +33,9 @@ impl<'c, L: Link> Scan<'c, L> {
         let body = Body::Page { table: self.table.id, after: self.after.take(), limit: PAGE_ROWS };
         let ticket = self.client.request(self.table.flow, body, 0)?;
         let (_, answer) = self.client.collect(ticket)?;
-        let Answer::Page(mut rows) = answer else { unreachable!("a page is answered with a page, not {answer:?}") };
+        let Answer::Page(mut rows) = answer else {
+            unreachable!("a page is answered with a page, not {answer:?}")
+        };
         self.ended = rows.len() < PAGE_ROWS as usize;
         // Every worker gave as many: behind the first PAGE_ROWS there may be rows missing.
         rows.truncate(PAGE_ROWS as usize);
@@ -47,11 +49,12 @@ impl<L: Link> Iterator for Scan<'_, L> {
     type Item = Result<Row, Error>;
 
     fn next(&mut self) -> Option<Result<Row, Error>> {
-        if self.page.is_empty() && !self.ended {
-            if let Err(error) = self.turn_page() {
-                self.ended = true;
-                return Some(Err(error));
-            }
+        if self.page.is_empty()
+            && !self.ended
+            && let Err(error) = self.turn_page()
+        {
+            self.ended = true;
+            return Some(Err(error));
         }
         let (_, row) = self.page.pop_front()?;
         let shape = self.table.plan.tables[self.table.id.0 as usize].shape.clone();

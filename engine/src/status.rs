@@ -70,7 +70,12 @@ pub struct TableStatus {
 
 impl NodeStatus {
     /// Puts together what the workers say; `ask` gives the parts of a flow, one a worker.
-    pub(crate) fn collect(node: &str, workers: u32, catalog: &Catalog, ask: impl Fn(FlowId) -> Vec<Part>) -> Self {
+    pub(crate) fn collect(
+        node: &str,
+        workers: u32,
+        catalog: &Catalog,
+        ask: impl Fn(FlowId) -> Vec<Part>,
+    ) -> Self {
         let flows = catalog.flows().map(|(id, plan)| FlowStatus::collect(plan, &ask(id))).collect();
         NodeStatus { node: node.to_owned(), workers, flows }
     }

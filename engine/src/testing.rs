@@ -24,7 +24,6 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use anabranch_model::message::WorkerId;
@@ -37,6 +36,7 @@ use crate::driver::{Command, Driver};
 use crate::error::Error;
 use crate::flow::Flow;
 use crate::link::Here;
+use crate::load::NodeLoad;
 use crate::status::NodeStatus;
 use crate::subscription::Subscription;
 
@@ -72,7 +72,7 @@ pub struct TestNode {
     stage: Rc<RefCell<Stage>>,
     catalog: Arc<Catalog>,
     clients: Cell<u64>,
-    unanswered_bytes: Arc<AtomicUsize>,
+    load: NodeLoad,
 }
 
 impl TestNode {
@@ -92,7 +92,7 @@ impl TestNode {
             stage: Rc::new(RefCell::new(Stage { driver, now: CLOCK_START })),
             catalog: Arc::new(catalog),
             clients: Cell::new(0),
-            unanswered_bytes: Arc::default(),
+            load: NodeLoad::default(),
         })
     }
 
@@ -103,7 +103,7 @@ impl TestNode {
         let (sender, answers) = unbounded();
         self.stage.borrow_mut().handle(Command::Connect(id, sender));
         let link = Here { stage: self.stage.clone(), answers };
-        Client::new(link, self.catalog.clone(), id, WorkerId(0), self.unanswered_bytes.clone())
+        Client::new(link, self.catalog.clone(), id, WorkerId(0), self.load.clone())
     }
 
     /// The time on the node's clock, in microseconds since 1970 UTC.
@@ -124,7 +124,8 @@ impl TestNode {
     /// There is no such output.
     pub fn subscribe(&self, output: &str) -> Result<Subscription, Error> {
         let (publisher, subscription) = self.catalog.subscription(output)?;
-        self.stage.borrow_mut().handle(Command::Subscribe(publisher));
+        let (sender, _taken) = unbounded();
+        self.stage.borrow_mut().handle(Command::Subscribe(publisher, sender));
         Ok(subscription)
     }
 

@@ -7,7 +7,7 @@
 use anabranch_model::expr::{Expr, Place};
 use anabranch_model::key::{KeyReader, MAX_KEY_BYTES};
 use anabranch_model::partition::PartitionId;
-use anabranch_model::plan::{TableId, WriteKind};
+use anabranch_model::plan::{Plan, TableId, WriteKind};
 use anabranch_model::row::{ROW_STAMP_BYTES, Template};
 use anabranch_model::stamp::Stamp;
 use anabranch_table::{KeyHash, MAX_ROWS};
@@ -23,48 +23,72 @@ pub(crate) struct Direct {
     template: Template,
     /// Over the input row.
     key: KeyReader,
+    /// The table's.
+    name: String,
     place: Place,
 }
 
 impl Direct {
     /// The only upsert of a step with one rule and one action, when its key stands in the input row.
-    pub(crate) fn of(rules: &[(Option<Expr>, Vec<Op>)], foreseen: &[(TableId, KeyReader)]) -> Option<Self> {
+    pub(crate) fn of(
+        rules: &[(Option<Expr>, Vec<Op>)],
+        foreseen: &[(TableId, KeyReader)],
+        plan: &Plan,
+    ) -> Option<Self> {
         let [(None, ops)] = rules else { return None };
         let ([Op::Write(write)], [(table, key)]) = (ops.as_slice(), foreseen) else { return None };
         if write.kind != WriteKind::Upsert || write.table != *table {
             return None;
         }
         let template = write.cells.template()?.clone();
-        Some(Direct { table: *table, template, key: key.clone(), place: write.place })
+        let name = plan.tables[table.0 as usize].name.clone();
+        Some(Direct { table: *table, template, key: key.clone(), name, place: write.place })
     }
 
-    /// Puts a row; `hash` is its key's. The buffers are the worker's.
+    /// Hashes the key of a row and asks for the memory of the index that [`Direct::put`] will read.
+    #[inline]
+    pub(crate) fn prefetch_index(
+        &self,
+        input: &[u8],
+        partition: PartitionId,
+        tables: &Tables,
+        buffer: &mut Vec<u8>,
+    ) -> KeyHash {
+        tables.prefetch_index(self.table, partition, self.key.read(input, buffer))
+    }
+
+    /// Asks for the memory of the row that [`Direct::put`] will most likely replace.
+    #[inline]
+    pub(crate) fn prefetch_row(&self, partition: PartitionId, hash: KeyHash, tables: &Tables) {
+        tables.prefetch_row(self.table, partition, hash);
+    }
+
+    /// Puts a row whose key has this hash.
     ///
     /// # Errors
     /// The row is refused, and nothing was written.
     #[inline]
-    pub(crate) fn put<'n>(
+    pub(crate) fn put(
         &self,
         input: &[u8],
         (partition, hash): (PartitionId, KeyHash),
         stamp: Stamp,
         tables: &mut Tables,
-        buffers: (&mut Vec<u8>, &mut Vec<u8>),
-        name: impl Fn(TableId) -> &'n str,
+        buffer: &mut Vec<u8>,
     ) -> Result<(), Reason> {
-        let (row, key) = buffers;
-        row.clear();
-        self.template.write(input, row).map_err(|error| Reason::row(&error, self.place))?;
-        row[ROW_STAMP_BYTES].copy_from_slice(&stamp.0.to_le_bytes());
-        let key = self.key.read(input, key);
+        let bytes = self.template.row_bytes(input).map_err(|error| Reason::row(&error, self.place))?;
+        let key = self.key.read(input, buffer);
         if key.len() > MAX_KEY_BYTES {
-            return Err(Reason::key_too_long(name(self.table), key.len(), self.place));
+            return Err(Reason::key_too_long(&self.name, key.len(), self.place));
         }
         let table = tables.get_mut(self.table, partition);
         if table.len() >= MAX_ROWS && table.get(key).is_none() {
-            return Err(Reason::partition_full(name(self.table), self.place));
+            return Err(Reason::partition_full(&self.name, self.place));
         }
-        table.put_hashed(hash, key, row);
+        table.put_with(hash, key, bytes, |row| {
+            self.template.fill(input, row);
+            row[ROW_STAMP_BYTES].copy_from_slice(&stamp.0.to_le_bytes());
+        });
         Ok(())
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anabranch_model::batch::{Batch, Rows};
 use anabranch_model::eval::evaluate;
 use anabranch_model::frame::{Chance, Frame, StepContext};
-use anabranch_model::message::{Answer, RefusedRow, RowsAnswer};
+use anabranch_model::message::{Answer, Refusal, RefusedRow, RowsAnswer};
 use anabranch_model::partition::PartitionId;
 use anabranch_model::plan::{InputId, OutputId, Plan, Route, TableId};
 use anabranch_model::stamp::HybridClock;
@@ -13,6 +13,7 @@ use anabranch_model::value::Value;
 use anabranch_table::KeyHash;
 
 use crate::dataflow::{Routed, Task, Work};
+use crate::direct::Direct;
 use crate::effects::Effects;
 use crate::refusal::Reason;
 use crate::route::Router;
@@ -43,6 +44,10 @@ pub struct TableSize {
     pub row_bytes: u64,
     /// Bytes of memory held for them.
     pub memory_bytes: u64,
+}
+
+fn all_have_partitions(routed: &[Routed]) -> bool {
+    routed.iter().all(|routed| routed.partition.is_some())
 }
 
 /// Rows for subscribers.
@@ -141,15 +146,24 @@ impl Machine {
         now: i64,
         publish: &mut impl FnMut(Published),
     ) -> RowsAnswer {
+        let mut refuse = |row: &[u8], refusal: Option<Refusal>| {
+            if let Some(refusal) = refusal {
+                publish(Published::Refused(RefusedRow { input, row: row.to_vec(), refusal }));
+            }
+        };
+        let direct = self.programs[input.0 as usize].direct.clone();
         let mut rows = batch.rows();
         for routed in routed.chunks(FORESEEN_ROWS) {
+            // Rows without a partition, that is with a route that failed, have no direct path.
+            if let Some(direct) = direct.as_ref().filter(|_| all_have_partitions(routed)) {
+                self.put_directly(direct, rows.by_ref(), routed, now, &mut refuse);
+                continue;
+            }
             self.foresee(input, rows.clone(), routed);
-            for (at, (routed, row)) in routed.iter().zip(rows.by_ref()).enumerate() {
+            for (routed, row) in routed.iter().zip(rows.by_ref()) {
                 self.effects.begin();
-                let result = self.step(input, row, *routed, at, now);
-                if let Some(refusal) = self.effects.end(routed.row, result) {
-                    publish(Published::Refused(RefusedRow { input, row: row.to_vec(), refusal }));
-                }
+                let result = self.step(input, row, *routed, now);
+                refuse(row, self.effects.end(routed.row, result));
             }
         }
         let answer = self.effects.answer();
@@ -160,6 +174,37 @@ impl Machine {
             self.counts.rows_out[output.0 as usize] += 1;
         }
         answer
+    }
+
+    /// Puts rows, all of which have a partition, in three loops: one asks for the memory of the index, one for that of
+    /// the rows, one writes.
+    fn put_directly<'b>(
+        &mut self,
+        direct: &Direct,
+        rows: &mut impl Iterator<Item = &'b [u8]>,
+        routed: &[Routed],
+        now: i64,
+        refuse: &mut impl FnMut(&[u8], Option<Refusal>),
+    ) {
+        let mut ahead: [(&[u8], PartitionId, KeyHash); FORESEEN_ROWS] =
+            [(&[], PartitionId(0), KeyHash::default()); FORESEEN_ROWS];
+        for ((routed, row), ahead) in routed.iter().zip(rows).zip(&mut ahead) {
+            let partition = routed.partition.unwrap_or(PartitionId(0));
+            *ahead = (row, partition, direct.prefetch_index(row, partition, &self.tables, &mut self.key));
+        }
+        for (_, partition, hash) in &ahead[..routed.len()] {
+            direct.prefetch_row(*partition, *hash, &self.tables);
+        }
+        for (routed, (row, partition, hash)) in routed.iter().zip(ahead) {
+            let stamp = self.clock.tick(now);
+            match direct.put(row, (partition, hash), stamp, &mut self.tables, &mut self.key) {
+                Ok(()) => self.effects.accepted += 1,
+                Err(reason) => {
+                    self.effects.begin();
+                    refuse(row, self.effects.end(routed.row, Err(reason)));
+                }
+            }
+        }
     }
 
     /// Asks for the memory of the rows that the steps of these rows will access, so that the waits for it overlap.
@@ -179,15 +224,7 @@ impl Machine {
         }
     }
 
-    /// The step of a row, the one at place `at` of those that were foreseen.
-    fn step(
-        &mut self,
-        input: InputId,
-        row: &[u8],
-        routed: Routed,
-        at: usize,
-        now: i64,
-    ) -> Result<(), Reason> {
+    fn step(&mut self, input: InputId, row: &[u8], routed: Routed, now: i64) -> Result<(), Reason> {
         let stamp = self.clock.tick(now);
         self.context.now = stamp.micros();
         let partition = match routed.partition {
@@ -195,11 +232,6 @@ impl Machine {
             None => self.stay(input, row)?,
         };
         let program = &self.programs[input.0 as usize];
-        if let (Some(direct), Some(_)) = (&program.direct, routed.partition) {
-            let name = |table: TableId| self.plan.tables[table.0 as usize].name.as_str();
-            let buffers = (self.scratch.row(), &mut self.key);
-            return direct.put(row, (partition, self.ahead[at].1), stamp, &mut self.tables, buffers, name);
-        }
         for &table in &program.undo {
             self.tables.get_mut(table, partition).begin();
         }

@@ -34,11 +34,6 @@ pub(crate) struct Scratch {
 }
 
 impl Scratch {
-    /// The buffer that rows are built in.
-    pub(crate) fn row(&mut self) -> &mut Vec<u8> {
-        &mut self.row
-    }
-
     /// Makes room for the variables of a program.
     pub(crate) fn fit(&mut self, program: &Program) {
         self.rows.resize_with((program.shapes.len() - 1).max(self.rows.len()), Vec::new);

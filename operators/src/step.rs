@@ -2,6 +2,7 @@
 //!
 //! [`Program`] is a step of the plan prepared for running; [`Run`] is its run for one row.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use anabranch_model::eval::is_true;
@@ -25,7 +26,7 @@ pub(crate) struct Program {
     /// The accesses by key that can be told from the input row: the table, and how its key reads from the row.
     pub(crate) foreseen: Vec<(TableId, KeyReader)>,
     /// Set where the step does no more than this.
-    pub(crate) direct: Option<Direct>,
+    pub(crate) direct: Option<Rc<Direct>>,
     rules: Vec<(Option<Expr>, Vec<Op>)>,
 }
 
@@ -90,7 +91,7 @@ impl Program {
         let foreseen: Vec<_> = foreseen.into_iter().map(reader).collect();
         let rules: Vec<_> = step.rules.iter().map(rule).collect();
         Program {
-            direct: Direct::of(&rules, &foreseen),
+            direct: Direct::of(&rules, &foreseen, plan).map(Rc::new),
             foreseen,
             shapes: step.rows.clone(),
             lets: usize::from(step.lets),

@@ -9,6 +9,9 @@ use crate::prefetch::prefetch;
 /// Names a slot: six bits of size class, twenty-six bits of slot number.
 pub(crate) type Handle = u32;
 
+/// A place to go on visiting entries: a class and a slot.
+pub(crate) type Position = (usize, u32);
+
 /// Slot numbers per class: 67 million entries of one size in one partition.
 const SLOT_BITS: u32 = 26;
 
@@ -64,9 +67,9 @@ struct Chunk {
 }
 
 impl Heap {
-    /// Puts an entry into a slot.
-    pub(crate) fn insert(&mut self, key: &[u8], row: &[u8]) -> Handle {
-        let bytes = entry_bytes(key, row);
+    /// Puts an entry into a slot; `fill` writes its row of so many bytes.
+    pub(crate) fn insert(&mut self, key: &[u8], row_bytes: usize, fill: impl FnOnce(&mut [u8])) -> Handle {
+        let (start, bytes) = (2 + key.len(), 2 + key.len() + row_bytes);
         if self.classes.is_empty() {
             self.classes = (0..=LARGE).map(|class| Class::new(class_bytes(class))).collect();
         }
@@ -76,33 +79,30 @@ impl Heap {
         self.entry_bytes += bytes;
         let at = class.slot_mut(slot);
         at[..2].copy_from_slice(&(key.len() as u16).to_le_bytes());
-        at[2..2 + key.len()].copy_from_slice(key);
-        at[2 + key.len()..bytes].copy_from_slice(row);
+        at[2..start].copy_from_slice(key);
+        fill(&mut at[start..bytes]);
         (place as u32) << SLOT_BITS | slot
     }
 
-    /// Puts another row into an entry, moving it if it must; says where it is now.
+    /// The room of an entry's row for another one of so many bytes, which the caller then writes; `None` when the entry
+    /// must move: the row does not fit, or would waste more than half of the slot.
     #[inline]
-    pub(crate) fn replace(&mut self, handle: Handle, row: &[u8]) -> Handle {
+    pub(crate) fn room(&mut self, handle: Handle, row_bytes: usize) -> Option<&mut [u8]> {
         let class = &mut self.classes[(handle >> SLOT_BITS) as usize];
         let slot = class.slot_mut(handle & ((1 << SLOT_BITS) - 1));
         let start = 2 + key_length(slot);
-        let (old, new) = (start + row_bytes(&slot[start..]), start + row.len());
-        // A row that shrank to less than half would waste its slot: it moves as one that grew does.
-        if new <= slot.len() && (new >= slot.len() / 2 || slot.len() == SLOT_BYTES_MIN) {
-            slot[start..new].copy_from_slice(row);
-            self.entry_bytes = self.entry_bytes + new - old;
-            return handle;
+        let end = start + row_bytes;
+        if end > slot.len() || (end < slot.len() / 2 && slot.len() != SLOT_BYTES_MIN) {
+            return None;
         }
-        let key = slot[2..start].to_vec();
-        self.free(handle);
-        self.insert(&key, row)
+        self.entry_bytes = self.entry_bytes + row_bytes - row_length_of(&slot[start..]);
+        Some(&mut slot[start..end])
     }
 
     /// Frees an entry.
     pub(crate) fn free(&mut self, handle: Handle) {
         let (key, row) = self.entry(handle);
-        self.entry_bytes -= entry_bytes(key, row);
+        self.entry_bytes -= 2 + key.len() + row.len();
         let place = (handle >> SLOT_BITS) as usize;
         self.classes[place].give_back(handle & ((1 << SLOT_BITS) - 1));
     }
@@ -144,7 +144,7 @@ impl Heap {
     }
 
     /// The entry in the first used slot at or after `from`, with the position behind it.
-    pub(crate) fn next(&self, mut from: (usize, u32)) -> Option<((usize, u32), &[u8], &[u8])> {
+    pub(crate) fn next(&self, mut from: Position) -> Option<(Position, &[u8], &[u8])> {
         loop {
             let class = self.classes.get(from.0)?;
             let chunk = (from.1 >> class.chunk_shift) as usize;
@@ -249,24 +249,20 @@ impl Class {
     }
 }
 
-fn entry_bytes(key: &[u8], row: &[u8]) -> usize {
-    2 + key.len() + row.len()
-}
-
 #[inline]
 fn key_length(slot: &[u8]) -> usize {
     usize::from(u16::from_le_bytes([slot[0], slot[1]]))
 }
 
 #[inline]
-fn row_bytes(row: &[u8]) -> usize {
+fn row_length_of(row: &[u8]) -> usize {
     anabranch_model::row::row_length(row).expect("a slot holds a whole row")
 }
 
 #[inline]
 fn split(slot: &[u8]) -> (&[u8], &[u8]) {
     let start = 2 + key_length(slot);
-    let end = start + row_bytes(&slot[start..]);
+    let end = start + row_length_of(&slot[start..]);
     (&slot[2..start], &slot[start..end])
 }
 

@@ -2,7 +2,7 @@
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::heap::Heap;
+use crate::heap::{Heap, Position};
 use crate::index::{Index, Place};
 use crate::order::Order;
 
@@ -114,27 +114,36 @@ impl Table {
     /// Puts a row under a key, replacing the one that is there. Says whether one was there.
     #[inline]
     pub fn put(&mut self, key: &[u8], row: &[u8]) -> bool {
-        self.put_hashed(self.hash(key), key, row)
+        self.put_with(self.hash(key), key, row.len(), |slot| slot.copy_from_slice(row))
     }
 
-    /// [`Table::put`] of a key whose hash under this table's seed is known.
+    /// [`Table::put`] of a row of so many bytes that `fill` writes where it will lie, under a key whose hash under this
+    /// table's seed is known.
     #[inline]
-    pub fn put_hashed(&mut self, hash: KeyHash, key: &[u8], row: &[u8]) -> bool {
+    pub fn put_with(
+        &mut self,
+        hash: KeyHash,
+        key: &[u8],
+        row_bytes: usize,
+        fill: impl FnOnce(&mut [u8]),
+    ) -> bool {
         let Some(place) = self.find(hash, key) else {
-            self.insert(hash, key, row);
+            self.insert(hash, key, row_bytes, fill);
             return false;
         };
         let old = self.index.handle(place);
         if self.undo.recording {
             self.undo.record(key, self.heap.entry(old).1);
         }
-        // An entry whose slot changes leaves the order with its old handle and returns with its new one.
-        self.order.removing(&self.heap, old);
-        let new = self.heap.replace(old, row);
-        self.order.inserted(&self.heap, new);
-        if new != old {
-            self.index.replace(place, new);
+        if let Some(room) = self.heap.room(old, row_bytes) {
+            fill(room);
+            return true;
         }
+        self.order.removing(&self.heap, old);
+        self.heap.free(old);
+        let new = self.heap.insert(key, row_bytes, fill);
+        self.order.inserted(&self.heap, new);
+        self.index.replace(place, new);
         true
     }
 
@@ -210,11 +219,11 @@ impl Table {
         self.index.find(hash.0, |handle| self.heap.key(handle) == key)
     }
 
-    fn insert(&mut self, hash: KeyHash, key: &[u8], row: &[u8]) {
+    fn insert(&mut self, hash: KeyHash, key: &[u8], row_bytes: usize, fill: impl FnOnce(&mut [u8])) {
         if self.undo.recording {
             self.undo.record(key, &[]);
         }
-        let handle = self.heap.insert(key, row);
+        let handle = self.heap.insert(key, row_bytes, fill);
         self.index.insert(hash.0, handle);
         self.order.inserted(&self.heap, handle);
     }
@@ -237,7 +246,7 @@ impl Undo {
 }
 
 /// The hash of a key under a table's seed.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct KeyHash(u64);
 
 impl KeyHash {
@@ -250,7 +259,7 @@ impl KeyHash {
 
 /// Where a visit in chunks goes on. The default is the beginning.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct ChunkCursor((usize, u32));
+pub struct ChunkCursor(Position);
 
 /// What a visit in chunks has to say.
 #[derive(Clone, Copy, Debug)]

@@ -1,0 +1,100 @@
+//! How much is under way: the bytes of requests without an answer, of one client and of all clients of a node.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use anabranch_model::message::FlowId;
+
+/// The bytes of the unanswered requests of all clients of a node.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct NodeLoad(Arc<AtomicUsize>);
+
+impl NodeLoad {
+    /// Bytes now. Clients add and take away at the same time, so it is a little off at any moment.
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The unanswered requests of a client. What is left of them when it is dropped no longer counts for the node.
+#[derive(Debug)]
+pub struct Unanswered {
+    requests: HashMap<u64, (FlowId, usize)>,
+    bytes: usize,
+    node: NodeLoad,
+}
+
+impl Unanswered {
+    pub(crate) fn new(node: NodeLoad) -> Self {
+        Unanswered { requests: HashMap::new(), bytes: 0, node }
+    }
+
+    /// Requests.
+    pub(crate) fn len(&self) -> usize {
+        self.requests.len()
+    }
+
+    /// Bytes of this client's requests.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Bytes of the requests of all clients.
+    pub(crate) fn node_bytes(&self) -> usize {
+        self.node.bytes()
+    }
+
+    pub(crate) fn contains(&self, request: u64) -> bool {
+        self.requests.contains_key(&request)
+    }
+
+    /// A request was sent.
+    pub(crate) fn add(&mut self, request: u64, flow: FlowId, bytes: usize) {
+        self.requests.insert(request, (flow, bytes));
+        self.bytes += bytes;
+        self.node.0.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// A request was answered: its flow, if it was under way.
+    pub(crate) fn remove(&mut self, request: u64) -> Option<FlowId> {
+        let (flow, bytes) = self.requests.remove(&request)?;
+        self.bytes -= bytes;
+        self.node.0.fetch_sub(bytes, Ordering::Relaxed);
+        Some(flow)
+    }
+
+    /// Takes the requests over, leaving none.
+    pub(crate) fn take(&mut self) -> Unanswered {
+        let bytes = std::mem::take(&mut self.bytes);
+        Unanswered { requests: std::mem::take(&mut self.requests), bytes, node: self.node.clone() }
+    }
+}
+
+impl Drop for Unanswered {
+    fn drop(&mut self) {
+        self.node.0.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_counts_what_clients_have_under_way_until_it_is_answered_or_dropped() {
+        let node = NodeLoad::default();
+        let (mut first, mut second) = (Unanswered::new(node.clone()), Unanswered::new(node.clone()));
+        first.add(1, FlowId(0), 100);
+        second.add(1, FlowId(0), 10);
+        second.add(2, FlowId(0), 1);
+        assert_eq!((node.bytes(), first.bytes(), second.bytes()), (111, 100, 11));
+        assert_eq!((second.remove(1), second.remove(1)), (Some(FlowId(0)), None));
+        let left = first.take();
+        drop(first);
+        assert_eq!(node.bytes(), 101, "what was taken over still counts");
+        drop(left);
+        drop(second);
+        assert_eq!(node.bytes(), 0);
+    }
+}
