@@ -1,7 +1,6 @@
 //! A file of rows that is played into an input stream.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Read};
 use std::sync::Arc;
 
 use anabranch::rows::{Chunk, ExtraColumns, OpenError, RowReader};
@@ -80,7 +79,7 @@ impl Play {
 }
 
 fn reader_of(
-    file: File,
+    file: impl Read + Send + 'static,
     option: &PlayOption,
     shape: Arc<Shape>,
     extra: ExtraColumns,

@@ -44,10 +44,11 @@ impl Progress {
     /// Shows the progress when it is time.
     pub(super) fn update(&mut self, rows: u64, bytes_read: u64) {
         let every = if self.terminal { TERMINAL_EVERY } else { LINES_EVERY };
-        if self.shown_at.elapsed() < every {
+        let now = os::now();
+        if now - self.shown_at < every {
             return;
         }
-        self.shown_at = os::now();
+        self.shown_at = now;
         let line = line(rows, self.elapsed(), bytes_read, self.bytes);
         if self.terminal {
             // When standard error is gone there is nobody to tell.
