@@ -31,6 +31,12 @@ pub use template::{Template, TemplateCell};
 /// Bytes of the header of a row.
 pub const ROW_HEADER_BYTES: usize = 16;
 
+/// The byte of the header that holds the flags; the one behind it is zero.
+const FLAGS_BYTE: usize = 4;
+
+/// The flag of a tombstone.
+const TOMBSTONE: u8 = 1;
+
 /// The bytes of the header that hold the stamp.
 pub const ROW_STAMP_BYTES: std::ops::Range<usize> = 8..16;
 
@@ -194,6 +200,12 @@ impl<'a> Row<'a> {
         let fixed = shape.layout().fixed_bytes();
         if bytes.len() < fixed || bytes.len() > MAX_ROW_BYTES || row_length(bytes) != Some(bytes.len()) {
             return Err(RowError::Length { bytes: bytes.len() });
+        }
+        let columns = shape.columns().len();
+        let unused =
+            if columns % 8 == 0 { 0 } else { bytes[ROW_HEADER_BYTES + columns / 8] >> (columns % 8) };
+        if bytes[FLAGS_BYTE] & !TOMBSTONE != 0 || bytes[FLAGS_BYTE + 1] != 0 || unused != 0 {
+            return Err(RowError::Header);
         }
         let row = Row::new(bytes, shape);
         let mut end = 0;
@@ -443,6 +455,8 @@ pub enum RowError {
         /// How long it is.
         bytes: usize,
     },
+    /// Flags or null bits that no row has.
+    Header,
     /// Bytes that are no value of the column.
     Damaged {
         /// The column.
@@ -467,6 +481,7 @@ impl fmt::Display for RowError {
                 write!(f, "the row has {bytes} bytes; a row has at most {MAX_ROW_BYTES}")
             }
             RowError::Length { bytes } => write!(f, "the row's {bytes} bytes are not those of its shape"),
+            RowError::Header => f.write_str("the row's flags or null bits are not those of a row"),
             RowError::Damaged { column } => write!(f, "the bytes of `{column}` are no value of its type"),
         }
     }

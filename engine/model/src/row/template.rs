@@ -39,6 +39,8 @@ pub enum TemplateCell {
 pub struct Template {
     /// The target row up to the end of its slots, with the constants that stand in slots.
     image: Box<[u8]>,
+    /// Bytes of the constants of variable columns.
+    constant_bytes: usize,
     /// Bytes up to the end of the slots of a source row.
     source_fixed: usize,
     /// Null bits to copy, for nullable columns.
@@ -74,6 +76,7 @@ impl Template {
         let (from, to) = (source.layout(), target.layout());
         let mut template = Template {
             image: to.blank.clone(),
+            constant_bytes: 0,
             source_fixed: from.fixed_bytes(),
             nulls: Vec::new(),
             pieces: Vec::new(),
@@ -85,6 +88,7 @@ impl Template {
                     template.image[slot.offset..slot.offset + width].copy_from_slice(bytes);
                 }
                 (TemplateCell::Constant(bytes), SlotKind::Variable { .. }) => {
+                    template.constant_bytes += bytes.len();
                     template.pieces.push(Piece::Constant { bytes: bytes.clone(), end: slot.offset });
                 }
                 (TemplateCell::Copy(column), kind) => {
@@ -130,46 +134,72 @@ impl Template {
     ///
     /// # Errors
     /// The row is larger than [`MAX_ROW_BYTES`]; `out` is as it was.
-    #[inline]
     pub fn write(&self, source: &[u8], out: &mut Vec<u8>) -> Result<(), RowError> {
-        let start = out.len();
-        out.extend_from_slice(&self.image);
-        for (from, to) in &self.nulls {
-            if source[from.byte] & from.mask != 0 {
-                out[start + to.byte] |= to.mask;
+        let (start, bytes) = (out.len(), self.row_bytes(source)?);
+        out.resize(start + bytes, 0);
+        self.fill(source, &mut out[start..]);
+        Ok(())
+    }
+
+    /// The length of the row over `source`.
+    ///
+    /// # Errors
+    /// It is larger than [`MAX_ROW_BYTES`].
+    #[inline]
+    pub fn row_bytes(&self, source: &[u8]) -> Result<usize, RowError> {
+        let mut bytes = self.image.len() + self.constant_bytes;
+        for piece in &self.pieces {
+            if let Piece::Run { before, ends } = piece {
+                let (first, last) = run(source, *before, ends);
+                bytes += (last - first) as usize;
             }
         }
-        let values = start + self.image.len();
+        if bytes > MAX_ROW_BYTES { Err(RowError::Length { bytes }) } else { Ok(bytes) }
+    }
+
+    /// Packs the row over `source` into `row`, which is [`Template::row_bytes`] long.
+    #[inline]
+    pub fn fill(&self, source: &[u8], row: &mut [u8]) {
+        let fixed = self.image.len();
+        row[..fixed].copy_from_slice(&self.image);
+        let length = row.len() as u32;
+        row[..4].copy_from_slice(&length.to_le_bytes());
+        for (from, to) in &self.nulls {
+            if source[from.byte] & from.mask != 0 {
+                row[to.byte] |= to.mask;
+            }
+        }
+        let mut filled = 0;
         for piece in &self.pieces {
             match piece {
                 Piece::Fixed { from, to, bytes } => {
-                    out[start + to..][..*bytes].copy_from_slice(&source[*from..][..*bytes]);
+                    row[*to..][..*bytes].copy_from_slice(&source[*from..][..*bytes]);
                 }
                 Piece::Run { before, ends } => {
-                    let first = before.map_or(0, |before| number(source, before));
-                    let last = ends.last().map_or(first, |(from, _)| number(source, *from));
-                    let base = (out.len() - values) as u32;
-                    out.extend_from_slice(&source[self.source_fixed..][first as usize..last as usize]);
+                    let (first, last) = run(source, *before, ends);
+                    let values = &source[self.source_fixed..][first as usize..last as usize];
+                    row[fixed + filled as usize..][..values.len()].copy_from_slice(values);
                     for (from, to) in ends {
-                        let end = number(source, *from) - first + base;
-                        out[start + to..][..4].copy_from_slice(&end.to_le_bytes());
+                        let end = number(source, *from) - first + filled;
+                        row[*to..][..4].copy_from_slice(&end.to_le_bytes());
                     }
+                    filled += last - first;
                 }
                 Piece::Constant { bytes, end } => {
-                    out.extend_from_slice(bytes);
-                    let length = (out.len() - values) as u32;
-                    out[start + end..][..4].copy_from_slice(&length.to_le_bytes());
+                    row[fixed + filled as usize..][..bytes.len()].copy_from_slice(bytes);
+                    filled += bytes.len() as u32;
+                    row[*end..][..4].copy_from_slice(&filled.to_le_bytes());
                 }
             }
         }
-        let bytes = out.len() - start;
-        if bytes > MAX_ROW_BYTES {
-            out.truncate(start);
-            return Err(RowError::Length { bytes });
-        }
-        out[start..][..4].copy_from_slice(&(bytes as u32).to_le_bytes());
-        Ok(())
     }
+}
+
+/// Where the values of a run begin and end in its source.
+#[inline]
+fn run(source: &[u8], before: Option<usize>, ends: &[(usize, usize)]) -> (u32, u32) {
+    let first = before.map_or(0, |before| number(source, before));
+    (first, ends.last().map_or(first, |(from, _)| number(source, *from)))
 }
 
 impl Bit {
