@@ -97,7 +97,9 @@ impl From<RowError> for RowProblem {
             RowError::Damaged { column } => {
                 RowProblem::new("the bytes are no value of the column's type").at(&column)
             }
-            RowError::Columns | RowError::Length { .. } => RowProblem::new(error.to_string()),
+            RowError::Columns | RowError::Header | RowError::Length { .. } => {
+                RowProblem::new(error.to_string())
+            }
         }
     }
 }
