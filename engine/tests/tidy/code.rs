@@ -3,7 +3,7 @@
 //! Blanked characters become spaces and lines stay lines, so that a place in the result is a place in the file.
 
 /// The text with comments, texts and characters blanked.
-pub fn code_of(text: &str) -> String {
+pub(crate) fn code_of(text: &str) -> String {
     let bytes = text.as_bytes();
     let mut code = bytes.to_vec();
     let mut at = 0;
@@ -93,7 +93,7 @@ fn character(rest: &[u8]) -> usize {
 }
 
 /// Code (see [`code_of`]) with the items that `#[cfg(test)]` marks blanked.
-pub fn without_tests(code: &str) -> String {
+pub(crate) fn without_tests(code: &str) -> String {
     let mut kept = code.to_owned();
     while let Some(start) = kept.find("#[cfg(test)]") {
         let end = start + end_of_item(&kept[start..]);
@@ -118,7 +118,7 @@ fn end_of_item(code: &str) -> usize {
 }
 
 /// The lines, from 1, on which a word stands; beside letters, digits or `_` it is another word.
-pub fn lines_with(code: &str, word: &str) -> Vec<usize> {
+pub(crate) fn lines_with(code: &str, word: &str) -> Vec<usize> {
     let part_of_word = |character: char| character.is_alphanumeric() || character == '_';
     let apart = |one: Option<char>, other: Option<char>| {
         !(one.is_some_and(part_of_word) && other.is_some_and(part_of_word))

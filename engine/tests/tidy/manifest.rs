@@ -2,17 +2,17 @@
 
 /// A manifest, as far as the checks need it.
 #[derive(Debug, Default, PartialEq)]
-pub struct Manifest {
+pub(crate) struct Manifest {
     /// The package's name; empty for a workspace without one.
-    pub package: String,
+    pub(crate) package: String,
     /// The packages it depends on, for tests and builds, too; each with its line.
-    pub dependencies: Vec<(usize, String)>,
+    pub(crate) dependencies: Vec<(usize, String)>,
     /// Whether it takes the lints of the workspace.
-    pub workspace_lints: bool,
+    pub(crate) workspace_lints: bool,
 }
 
 /// Reads a manifest line by line; ours have one dependency a line.
-pub fn parse(text: &str) -> Manifest {
+pub(crate) fn parse(text: &str) -> Manifest {
     let mut manifest = Manifest::default();
     let mut section = String::new();
     for (number, line) in (1..).zip(text.lines()) {

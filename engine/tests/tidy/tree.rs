@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// A file, by its path from the root with `/` between the parts.
-pub struct File {
-    pub path: String,
-    pub text: String,
+pub(crate) struct File {
+    pub(crate) path: String,
+    pub(crate) text: String,
 }
 
 /// What lies at the top, for a copy of the repository that git does not know.
@@ -28,12 +28,12 @@ const TOP: [&str; 13] = [
 ];
 
 /// The root of the repository.
-pub fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies under the root").to_owned()
 }
 
 /// All files that belong to the repository: those that git knows, else those that lie where ours do.
-pub fn files() -> Vec<File> {
+pub(crate) fn files() -> Vec<File> {
     let root = root();
     let mut paths = known_to_git(&root).unwrap_or_else(|| {
         let mut paths = Vec::new();

@@ -204,7 +204,10 @@ fn origins_of_crates_are_found() {
         line(concat!("source = \"registry", "+https://github.com/rust-lang/crates.io-index\"")).is_empty()
     );
     assert!(line("see https://doc.rust-lang.org/cargo").is_empty());
-    assert_eq!(line(concat!("a\nsource = \"registry", "+https://crates.mirror.example/index\"")).len(), 1);
+    assert_eq!(
+        line(concat!("a\nsource = \"registry", "+https:", "//crates.mirror.example/index\"")).len(),
+        1
+    );
     assert_eq!(line(concat!("[sour", "ce.crates-io]\nreplace", "-with = \"x\"")).len(), 2);
     assert_eq!(check_origins(".cargo/config.toml", "").len(), 1);
 }
