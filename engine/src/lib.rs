@@ -124,3 +124,8 @@ pub mod doc {
     /// `flows/names.flow`.
     pub const NAMES: &str = include_str!("../../flows/names.flow");
 }
+
+/// The README's Rust code is compiled and run with the other examples.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -32,17 +32,17 @@ impl Reason {
         Reason { code: RefusalCode::Unavailable, text, place }
     }
 
-    /// R006: a key beyond its limit.
+    /// R007: a key beyond its limit.
     pub(crate) fn key_too_long(table: &str, bytes: usize, place: Place) -> Self {
         let limit = anabranch_model::key::MAX_KEY_BYTES;
-        let text = format!("R006: the key of `{table}` has {bytes} bytes, the limit is {limit}");
+        let text = format!("R007: the key of `{table}` has {bytes} bytes, the limit is {limit}");
         Reason { code: RefusalCode::Invalid, text, place }
     }
 
     /// A value that does not fit its column, or a row that is too large.
     pub(crate) fn row(error: &RowError, place: Place) -> Self {
         let number = match error {
-            RowError::Length { .. } => "R006",
+            RowError::Length { .. } => "R007",
             _ => "R001",
         };
         Reason { code: RefusalCode::Invalid, text: format!("{number}: {error}"), place }

@@ -319,7 +319,7 @@ fn rules_text(before: &str, after: &str) -> String {
     let (new, gone) = (after.difference(&before).count(), before.difference(&after).count());
     match (new, gone) {
         (0, 0) => "rules in another order".to_owned(),
-        _ => format!("changed rules: {new} new, {gone} gone"),
+        _ => format!("changed rules, in lines of the plan: {new} new, {gone} gone"),
     }
 }
 

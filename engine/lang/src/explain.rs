@@ -103,6 +103,10 @@ const PAGES: &[(&str, &str)] = &[
     page!("R004"),
     page!("R005"),
     page!("R006"),
+    page!("R007"),
+    page!("R010"),
+    page!("R011"),
+    page!("R012"),
 ];
 
 /// The page of a code, in Markdown; upper and lower case are the same. For an unknown code,

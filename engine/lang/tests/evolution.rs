@@ -277,6 +277,6 @@ fn changed_rules_are_told_with_their_input() {
     allowed(
         &[("upsert Kept o", "upsert Kept { ..o, note: 'x' }")],
         "on Orders",
-        "changed rules: 1 new, 1 gone",
+        "changed rules, in lines of the plan: 1 new, 1 gone",
     );
 }

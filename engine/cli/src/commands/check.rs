@@ -29,7 +29,7 @@ impl Check {
     pub(crate) fn run(self) -> Result<(), Failure> {
         let mut worst = Worst::default();
         let mut out = Output::new();
-        let (mut errors_found, mut warnings_found) = (0, 0);
+        let (mut checked, mut errors_found, mut warnings_found) = (0, 0, 0);
         for file in &self.files {
             let source = match Source::read(file) {
                 Ok(source) => source,
@@ -38,6 +38,7 @@ impl Check {
                     continue;
                 }
             };
+            checked += 1;
             let diagnostics = source.compile().diagnostics;
             let wrong = errors(&diagnostics);
             errors_found += wrong;
@@ -55,7 +56,7 @@ impl Check {
         }
         out.flush()?;
         if !self.json {
-            let files = counted(self.files.len(), "file");
+            let files = counted(checked, "file");
             let (errors, warnings) = (counted(errors_found, "error"), counted(warnings_found, "warning"));
             output::message(&format!("{files} checked: {errors}, {warnings}"));
         }
