@@ -18,8 +18,8 @@ pub mod message;
 pub mod partition;
 pub mod plan;
 pub mod row;
-pub mod time;
 pub mod stamp;
+pub mod time;
 pub mod types;
 pub mod value;
 
