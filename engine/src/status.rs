@@ -1,7 +1,7 @@
 //! What a node knows of itself.
 
 use anabranch_model::message::FlowId;
-use anabranch_model::plan::Plan;
+use anabranch_model::plan::{Plan, Policy, Sync};
 use anabranch_operators::FlowStatus as Part;
 use serde::Serialize;
 
@@ -66,6 +66,9 @@ pub struct TableStatus {
     pub row_bytes: u64,
     /// Bytes of memory held for them.
     pub memory_bytes: u64,
+    /// What its policy owes its rows and the node cannot give: `1 of 2 copies, in memory and not on disk`. None when
+    /// they have all.
+    pub degraded: Option<String>,
 }
 
 impl NodeStatus {
@@ -99,6 +102,7 @@ impl FlowStatus {
             rows: sum(&|part| part.tables[at].rows),
             row_bytes: sum(&|part| part.tables[at].row_bytes),
             memory_bytes: sum(&|part| part.tables[at].memory_bytes),
+            degraded: degraded(&table.policy),
         };
         FlowStatus {
             flow: plan.name.clone(),
@@ -108,4 +112,12 @@ impl FlowStatus {
             tables: plan.tables.iter().enumerate().map(table).collect(),
         }
     }
+}
+
+/// What one node in memory does not give of a policy.
+fn degraded(policy: &Policy) -> Option<String> {
+    let copies = (policy.copies > 1).then(|| format!("1 of {} copies", policy.copies));
+    let disk = (policy.sync == Sync::Disk).then(|| "in memory and not on disk".to_owned());
+    let missing: Vec<String> = [copies, disk].into_iter().flatten().collect();
+    (!missing.is_empty()).then(|| missing.join(", "))
 }

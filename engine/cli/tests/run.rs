@@ -281,6 +281,20 @@ fn two_flows_of_one_name_are_refused() {
 }
 
 #[test]
+fn what_a_policy_owes_and_one_node_in_memory_lacks_is_said() {
+    let policies = "policy one { copies 1  sync memory }  policy safe { copies 3  sync memory }
+        table Mine: { id: int } { key id  replicate one }  table Ours: { id: int } { key id  replicate safe }
+        table Default: { id: int } { key id }";
+    let came =
+        directory().file("owed.flow", format!("flow owed revision 1 {policies}")).run("run owed.flow --exit");
+    let came = came
+        .exits(0)
+        .says("degraded: owed.Ours has 1 of 3 copies\n")
+        .says("degraded: owed.Default has 1 of 2 copies, in memory and not on disk\n");
+    assert!(!came.stderr.contains("owed.Mine"), "{came:#?}");
+}
+
+#[test]
 fn a_name_in_two_flows_is_written_with_its_flow() {
     let directory = directory().file("more.flow", NAMES.replace("flow names", "flow more"));
     directory

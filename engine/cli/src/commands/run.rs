@@ -1,7 +1,7 @@
 //! `anabranch run`: a node that runs flows.
 
 use anabranch::rows::ExtraColumns;
-use anabranch::{Client, Flow, Node};
+use anabranch::{Client, Flow, Node, NodeStatus};
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
@@ -111,6 +111,7 @@ impl Run {
 
         let mut session = Session::new(client, &plays, prints, self.on_bad_line);
         let feed = Feed::start(plays)?;
+        tell_degraded(&node.status());
         self.ready(&names)?;
         let until = if self.exit { Until::AllRead } else { Until::Asked };
         let ended = session.run(&feed, until);
@@ -195,5 +196,16 @@ impl Run {
         tables.iter().try_for_each(|table| table.print(&mut out, self.json))?;
         Summary::new(status, files, played).print(&mut out, self.json)?;
         out.flush()
+    }
+}
+
+/// What tables are owed and this node cannot give.
+fn tell_degraded(status: &NodeStatus) {
+    for flow in &status.flows {
+        for table in &flow.tables {
+            if let Some(missing) = &table.degraded {
+                output::message(&format!("degraded: {}.{} has {missing}", flow.flow, table.table));
+            }
+        }
     }
 }
