@@ -88,7 +88,7 @@ fn no_printed_row_is_missed_however_many() {
         .run("run names.flow --workers 2 --play ReadStream=r.ndjson --print OutputStream --exit")
         .exits(0);
     assert_eq!(printed(&came).len(), 20_000);
-    assert_eq!(came.stderr, "");
+    assert!(!came.stderr.contains("missed"), "{came:?}");
 }
 
 #[test]
@@ -114,7 +114,8 @@ fn refused_rows_do_not_flood_the_terminal() {
     let rows: String = (0..500).map(|row| format!(",{row}\n")).collect();
     let directory = Directory::with_flow().file("names.csv", format!("name,value\n{rows}"));
     let came = directory.run("run names.flow --play UpdateStream=names.csv --exit").exits(0);
-    assert_eq!(came.stderr.lines().count(), 11, "{came:?}");
+    let refused = came.stderr.lines().filter(|line| !line.starts_with("degraded: ")).count();
+    assert_eq!(refused, 11, "ten refusals and how to see the others: {came:?}");
     assert!(came.stderr.contains("`--print errors` shows all"));
 }
 
