@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use anabranch_model::batch::Batch;
-use anabranch_model::frame::{Chance, Frame, StepContext};
+use anabranch_model::frame::{Chance, StepContext};
 use anabranch_model::message::{Body, Delivery, FlowId, Origin, Part, Request, WorkerId};
 use anabranch_model::partition::PartitionId;
 use anabranch_model::plan::{InputId, Plan, TableId};
@@ -32,8 +32,8 @@ pub(crate) struct Task {
 /// The work of a task.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Work {
-    /// Rows of an input, each with where it belongs.
-    Rows { input: InputId, batch: Batch, routed: Vec<Routed> },
+    /// Rows of an input, each with where it belongs; the whole request where that is still to be found out.
+    Rows { input: InputId, batch: Batch, routed: Option<Vec<Routed>> },
     /// The row of a key.
     Get { table: TableId, partition: PartitionId, key: Vec<u8> },
     /// Rows in key order.
@@ -146,9 +146,14 @@ impl Splitter {
 
     /// A batch for one worker travels as it is; else its rows are copied to a batch for each.
     fn split_rows(&mut self, origin: Origin, input: InputId, batch: Batch, mut give: impl FnMut(Task)) {
+        let whole =
+            |to, batch, routed| Task { to, origin, parts: 1, work: Work::Rows { input, batch, routed } };
+        if self.peers == 1 {
+            return give(whole(origin.worker, batch, None));
+        }
         let (routed, only) = self.route(origin, input, &batch);
         if let Some(to) = only {
-            return give(Task { to, origin, parts: 1, work: Work::Rows { input, batch, routed } });
+            return give(whole(to, batch, Some(routed)));
         }
         let mut parts: Vec<Option<(Batch, Vec<Routed>)>> = vec![None; self.peers as usize];
         let share = batch.bytes().len() / self.peers as usize;
@@ -163,6 +168,7 @@ impl Splitter {
         let count = parts.iter().flatten().count() as u32;
         for (to, part) in (0..).map(WorkerId).zip(parts) {
             if let Some((batch, routed)) = part {
+                let routed = Some(routed);
                 give(Task { to, origin, parts: count, work: Work::Rows { input, batch, routed } });
             }
         }
@@ -175,9 +181,7 @@ impl Splitter {
         let (mut first, mut same) = (None, true);
         let mut routed = Vec::with_capacity(batch.len());
         for (at, row) in (0..).zip(batch.rows()) {
-            let context = &self.context;
-            let frame = Frame { input: row, rows: &[], candidate: None, shapes, lets: &[], context };
-            let partition = router.partition(&frame, &mut self.buffer).ok().flatten();
+            let partition = router.place(row, shapes, &self.context, &mut self.buffer);
             let to = partition.map_or(origin.worker, |partition| WorkerId(partition.0 % self.peers));
             same &= *first.get_or_insert(to) == to;
             routed.push(Routed { row: at, partition });

@@ -6,15 +6,25 @@
 
 use anabranch_model::expr::{Expr, Place};
 use anabranch_model::key::{KeyReader, MAX_KEY_BYTES};
-use anabranch_model::partition::PartitionId;
-use anabranch_model::plan::{Plan, TableId, WriteKind};
+use anabranch_model::partition::{PartitionId, partition_hash, partition_of};
+use anabranch_model::plan::{Plan, Step, TableId, WriteKind};
 use anabranch_model::row::{ROW_STAMP_BYTES, Template};
 use anabranch_model::stamp::Stamp;
 use anabranch_table::{KeyHash, MAX_ROWS};
 
 use crate::refusal::Reason;
+use crate::route::Router;
 use crate::step::Op;
 use crate::tables::Tables;
+
+/// How a row that comes without its partition finds it.
+#[derive(Debug)]
+enum Way {
+    /// By the table's key, which is read anyway.
+    Key { partitions: u32 },
+    /// By some columns of it.
+    Columns { key: KeyReader, partitions: u32 },
+}
 
 /// An upsert of the input row's columns and constants, as all that a step does.
 #[derive(Debug)]
@@ -23,6 +33,7 @@ pub(crate) struct Direct {
     template: Template,
     /// Over the input row.
     key: KeyReader,
+    route: Way,
     /// The table's.
     name: String,
     place: Place,
@@ -33,6 +44,7 @@ impl Direct {
     pub(crate) fn of(
         rules: &[(Option<Expr>, Vec<Op>)],
         foreseen: &[(TableId, KeyReader)],
+        step: &Step,
         plan: &Plan,
     ) -> Option<Self> {
         let [(None, ops)] = rules else { return None };
@@ -41,20 +53,35 @@ impl Direct {
             return None;
         }
         let template = write.cells.template()?.clone();
-        let name = plan.tables[table.0 as usize].name.clone();
-        Some(Direct { table: *table, template, key: key.clone(), name, place: write.place })
+        let of = &plan.tables[table.0 as usize];
+        let route = match Router::of(step, plan) {
+            Router::Columns { partitions, .. } if of.partition_by == of.key => Way::Key { partitions },
+            Router::Columns { key, partitions } => Way::Columns { key, partitions },
+            Router::Entry | Router::Values { .. } => return None,
+        };
+        let name = of.name.clone();
+        Some(Direct { table: *table, template, key: key.clone(), route, name, place: write.place })
     }
 
-    /// Hashes the key of a row and asks for the memory of the index that [`Direct::put`] will read.
+    /// Hashes the key of a row and asks for the memory of the index that [`Direct::put`] will read; finds the partition
+    /// where it is not known.
     #[inline]
     pub(crate) fn prefetch_index(
         &self,
         input: &[u8],
-        partition: PartitionId,
+        partition: Option<PartitionId>,
         tables: &Tables,
         buffer: &mut Vec<u8>,
-    ) -> KeyHash {
-        tables.prefetch_index(self.table, partition, self.key.read(input, buffer))
+    ) -> (PartitionId, KeyHash) {
+        let key = self.key.read(input, buffer);
+        let partition = match (partition, &self.route) {
+            (Some(partition), _) => partition,
+            (None, Way::Key { partitions }) => partition_of(partition_hash(key), *partitions),
+            (None, Way::Columns { key, partitions }) => {
+                partition_of(partition_hash(key.read(input, &mut Vec::new())), *partitions)
+            }
+        };
+        (partition, tables.prefetch_index(self.table, partition, key))
     }
 
     /// Asks for the memory of the row that [`Direct::put`] will most likely replace.

@@ -1,5 +1,6 @@
 //! A flow on one worker: its tables, and the steps of the rows that reach it.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use anabranch_model::batch::{Batch, Rows};
@@ -46,10 +47,6 @@ pub struct TableSize {
     pub memory_bytes: u64,
 }
 
-fn all_have_partitions(routed: &[Routed]) -> bool {
-    routed.iter().all(|routed| routed.partition.is_some())
-}
-
 /// Rows for subscribers.
 pub(crate) enum Published {
     Emitted(OutputId, Batch),
@@ -74,7 +71,7 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    pub(crate) fn new(plan: Arc<Plan>, node: Arc<str>, peers: u32, seed: u64) -> Self {
+    pub(crate) fn new(plan: Arc<Plan>, node: Arc<str>, seed: u64) -> Self {
         let programs: Vec<Program> = plan.steps.iter().map(|step| Program::of(step, &plan, &node)).collect();
         let mut scratch = Scratch::default();
         programs.iter().for_each(|program| scratch.fit(program));
@@ -87,7 +84,7 @@ impl Machine {
         Machine {
             routers: Router::of_plan(&plan),
             programs,
-            tables: Tables::new(&plan, peers, seed),
+            tables: Tables::new(&plan, seed),
             clock: HybridClock::default(),
             context,
             scratch,
@@ -121,7 +118,7 @@ impl Machine {
     pub(crate) fn work(&mut self, task: &Task, now: i64, publish: &mut impl FnMut(Published)) -> Answer {
         match &task.work {
             Work::Rows { input, batch, routed } => {
-                let answer = self.rows(*input, batch, routed, now, publish);
+                let answer = self.rows(*input, batch, routed.as_deref(), now, publish);
                 for (output, batch) in std::mem::take(&mut self.effects.emitted) {
                     self.counts.rows_out[output.0 as usize] += batch.len() as u64;
                     publish(Published::Emitted(output, batch));
@@ -142,7 +139,7 @@ impl Machine {
         &mut self,
         input: InputId,
         batch: &Batch,
-        routed: &[Routed],
+        routed: Option<&[Routed]>,
         now: i64,
         publish: &mut impl FnMut(Published),
     ) -> RowsAnswer {
@@ -153,12 +150,23 @@ impl Machine {
         };
         let direct = self.programs[input.0 as usize].direct.clone();
         let mut rows = batch.rows();
-        for routed in routed.chunks(FORESEEN_ROWS) {
-            // Rows without a partition, that is with a route that failed, have no direct path.
-            if let Some(direct) = direct.as_ref().filter(|_| all_have_partitions(routed)) {
-                self.put_directly(direct, rows.by_ref(), routed, now, &mut refuse);
+        for first in (0..batch.len()).step_by(FORESEEN_ROWS) {
+            let range = first..batch.len().min(first + FORESEEN_ROWS);
+            if let Some(direct) = &direct {
+                let whereabouts =
+                    |at| routed.map_or(Routed { row: at as u32, partition: None }, |routed| routed[at]);
+                let rows = range.map(whereabouts).zip(rows.by_ref());
+                self.put_directly(direct, rows, now, &mut refuse);
                 continue;
             }
+            let found;
+            let routed = match routed {
+                Some(routed) => &routed[range],
+                None => {
+                    found = self.route(input, rows.clone(), range);
+                    &found
+                }
+            };
             self.foresee(input, rows.clone(), routed);
             for (routed, row) in routed.iter().zip(rows.by_ref()) {
                 self.effects.begin();
@@ -176,32 +184,43 @@ impl Machine {
         answer
     }
 
-    /// Puts rows, all of which have a partition, in three loops: one asks for the memory of the index, one for that of
-    /// the rows, one writes.
+    /// Where some rows of a request belong.
+    fn route(&mut self, input: InputId, rows: Rows<'_>, range: Range<usize>) -> Vec<Routed> {
+        let (router, shapes) = (&self.routers[input.0 as usize], &self.plan.steps[input.0 as usize].rows);
+        let routed = |(at, row): (usize, &[u8])| {
+            let partition = router.place(row, shapes, &self.context, &mut self.key);
+            Routed { row: at as u32, partition }
+        };
+        range.zip(rows).map(routed).collect()
+    }
+
+    /// Puts at most [`FORESEEN_ROWS`] rows in three loops: one asks for the memory of the index, one for that of the
+    /// rows, one writes.
     fn put_directly<'b>(
         &mut self,
         direct: &Direct,
-        rows: &mut impl Iterator<Item = &'b [u8]>,
-        routed: &[Routed],
+        rows: impl Iterator<Item = (Routed, &'b [u8])>,
         now: i64,
         refuse: &mut impl FnMut(&[u8], Option<Refusal>),
     ) {
-        let mut ahead: [(&[u8], PartitionId, KeyHash); FORESEEN_ROWS] =
-            [(&[], PartitionId(0), KeyHash::default()); FORESEEN_ROWS];
-        for ((routed, row), ahead) in routed.iter().zip(rows).zip(&mut ahead) {
-            let partition = routed.partition.unwrap_or(PartitionId(0));
-            *ahead = (row, partition, direct.prefetch_index(row, partition, &self.tables, &mut self.key));
+        let mut ahead: [(u32, &[u8], PartitionId, KeyHash); FORESEEN_ROWS] =
+            [(0, &[], PartitionId(0), KeyHash::default()); FORESEEN_ROWS];
+        let mut count = 0;
+        for ((routed, row), ahead) in rows.zip(&mut ahead) {
+            let (partition, hash) = direct.prefetch_index(row, routed.partition, &self.tables, &mut self.key);
+            *ahead = (routed.row, row, partition, hash);
+            count += 1;
         }
-        for (_, partition, hash) in &ahead[..routed.len()] {
+        for (_, _, partition, hash) in &ahead[..count] {
             direct.prefetch_row(*partition, *hash, &self.tables);
         }
-        for (routed, (row, partition, hash)) in routed.iter().zip(ahead) {
+        for (number, row, partition, hash) in &ahead[..count] {
             let stamp = self.clock.tick(now);
-            match direct.put(row, (partition, hash), stamp, &mut self.tables, &mut self.key) {
+            match direct.put(row, (*partition, *hash), stamp, &mut self.tables, &mut self.key) {
                 Ok(()) => self.effects.accepted += 1,
                 Err(reason) => {
                     self.effects.begin();
-                    refuse(row, self.effects.end(routed.row, Err(reason)));
+                    refuse(row, self.effects.end(*number, Err(reason)));
                 }
             }
         }

@@ -1,13 +1,15 @@
 //! Which partition, and so which worker, a row of an input belongs to.
 
+use std::sync::Arc;
+
 use anabranch_model::eval::evaluate;
 use anabranch_model::expr::Expr;
 use anabranch_model::fault::{Fault, FaultCode};
-use anabranch_model::frame::Frame;
+use anabranch_model::frame::{Frame, StepContext};
 use anabranch_model::key::{self, KeyReader};
 use anabranch_model::partition::{PartitionId, partition_hash, partition_of};
 use anabranch_model::plan::{Plan, Route, Step};
-use anabranch_model::types::{ColumnId, Type};
+use anabranch_model::types::{ColumnId, Shape, Type};
 use anabranch_model::value::Value;
 
 use crate::step::input_column;
@@ -29,7 +31,8 @@ impl Router {
         plan.steps.iter().map(|step| Router::of(step, plan)).collect()
     }
 
-    fn of(step: &Step, plan: &Plan) -> Router {
+    /// The router of a step.
+    pub(crate) fn of(step: &Step, plan: &Plan) -> Router {
         let Route::Hash { by, partitions } = &step.route else { return Router::Entry };
         let types = partition_types(step, plan, by);
         let columns = by
@@ -65,6 +68,21 @@ impl Router {
                 Ok(Some(partition_of(partition_hash(buffer), *partitions)))
             }
         }
+    }
+}
+
+impl Router {
+    /// Where an input row belongs; `None` where it stays, or where its route fails (the step says why).
+    #[inline]
+    pub(crate) fn place(
+        &self,
+        row: &[u8],
+        shapes: &[Arc<Shape>],
+        context: &StepContext,
+        buffer: &mut Vec<u8>,
+    ) -> Option<PartitionId> {
+        let frame = Frame { input: row, rows: &[], candidate: None, shapes, lets: &[], context };
+        self.partition(&frame, buffer).ok().flatten()
     }
 }
 

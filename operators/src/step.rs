@@ -91,7 +91,7 @@ impl Program {
         let foreseen: Vec<_> = foreseen.into_iter().map(reader).collect();
         let rules: Vec<_> = step.rules.iter().map(rule).collect();
         Program {
-            direct: Direct::of(&rules, &foreseen, plan).map(Rc::new),
+            direct: Direct::of(&rules, &foreseen, step, plan).map(Rc::new),
             foreseen,
             shapes: step.rows.clone(),
             lets: usize::from(step.lets),

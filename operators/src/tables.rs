@@ -12,17 +12,15 @@ pub(crate) struct Tables {
 
 #[derive(Debug)]
 struct Partitions {
-    peers: u32,
-    /// By partition divided by `peers`; a table that is still empty is not made.
-    parts: Vec<Option<Table>>,
+    /// By partition. None where the partition is another worker's, or never had a row.
+    parts: Vec<Option<Box<Table>>>,
     seed: u64,
 }
 
 impl Tables {
-    pub(crate) fn new(plan: &Plan, peers: u32, seed: u64) -> Self {
+    pub(crate) fn new(plan: &Plan, seed: u64) -> Self {
         let partitions = |table: &anabranch_model::plan::Table| Partitions {
-            peers,
-            parts: (0..table.policy.partitions.div_ceil(peers)).map(|_| None).collect(),
+            parts: (0..table.policy.partitions).map(|_| None).collect(),
             seed,
         };
         Tables { tables: plan.tables.iter().map(partitions).collect() }
@@ -32,7 +30,7 @@ impl Tables {
     #[inline]
     pub(crate) fn get(&self, table: TableId, partition: PartitionId) -> Option<&Table> {
         let of = &self.tables[table.0 as usize];
-        of.parts[(partition.0 / of.peers) as usize].as_ref()
+        of.parts[partition.0 as usize].as_deref()
     }
 
     /// The rows of a partition.
@@ -40,7 +38,7 @@ impl Tables {
     pub(crate) fn get_mut(&mut self, table: TableId, partition: PartitionId) -> &mut Table {
         let of = &mut self.tables[table.0 as usize];
         let seed = of.seed;
-        of.parts[(partition.0 / of.peers) as usize].get_or_insert_with(|| Table::new(seed))
+        of.parts[partition.0 as usize].get_or_insert_with(|| Box::new(Table::new(seed)))
     }
 
     /// Asks for the memory of the index that an access to this key will read, and hashes the key.
@@ -63,11 +61,11 @@ impl Tables {
 
     /// All partitions of a table that have or had rows.
     pub(crate) fn all(&self, table: TableId) -> impl Iterator<Item = &Table> {
-        self.tables[table.0 as usize].parts.iter().flatten()
+        self.tables[table.0 as usize].parts.iter().flatten().map(|part| &**part)
     }
 
     /// All partitions of a table that have or had rows.
     pub(crate) fn all_mut(&mut self, table: TableId) -> impl Iterator<Item = &mut Table> {
-        self.tables[table.0 as usize].parts.iter_mut().flatten()
+        self.tables[table.0 as usize].parts.iter_mut().flatten().map(|part| &mut **part)
     }
 }

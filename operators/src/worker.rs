@@ -124,7 +124,7 @@ impl Worker {
         // Each worker and flow has chance of its own, all from one seed.
         let seed = self.config.seed ^ u64::from(self.id.0) << 32 ^ u64::from(flow.0);
         let node = &self.config.node;
-        let machine = Rc::new(RefCell::new(Machine::new(plan.clone(), node.clone(), self.peers, seed)));
+        let machine = Rc::new(RefCell::new(Machine::new(plan.clone(), node.clone(), seed)));
         let splitter = Splitter::new(plan.clone(), node.clone(), self.peers);
         let requests = build(&mut self.timely, flow, machine.clone(), splitter, self.shared.clone());
         self.flows.insert(flow, Installed { requests, machine, pending: Vec::new() });
