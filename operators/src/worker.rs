@@ -54,6 +54,35 @@ impl WorkerThreads {
 }
 
 /// One thread's share of all flows of a node.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use anabranch_model::message::{Answer, Body, Delivery, FlowId, Origin, Request};
+/// use anabranch_model::{Batch, SchemaId, Value, row::RowError};
+/// use anabranch_operators::{Worker, WorkerConfig};
+///
+/// let text = "flow f revision 1
+///     input  Seen: { id: int }
+///     table  Ids: { id: int, times: int } { key id }
+///     on Seen as s { upsert Ids { id: s.id, times += 1 } }";
+/// let plan = Arc::new(anabranch_lang::compile("f.flow", text).plan.expect("it compiles"));
+/// let mut worker = Worker::alone(&WorkerConfig { node: "A".into(), seed: 1 });
+/// worker.install(FlowId(0), &plan);
+///
+/// let mut batch = Batch::new(SchemaId(0));
+/// for id in [7, 8, 7] {
+///     batch.push_with::<RowError>(&plan.inputs[0].shape, |row| row.value(&Value::Int(id))).unwrap();
+/// }
+/// let origin = Origin { worker: worker.id(), client: 1, request: 1 };
+/// let input = plan.input("Seen").expect("declared");
+/// worker.submit(FlowId(0), Request { origin, body: Body::Rows { input, batch } });
+/// worker.turn(0);
+/// let [Delivery::Part(_, part)] = &worker.deliveries()[..] else { panic!("one answer") };
+/// let Answer::Rows(answer) = &part.answer else { panic!("about rows") };
+/// assert_eq!((part.parts, answer.accepted), (1, 3));
+/// assert_eq!(worker.status(FlowId(0)).expect("it is installed").tables[0].rows, 2);
+/// ```
 pub struct Worker {
     id: WorkerId,
     peers: u32,
