@@ -26,7 +26,7 @@ pub enum Command {
     Subscribe(Publisher, Sender<()>),
     /// Asks for counts and sizes.
     Status(FlowId, Sender<Option<FlowStatus>>),
-    /// Asks to be told when all requests that entered here are answered.
+    /// Takes no further requests, and asks to be told when all that entered here are answered.
     Drain(Sender<()>),
     /// Ends the worker.
     Stop,
@@ -43,12 +43,14 @@ pub(crate) enum Flowing {
 pub(crate) struct Driver {
     worker: Worker,
     egress: Egress,
+    /// The node is about to stop: what comes now is not taken, or clients that go on asking would keep it running.
+    draining: bool,
     drained: Vec<Sender<()>>,
 }
 
 impl Driver {
     pub(crate) fn new(worker: Worker) -> Self {
-        Driver { worker, egress: Egress::default(), drained: Vec::new() }
+        Driver { worker, egress: Egress::default(), draining: false, drained: Vec::new() }
     }
 
     /// Carries out a command. Requests move at the next turn.
@@ -57,6 +59,8 @@ impl Driver {
             Command::Install(flow, plan) => self.worker.install(flow, &plan),
             Command::Connect(client, answers) => self.egress.connect(client, answers),
             Command::Disconnect(client, unanswered) => self.egress.disconnect(client, unanswered),
+            // Its client is told when the worker has ended.
+            Command::Request(..) if self.draining => {}
             Command::Request(flow, request) => {
                 self.egress.entered();
                 self.worker.submit(flow, request);
@@ -69,7 +73,10 @@ impl Driver {
                 // Who asked may have stopped waiting; the answer is nobody's then.
                 let _ = answer.send(self.worker.status(flow));
             }
-            Command::Drain(answer) => self.drained.push(answer),
+            Command::Drain(answer) => {
+                self.draining = true;
+                self.drained.push(answer);
+            }
             Command::Stop => return Flowing::Ended,
         }
         Flowing::On
