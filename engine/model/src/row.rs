@@ -202,8 +202,11 @@ impl<'a> Row<'a> {
             return Err(RowError::Length { bytes: bytes.len() });
         }
         let columns = shape.columns().len();
-        let unused =
-            if columns % 8 == 0 { 0 } else { bytes[ROW_HEADER_BYTES + columns / 8] >> (columns % 8) };
+        let unused = if columns.is_multiple_of(8) {
+            0
+        } else {
+            bytes[ROW_HEADER_BYTES + columns / 8] >> (columns % 8)
+        };
         if bytes[FLAGS_BYTE] & !TOMBSTONE != 0 || bytes[FLAGS_BYTE + 1] != 0 || unused != 0 {
             return Err(RowError::Header);
         }
