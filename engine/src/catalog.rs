@@ -44,6 +44,11 @@ impl Catalog {
         &self.flows[flow.0 as usize]
     }
 
+    /// Whether the flow of an id is this one: ids of another node mean other flows.
+    pub(crate) fn has(&self, flow: FlowId, plan: &Arc<Plan>) -> bool {
+        self.flows.get(flow.0 as usize).is_some_and(|own| Arc::ptr_eq(own, plan))
+    }
+
     pub(crate) fn flow(&self, name: &str) -> Result<FlowId, Error> {
         let known = || self.flows.iter().map(|plan| plan.name.clone()).collect();
         let found = self.flows().find(|(_, plan)| plan.name == name).map(|(id, _)| id);

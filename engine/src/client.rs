@@ -49,7 +49,10 @@ pub struct Client<L: Link = Threads> {
 
 /// A request that was sent, to collect its answer with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Ticket(u64);
+pub struct Ticket {
+    client: u64,
+    request: u64,
+}
 
 impl<L: Link> Client<L> {
     pub(crate) fn new(link: L, catalog: Arc<Catalog>, id: u64, worker: WorkerId, load: NodeLoad) -> Self {
@@ -112,8 +115,15 @@ impl<L: Link> Client<L> {
     /// [`WINDOW_REQUESTS`] or [`WINDOW_BYTES`] of this client are unanswered.
     ///
     /// # Errors
-    /// [`Error::TooLarge`], [`Error::Uncollected`], [`Error::Full`]: nothing was sent. [`Error::Stopped`].
+    /// [`Error::OtherNode`], [`Error::Packed`], [`Error::TooLarge`], [`Error::Uncollected`], [`Error::Full`]: nothing
+    /// was sent. [`Error::Stopped`].
     pub fn submit(&mut self, batch: InputBatch) -> Result<Ticket, Error> {
+        if !self.catalog.has(batch.flow, &batch.plan) {
+            return Err(Error::OtherNode);
+        }
+        if batch.by_hand {
+            batch.rows.check(batch.shape()).map_err(Error::Packed)?;
+        }
         let bytes = batch.rows.bytes().len();
         if bytes > MAX_BATCH_BYTES {
             return Err(Error::TooLarge { bytes });
@@ -140,7 +150,7 @@ impl<L: Link> Client<L> {
             self.receive()?;
         }
         let Some((request, (flow, answer))) = self.uncollected.pop_first() else { return Ok(None) };
-        Ok(Some((Ticket(request), self.rows_answer(flow, answer))))
+        Ok(Some((self.ticket(request), self.rows_answer(flow, answer))))
     }
 
     /// Requests without an answer.
@@ -196,16 +206,23 @@ impl<L: Link> Client<L> {
         let origin = Origin { worker: self.worker, client: self.id, request: self.last_request };
         self.link.send(Command::Request(flow, Request { origin, body }))?;
         self.in_flight.add(self.last_request, flow, bytes);
-        Ok(Ticket(self.last_request))
+        Ok(self.ticket(self.last_request))
+    }
+
+    fn ticket(&self, request: u64) -> Ticket {
+        Ticket { client: self.id, request }
     }
 
     /// The answer to a request; waits for it.
     pub(crate) fn collect(&mut self, ticket: Ticket) -> Result<(FlowId, message::Answer), Error> {
+        if ticket.client != self.id {
+            return Err(Error::NoSuchTicket);
+        }
         loop {
-            if let Some(answer) = self.uncollected.remove(&ticket.0) {
+            if let Some(answer) = self.uncollected.remove(&ticket.request) {
                 return Ok(answer);
             }
-            if !self.in_flight.contains(ticket.0) {
+            if !self.in_flight.contains(ticket.request) {
                 return Err(Error::NoSuchTicket);
             }
             self.receive()?;
@@ -267,11 +284,13 @@ pub struct InputBatch {
     plan: Arc<Plan>,
     input: InputId,
     rows: Batch,
+    /// Whether somebody else than `push` may have written rows.
+    by_hand: bool,
 }
 
 impl InputBatch {
     fn new(flow: FlowId, plan: Arc<Plan>, input: InputId) -> Self {
-        InputBatch { flow, plan, input, rows: Batch::new(SchemaId(u32::from(input.0))) }
+        InputBatch { flow, plan, input, rows: Batch::new(SchemaId(u32::from(input.0))), by_hand: false }
     }
 
     /// Appends a row. One that does not fit leaves the batch as it was.
@@ -288,8 +307,9 @@ impl InputBatch {
         &self.plan.inputs[self.input.0 as usize].shape
     }
 
-    /// The packed rows, to fill by hand.
+    /// The packed rows, to fill by hand; they are checked when they are sent.
     pub fn packed(&mut self) -> &mut Batch {
+        self.by_hand = true;
         &mut self.rows
     }
 

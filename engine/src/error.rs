@@ -3,6 +3,7 @@
 use std::fmt;
 
 use anabranch_lang::diagnostic::Diagnostic;
+use anabranch_model::batch::BatchError;
 
 use crate::answer::Refused;
 use crate::rows::RowProblem;
@@ -59,6 +60,10 @@ pub enum Error {
         /// Its bytes.
         bytes: usize,
     },
+    /// A batch that a client of another node made.
+    OtherNode,
+    /// A batch filled by hand whose bytes are no rows of its stream.
+    Packed(BatchError),
     /// The answer to this ticket was collected already, or it belongs to another client.
     NoSuchTicket,
     /// The node has stopped. Requests without an answer may or may not have taken effect.
@@ -114,9 +119,15 @@ impl fmt::Display for Error {
                 let limit = anabranch_model::batch::MAX_BATCH_BYTES;
                 write!(f, "the batch has {bytes} bytes, the limit is {limit}; send it in pieces")
             }
-            Error::NoSuchTicket => {
-                f.write_str("this client has no answer for the ticket: it was collected before")
+            Error::OtherNode => {
+                f.write_str("the batch was made by a client of another node; make it with this client's `batch`")
             }
+            Error::Packed(error) => {
+                write!(f, "{error}; fill it with `push`, or with rows of the stream's `shape`")
+            }
+            Error::NoSuchTicket => f.write_str(
+                "this client has no answer for the ticket: it was collected before, or another client sent it",
+            ),
             Error::Stopped => f.write_str("the node has stopped"),
             Error::Start(why) => write!(f, "the node could not start: {why}"),
         }

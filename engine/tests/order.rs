@@ -138,6 +138,36 @@ fn every_request_is_answered_once() {
 }
 
 #[test]
+fn a_ticket_of_another_client_collects_nothing() {
+    let node = counters(1);
+    let (mut one, mut other) = (node.client(), node.client());
+    let ticket = submit(&mut one, "Add", &[json!({ "name": "a", "by": 1 })]);
+    let own = submit(&mut other, "Add", &[json!({ "name": "b", "by": 0 })]);
+    let wrong = other.wait(ticket);
+    assert!(matches!(wrong, Err(anabranch::Error::NoSuchTicket)), "{wrong:?}");
+    assert_eq!(other.wait(own).expect("its own answer").refused.len(), 1);
+    assert_eq!(one.wait(ticket).expect("its own answer").accepted, 1);
+}
+
+#[test]
+fn batches_that_are_no_rows_of_the_stream_are_not_sent() {
+    let (node, elsewhere) = (counters(1), counters(1));
+    let mut client = node.client();
+    let foreign = elsewhere.client().batch("Add").expect("declared");
+    let refused = client.submit(foreign);
+    assert!(matches!(refused, Err(anabranch::Error::OtherNode)), "{refused:?}");
+
+    let mut by_hand = client.batch("Add").expect("declared");
+    let mut other = client.batch("Get").expect("declared");
+    other.push(&json!({ "name": "a" })).expect("it fits");
+    *by_hand.packed() = other.packed().clone();
+    let refused = client.submit(by_hand);
+    assert!(matches!(refused, Err(anabranch::Error::Packed(_))), "{refused:?}");
+    assert_eq!(client.in_flight(), 0);
+    assert_eq!(client.send("Add", &[json!({ "name": "a", "by": 1 })]).expect("an answer").accepted, 1);
+}
+
+#[test]
 fn a_batch_is_refused_per_row() {
     for workers in [1, 2, 4] {
         let node = counters(workers);

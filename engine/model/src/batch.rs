@@ -65,16 +65,25 @@ impl Batch {
         if format != BATCH_FORMAT || batch.bytes[2..4] != [0; 2] || batch.bytes[12..16] != [0; 4] {
             return Err(BatchError::Format { format });
         }
-        let (mut rest, mut rows) = (&batch.bytes[BATCH_HEADER_BYTES..], 0);
+        batch.check(shape)?;
+        Ok(batch)
+    }
+
+    /// Checks that all rows are rows of `shape`: what [`Batch::push`] and another batch in its place leave open.
+    ///
+    /// # Errors
+    /// What is wrong with which row, or that the header counts others.
+    pub fn check(&self, shape: &Shape) -> Result<(), BatchError> {
+        let (mut rest, mut rows) = (&self.bytes[BATCH_HEADER_BYTES..], 0);
         while !rest.is_empty() {
             let length = row_length(rest).filter(|&length| length <= rest.len()).unwrap_or(rest.len());
             let (row, behind) = rest.split_at(length.max(1));
             Row::check(row, shape).map_err(|error| BatchError::Row { row: rows, error })?;
             (rest, rows) = (behind, rows + 1);
         }
-        match rows == batch.len() {
-            true => Ok(batch),
-            false => Err(BatchError::Rows { said: batch.len(), found: rows }),
+        match rows == self.len() {
+            true => Ok(()),
+            false => Err(BatchError::Rows { said: self.len(), found: rows }),
         }
     }
 
