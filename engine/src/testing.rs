@@ -27,6 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anabranch_model::message::WorkerId;
+use anabranch_model::stamp::MICROS_MAX;
 use anabranch_operators::{Worker, WorkerConfig};
 use crossbeam_channel::unbounded;
 
@@ -111,10 +112,11 @@ impl TestNode {
         self.stage.borrow().now
     }
 
-    /// Lets time pass.
+    /// Lets time pass; the clock stands still when it has come to the year 2112.
     pub fn advance(&self, by: Duration) {
         let mut stage = self.stage.borrow_mut();
-        stage.now = stage.now.saturating_add(i64::try_from(by.as_micros()).unwrap_or(i64::MAX));
+        let then = stage.now.saturating_add(i64::try_from(by.as_micros()).unwrap_or(i64::MAX));
+        stage.now = then.min(MICROS_MAX);
         stage.turn();
     }
 

@@ -388,6 +388,24 @@ fn what_a_client_sent_is_done_when_it_is_gone() {
     node.stop().expect("no worker panicked");
 }
 
+/// However long a test lets time pass, times are times and stamps grow.
+#[test]
+fn a_clock_that_has_come_to_its_end_stands_still() {
+    let text = "flow clock revision 1  input Ask: { k: int }  output Told: { at: time, year: int }
+        on Ask as a { reply Told { at: now(), year: extract('year', now()) } }";
+    let node = test_node(parse(text));
+    let mut client = node.client();
+    for (by, expected) in [
+        (Duration::from_secs(0), r#"{"at":"2000-01-01T00:00:00Z","year":2000}"#),
+        (Duration::from_secs(40_000 * 86_400), r#"{"at":"2109-07-08T00:00:00Z","year":2109}"#),
+        (Duration::from_secs(40_000 * 86_400), r#"{"at":"2112-01-01T00:00:00Z","year":2112}"#),
+        (Duration::MAX, r#"{"at":"2112-01-01T00:00:00Z","year":2112}"#),
+    ] {
+        node.advance(by);
+        assert_eq!(client.ask("Ask", &json!({ "k": 1 })).expect("a reply")[0].row.to_string(), expected);
+    }
+}
+
 /// A batch whose rows go to several workers is answered with the numbers and in the order in which it was sent.
 #[test]
 fn refused_rows_are_numbered_as_they_were_sent() {

@@ -5,6 +5,10 @@
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Stamp(pub u64);
 
+/// The last time that a clock shows, in microseconds since 1970 UTC: the begin of the year 2112. Behind it stamps would
+/// begin anew.
+pub const MICROS_MAX: i64 = 4_481_049_600_000_000;
+
 /// Bits of the counter: 4,096 stamps in a microsecond before the clock is pushed ahead.
 const COUNTER_BITS: u32 = 12;
 
@@ -22,10 +26,10 @@ pub struct HybridClock {
 }
 
 impl HybridClock {
-    /// The next stamp, given the present time in microseconds since 1970 UTC.
+    /// The next stamp, given the present time in microseconds since 1970 UTC, at most [`MICROS_MAX`].
     #[inline]
     pub fn tick(&mut self, now: i64) -> Stamp {
-        let time = (now.max(0) as u64) << COUNTER_BITS;
+        let time = (now.clamp(0, MICROS_MAX) as u64) << COUNTER_BITS;
         self.last = time.max(self.last + 1);
         Stamp(self.last)
     }
@@ -50,5 +54,14 @@ mod tests {
         assert_eq!((first.micros(), third.micros()), (1_000, 1_000));
         clock.observe(Stamp(9_999 << COUNTER_BITS));
         assert_eq!(clock.tick(10).micros(), 9_999);
+    }
+
+    #[test]
+    fn stamps_grow_to_the_end_of_the_clock() {
+        let mut clock = HybridClock::default();
+        let stamps =
+            [1_000, MICROS_MAX - 1, MICROS_MAX, MICROS_MAX + 1, 1 << 53, i64::MAX].map(|now| clock.tick(now));
+        assert!(stamps.is_sorted_by(|a, b| a < b), "{stamps:?}");
+        assert_eq!(stamps[5].micros(), MICROS_MAX);
     }
 }

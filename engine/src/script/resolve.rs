@@ -9,7 +9,7 @@ use std::time::Duration;
 use anabranch_model::batch::Batch;
 use anabranch_model::convert::parse_text;
 use anabranch_model::expr::Place;
-use anabranch_model::time::in_range;
+use anabranch_model::stamp::MICROS_MAX;
 use anabranch_model::types::{Column, Shape};
 use anabranch_model::value::Value;
 
@@ -121,9 +121,9 @@ impl<'a> Resolver<'a> {
 
     fn advance(&mut self, place: Place, by: Duration) -> Result<Order, Problem> {
         let micros = i64::try_from(by.as_micros()).ok();
-        let then = micros.and_then(|micros| self.clock.checked_add(micros)).filter(|&then| in_range(then));
+        let then = micros.and_then(|micros| self.clock.checked_add(micros)).filter(|&then| then < MICROS_MAX);
         let help = "let less time pass; the clock begins with the year 2000";
-        self.clock = then.ok_or_else(|| Problem::new(place, "times end with the year 9999", help))?;
+        self.clock = then.ok_or_else(|| Problem::new(place, "the clock ends with the year 2111", help))?;
         Ok(Order::Advance { by })
     }
 

@@ -241,12 +241,12 @@ const WRONG: [(&str, &str); 40] = [
         "2:11: `-5s` is no time to pass\nhelp: write a duration such as 250ms, 5s, 5m, 3h or 7d; time does not go back",
     ),
     (
-        "flow notes.flow\n> advance 2900000d\n> advance 100000d",
-        "3:3: times end with the year 9999\nhelp: let less time pass; the clock begins with the year 2000",
+        "flow notes.flow\n> advance 40000d\n> advance 1000d",
+        "3:3: the clock ends with the year 2111\nhelp: let less time pass; the clock begins with the year 2000",
     ),
     (
         "flow notes.flow\n> advance 106751991d",
-        "2:3: times end with the year 9999\nhelp: let less time pass; the clock begins with the year 2000",
+        "2:3: the clock ends with the year 2111\nhelp: let less time pass; the clock begins with the year 2000",
     ),
     (
         "flow notes.flow\n> play Write rows.txt",
@@ -312,7 +312,14 @@ fn a_file_is_read_from_the_directory_of_the_script() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../flows/names.script");
     assert!(run(path).expect("the script of the reference flow").commands > 3);
     let missing = run("no/such.script").expect_err("no such file").to_string();
-    assert!(missing.starts_with("cannot read `no/such.script`"), "{missing}");
+    assert_eq!(missing, "cannot read `no/such.script`: there is no such file");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_told_in_plain_words() {
+    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
+    let told = run(directory).expect_err("a directory").to_string();
+    assert_eq!(told, format!("cannot read `{directory}`: it is a directory; name a file in it"));
 }
 
 /// A line of a script, mostly one that says something, so that chance gets behind the first word.
