@@ -3,6 +3,8 @@
 //! Criterion tells each rate. Rates drift by a third from minute to minute, so what counts is the last table: floors
 //! and workers in turn, and the medians of the ratios run by run.
 
+#![allow(clippy::print_stdout, reason = "a benchmark tells its figures")]
+
 use std::time::Duration;
 
 use anabranch_benches::floor::{FixedRows, PackedRows};

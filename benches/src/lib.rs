@@ -1,7 +1,8 @@
 //! What the benchmarks share: the reference workload, its floors, and how a rate is measured.
 //!
 //! The workload is the one of the peer measurements: names of 12 bytes, values of 24 bytes, names chosen uniformly,
-//! all names there before the clock starts. Rows are made before the clock starts, for the floors as for the engine.
+//! all names there before the clock starts. Rows are made before the clock starts or in the measured loop, for the floors
+//! as for the engine.
 
 #![allow(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
 

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use anabranch_model::batch::Batch;
-use anabranch_model::message::{Answer, Delivery, FlowId, Part, RefusedRow, Replies, RowsAnswer};
+use anabranch_model::message::{Answer, Delivery, FlowId, Page, Part, RefusedRow, Replies, RowsAnswer};
 use anabranch_model::plan::OutputId;
 use crossbeam_channel::Sender;
 
@@ -139,34 +139,30 @@ impl Egress {
 
 /// One answer of the parts of several workers.
 fn merge(parts: Vec<Answer>) -> Answer {
-    let (mut rows, mut replies, mut page) = (RowsAnswer::default(), Vec::new(), Vec::new());
-    for part in &parts {
-        if let Answer::Rows(part) = part {
-            rows.accepted += part.accepted;
-            rows.refusals.extend(part.refusals.iter().cloned());
-            replies.extend(part.replies.iter());
+    let (mut rows, mut pages) = (Vec::new(), Vec::new());
+    for part in parts {
+        match part {
+            Answer::Rows(part) => rows.push(part),
+            Answer::Page(part) => pages.push(part),
+            // A row lies on one worker, so its answer has one part.
+            Answer::Row(_) => {}
         }
     }
-    if matches!(parts.first(), Some(Answer::Page(_))) {
-        for part in parts {
-            if let Answer::Page(part) = part {
-                page.extend(part);
-            }
-        }
-        page.sort_by(|a, b| a.0.cmp(&b.0));
-        return Answer::Page(page);
-    }
-    rows.refusals.sort_by_key(|refusal| refusal.row);
+    if rows.is_empty() { Answer::Page(Page::merge(pages)) } else { Answer::Rows(merge_rows(&rows)) }
+}
+
+fn merge_rows(parts: &[RowsAnswer]) -> RowsAnswer {
+    let mut merged = RowsAnswer {
+        accepted: parts.iter().map(|part| part.accepted).sum(),
+        refusals: parts.iter().flat_map(|part| part.refusals.iter().cloned()).collect(),
+        replies: Replies::default(),
+    };
+    merged.refusals.sort_by_key(|refusal| refusal.row);
+    let mut replies: Vec<_> = parts.iter().flat_map(|part| part.replies.iter()).collect();
     // The sort is stable: the replies to one row keep the order in which the rules made them.
     replies.sort_by_key(|(row, _, _)| *row);
     for (row, output, bytes) in replies {
-        let copy = |buffer: &mut Vec<u8>| -> Result<(), std::convert::Infallible> {
-            buffer.extend_from_slice(bytes);
-            Ok(())
-        };
-        match rows.replies.push_with(row, output, copy) {
-            Ok(()) => {}
-        }
+        merged.replies.push(row, output, bytes);
     }
-    Answer::Rows(rows)
+    merged
 }

@@ -116,7 +116,7 @@ pub use node::{Node, NodeBuilder, WORKERS_MAX};
 pub use rows::{Row, RowProblem};
 pub use scan::Scan;
 pub use status::{FlowStatus, InputStatus, NodeStatus, OutputStatus, TableStatus};
-pub use subscription::{Event, RefusedRowEvent, SUBSCRIPTION_ROWS_MAX, Subscription};
+pub use subscription::{Event, RefusedRowEvent, SUBSCRIPTION_BYTES_MAX, SUBSCRIPTION_ROWS_MAX, Subscription};
 
 #[doc(hidden)]
 pub mod doc {

@@ -33,14 +33,12 @@ impl<'c, L: Link> Scan<'c, L> {
         let body = Body::Page { table: self.table.id, after: self.after.take(), limit: PAGE_ROWS };
         let ticket = self.client.request(self.table.flow, body, 0)?;
         let (_, answer) = self.client.collect(ticket)?;
-        let Answer::Page(mut rows) = answer else {
+        let Answer::Page(page) = answer else {
             unreachable!("a page is answered with a page, not {answer:?}")
         };
-        self.ended = rows.len() < PAGE_ROWS as usize;
-        // Every worker gave as many: behind the first PAGE_ROWS there may be rows missing.
-        rows.truncate(PAGE_ROWS as usize);
-        self.after = rows.last().map(|(key, _)| key.clone());
-        self.page = rows.into();
+        self.ended = !page.more;
+        self.after = page.rows.last().map(|(key, _)| key.clone());
+        self.page = page.rows.into();
         Ok(())
     }
 }

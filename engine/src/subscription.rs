@@ -4,7 +4,7 @@
 //! counted, and the subscriber is told how many rows it missed before it gets the next one.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anabranch_model::message::{FlowId, RefusedRow};
@@ -16,6 +16,9 @@ use crate::rows::Row;
 
 /// Rows that wait for a subscriber, at most.
 pub const SUBSCRIPTION_ROWS_MAX: usize = 65_536;
+
+/// Bytes of rows that wait for a subscriber, at most.
+pub const SUBSCRIPTION_BYTES_MAX: usize = 64 << 20;
 
 /// A row on its way to a subscriber.
 #[derive(Debug)]
@@ -37,7 +40,25 @@ pub struct Publisher {
     flow: FlowId,
     topic: Topic,
     rows: Sender<Publication>,
-    missed: Arc<AtomicU64>,
+    waiting: Arc<Waiting>,
+}
+
+/// What both ends of a subscription count.
+#[derive(Debug, Default)]
+struct Waiting {
+    /// Of the rows in the queue.
+    bytes: AtomicUsize,
+    /// Rows that found the queue full.
+    missed: AtomicU64,
+}
+
+impl Publication {
+    fn bytes(&self) -> usize {
+        match self {
+            Publication::Row(row) => row.len(),
+            Publication::Refused(refused) => refused.row.len() + refused.refusal.text.len(),
+        }
+    }
 }
 
 impl Publisher {
@@ -56,14 +77,17 @@ impl Publisher {
 
     /// Hands a row over, or counts it as missed. False when the subscriber is gone.
     pub(crate) fn publish(&mut self, row: Publication) -> bool {
-        match self.rows.try_send(row) {
-            Ok(()) => true,
-            Err(TrySendError::Full(_)) => {
-                self.missed.fetch_add(1, Ordering::Relaxed);
-                true
-            }
-            Err(TrySendError::Disconnected(_)) => false,
-        }
+        let bytes = row.bytes();
+        // Several workers may pass the limit together, by a row each.
+        let full = self.waiting.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes > SUBSCRIPTION_BYTES_MAX;
+        let sent = if full { Err(TrySendError::Full(row)) } else { self.rows.try_send(row) };
+        match sent {
+            Ok(()) => return true,
+            Err(TrySendError::Full(_)) => self.waiting.missed.fetch_add(1, Ordering::Relaxed),
+            Err(TrySendError::Disconnected(_)) => return false,
+        };
+        self.waiting.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        true
     }
 }
 
@@ -95,15 +119,15 @@ pub struct Subscription {
     plan: Arc<Plan>,
     topic: Topic,
     rows: Receiver<Publication>,
-    missed: Arc<AtomicU64>,
+    waiting: Arc<Waiting>,
 }
 
 /// Both ends of a subscription.
 pub(crate) fn subscription(flow: FlowId, plan: Arc<Plan>, topic: Topic) -> (Publisher, Subscription) {
     let (sender, receiver) = bounded(SUBSCRIPTION_ROWS_MAX);
-    let missed = Arc::new(AtomicU64::new(0));
-    let publisher = Publisher { flow, topic, rows: sender, missed: missed.clone() };
-    (publisher, Subscription { plan, topic, rows: receiver, missed })
+    let waiting = Arc::new(Waiting::default());
+    let publisher = Publisher { flow, topic, rows: sender, waiting: waiting.clone() };
+    (publisher, Subscription { plan, topic, rows: receiver, waiting })
 }
 
 impl Subscription {
@@ -135,13 +159,14 @@ impl Subscription {
 
     /// What was missed is told once the rows from before the gap are taken.
     fn gap(&self) -> Option<Event> {
-        if !self.rows.is_empty() || self.missed.load(Ordering::Relaxed) == 0 {
+        if !self.rows.is_empty() || self.waiting.missed.load(Ordering::Relaxed) == 0 {
             return None;
         }
-        Some(Event::Missed(self.missed.swap(0, Ordering::Relaxed)))
+        Some(Event::Missed(self.waiting.missed.swap(0, Ordering::Relaxed)))
     }
 
     fn event(&self, row: Publication) -> Event {
+        self.waiting.bytes.fetch_sub(row.bytes(), Ordering::Relaxed);
         match (row, self.topic) {
             (Publication::Row(bytes), Topic::Output(output)) => {
                 Event::Row(Row::new(self.plan.outputs[output.0 as usize].shape.clone(), bytes))

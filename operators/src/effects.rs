@@ -44,6 +44,11 @@ impl Effects {
         Some(refusal)
     }
 
+    /// Bytes of the rows that the request has replied and emitted so far.
+    pub(crate) fn sent_bytes(&self) -> usize {
+        self.replies.row_bytes() + self.emitted.values().map(|batch| batch.bytes().len()).sum::<usize>()
+    }
+
     /// Appends a packed row to what is emitted to an output.
     pub(crate) fn emit(&mut self, output: OutputId, row: &[u8]) {
         let batch = self.emitted.entry(output).or_insert_with(|| Batch::new(SchemaId(u32::from(output.0))));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anabranch_model::batch::{Batch, Rows};
 use anabranch_model::eval::evaluate;
 use anabranch_model::frame::{Chance, Frame, StepContext};
-use anabranch_model::message::{Answer, Refusal, RefusedRow, RowsAnswer};
+use anabranch_model::message::{Answer, PAGE_BYTES, Page, Refusal, RefusedRow, RowsAnswer};
 use anabranch_model::partition::PartitionId;
 use anabranch_model::plan::{InputId, OutputId, Plan, Route, TableId};
 use anabranch_model::stamp::HybridClock;
@@ -301,19 +301,24 @@ impl Machine {
         Ok(PartitionId(0))
     }
 
-    /// The first `limit` rows after a key, of all partitions on this worker, in key order.
-    fn page(&mut self, table: TableId, after: Option<&[u8]>, limit: usize) -> Vec<(Vec<u8>, Vec<u8>)> {
+    /// The first `limit` rows after a key, of all partitions on this worker, in key order; fewer when they are long.
+    fn page(&mut self, table: TableId, after: Option<&[u8]>, limit: usize) -> Page {
         let mut parts: Vec<_> =
             self.tables.all_mut(table).map(|part| part.in_order(after).peekable()).collect();
         let mut heads = std::collections::BinaryHeap::new();
         for (at, part) in parts.iter_mut().enumerate() {
             heads.extend(part.peek().map(|(key, _)| std::cmp::Reverse((*key, at))));
         }
-        let mut page = Vec::new();
-        while page.len() < limit
-            && let Some(std::cmp::Reverse((_, at))) = heads.pop()
-        {
-            page.extend(parts[at].next().map(|(key, row)| (key.to_vec(), row.to_vec())));
+        let (mut page, mut bytes) = (Page::default(), 0);
+        while let Some(std::cmp::Reverse((_, at))) = heads.pop() {
+            if page.rows.len() == limit || bytes >= PAGE_BYTES {
+                page.more = true;
+                break;
+            }
+            if let Some((key, row)) = parts[at].next() {
+                bytes += key.len() + row.len();
+                page.rows.push((key.to_vec(), row.to_vec()));
+            }
             heads.extend(parts[at].peek().map(|(key, _)| std::cmp::Reverse((*key, at))));
         }
         page

@@ -32,6 +32,15 @@ impl Reason {
         Reason { code: RefusalCode::Unavailable, text, place }
     }
 
+    /// R013: the rows sent for one request are too many.
+    pub(crate) fn too_much_sent(place: Place) -> Self {
+        let limit = anabranch_model::message::MAX_SENT_BYTES >> 20;
+        let text = format!(
+            "R013: the rows sent for one request have over {limit} MiB; send fewer rows in a request"
+        );
+        Reason { code: RefusalCode::Unavailable, text, place }
+    }
+
     /// R007: a key beyond its limit.
     pub(crate) fn key_too_long(table: &str, bytes: usize, place: Place) -> Self {
         let limit = anabranch_model::key::MAX_KEY_BYTES;

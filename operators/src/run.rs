@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use anabranch_model::eval::{evaluate, is_true};
+use anabranch_model::expr::Place;
 use anabranch_model::frame::{Frame, StepContext};
 use anabranch_model::key::MAX_KEY_BYTES;
+use anabranch_model::message::MAX_SENT_BYTES;
 use anabranch_model::partition::PartitionId;
 use anabranch_model::plan::{Plan, TableId, WriteKind};
 use anabranch_model::row::{ROW_STAMP_BYTES, Row};
@@ -110,7 +112,8 @@ impl Run<'_> {
                 let frame =
                     frame(self.input, &self.scratch.rows, &self.scratch.lets, &program.shapes, self.context);
                 let build = |out: &mut Vec<u8>| build(cells, shape, &frame, None, *place, out);
-                self.effects.replies.push_with(self.row, *output, build)
+                self.effects.replies.push_with(self.row, *output, build)?;
+                self.check_sent(*place)
             }
             Op::Emit { output, sent: Sent { shape, cells, place } } => {
                 let Scratch { rows, lets, row, .. } = &mut *self.scratch;
@@ -124,8 +127,16 @@ impl Run<'_> {
                     row,
                 )?;
                 self.effects.emit(*output, row);
-                Ok(())
+                self.check_sent(*place)
             }
+        }
+    }
+
+    /// What one request may send is bounded; the row that goes beyond it is taken back with its step.
+    fn check_sent(&self, place: Place) -> Result<(), Reason> {
+        match self.effects.sent_bytes() > MAX_SENT_BYTES {
+            true => Err(Reason::too_much_sent(place)),
+            false => Ok(()),
         }
     }
 

@@ -81,7 +81,9 @@ impl Program {
     pub(crate) fn of(step: &Step, plan: &Plan, node: &str) -> Self {
         let compiler = Compiler { plan, scope: CellScope { shapes: &step.rows, node } };
         let rule = |rule: &anabranch_model::plan::Rule| (rule.filter.clone(), compiler.ops(&rule.actions));
-        let mut undo: Vec<TableId> = if step.undo { tables_of(step).collect() } else { Vec::new() };
+        // Sending can be refused, too, when a request has sent too much.
+        let undone = step.undo || step.rules.iter().any(|rule| sends(&rule.actions));
+        let mut undo: Vec<TableId> = if undone { written_by(step) } else { Vec::new() };
         undo.sort_unstable();
         undo.dedup();
         let mut foreseen = Vec::new();
@@ -114,6 +116,37 @@ impl Program {
             run.ops(self, ops)?;
         }
         Ok(())
+    }
+}
+
+/// Whether actions may reply or emit.
+fn sends(actions: &[Action]) -> bool {
+    actions.iter().any(|action| match action {
+        Action::Reply { .. } | Action::Emit { .. } => true,
+        Action::If { arms, otherwise } => arms.iter().any(|(_, actions)| sends(actions)) || sends(otherwise),
+        _ => false,
+    })
+}
+
+/// The tables that a step may write.
+fn written_by(step: &Step) -> Vec<TableId> {
+    let mut found = Vec::new();
+    for rule in &step.rules {
+        collect_written(&rule.actions, &mut found);
+    }
+    found
+}
+
+fn collect_written(actions: &[Action], found: &mut Vec<TableId>) {
+    for action in actions {
+        match action {
+            Action::Write { table, .. } | Action::Delete { table, .. } => found.push(*table),
+            Action::If { arms, otherwise } => {
+                arms.iter().for_each(|(_, actions)| collect_written(actions, found));
+                collect_written(otherwise, found);
+            }
+            _ => {}
+        }
     }
 }
 

@@ -107,6 +107,7 @@ const PAGES: &[(&str, &str)] = &[
     page!("R010"),
     page!("R011"),
     page!("R012"),
+    page!("R013"),
 ];
 
 /// The page of a code, in Markdown; upper and lower case are the same. For an unknown code,

@@ -8,6 +8,12 @@ use crate::partition::PartitionId;
 use crate::plan::{InputId, OutputId, RefusalCode, TableId};
 use crate::row::row_length;
 
+/// Bytes after which a worker ends a page of rows.
+pub const PAGE_BYTES: usize = 1 << 20;
+
+/// Bytes of the rows that one worker replies and emits for one request, at most; a step that would send more is refused.
+pub const MAX_SENT_BYTES: usize = 64 << 20;
+
 /// Number of an installed flow on its node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct FlowId(pub u32);
@@ -61,7 +67,7 @@ pub enum Body {
         table: TableId,
         /// Only keys greater than this.
         after: Option<Vec<u8>>,
-        /// Rows at most.
+        /// Rows at most; fewer where they come to [`PAGE_BYTES`].
         limit: u32,
     },
 }
@@ -84,8 +90,36 @@ pub enum Answer {
     Rows(RowsAnswer),
     /// The row of a key, packed.
     Row(Option<Vec<u8>>),
-    /// Keys and packed rows in key order.
-    Page(Vec<(Vec<u8>, Vec<u8>)>),
+    /// Rows in key order.
+    Page(Page),
+}
+
+/// Rows of a table in key order.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Page {
+    /// Keys with their packed rows.
+    pub rows: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Whether there may be rows behind the last one.
+    pub more: bool,
+}
+
+impl Page {
+    /// One page of the pages of several workers over the same keys. It ends where the first of those ends that has more
+    /// behind it: whatever comes later may have a row of that worker before it.
+    pub fn merge(pages: impl IntoIterator<Item = Page>) -> Page {
+        let (mut rows, mut end): (Vec<_>, Option<Vec<u8>>) = (Vec::new(), None);
+        for page in pages {
+            if let Some((last, _)) = page.rows.last().filter(|_| page.more) {
+                end = Some(end.map_or_else(|| last.clone(), |end| end.min(last.clone())));
+            }
+            rows.extend(page.rows);
+        }
+        rows.sort_by(|a, b| a.0.cmp(&b.0));
+        if let Some(end) = &end {
+            rows.truncate(rows.partition_point(|(key, _)| key <= end));
+        }
+        Page { rows, more: end.is_some() }
+    }
 }
 
 /// What became of the rows of a request (or of those that one worker got).
@@ -141,6 +175,12 @@ impl Replies {
         })
     }
 
+    /// Appends a packed reply.
+    pub fn push(&mut self, row: u32, output: OutputId, bytes: &[u8]) {
+        self.heads.push((row, output));
+        self.rows.extend_from_slice(bytes);
+    }
+
     /// Appends a reply that `write` packs at the end of the buffer; when it fails nothing is appended.
     ///
     /// # Errors
@@ -160,6 +200,11 @@ impl Replies {
             }
         }
         Ok(())
+    }
+
+    /// Bytes of the rows.
+    pub fn row_bytes(&self) -> usize {
+        self.rows.len()
     }
 
     /// Where the replies end now, for [`Replies::truncate`].
@@ -194,4 +239,21 @@ pub struct RefusedRow {
     pub row: Vec<u8>,
     /// Why; `row` there is its place in its request.
     pub refusal: Refusal,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(keys: &[u8], more: bool) -> Page {
+        Page { rows: keys.iter().map(|&key| (vec![key], vec![])).collect(), more }
+    }
+
+    #[test]
+    fn a_merged_page_ends_where_a_worker_may_have_more() {
+        assert_eq!(Page::merge([page(&[1, 4, 9], false), page(&[2, 3], true)]), page(&[1, 2, 3], true));
+        assert_eq!(Page::merge([page(&[1, 4], true), page(&[2, 3, 7], true)]), page(&[1, 2, 3, 4], true));
+        assert_eq!(Page::merge([page(&[1, 4], false), page(&[2], false)]), page(&[1, 2, 4], false));
+        assert_eq!(Page::merge([page(&[], false), page(&[], false)]), page(&[], false));
+    }
 }

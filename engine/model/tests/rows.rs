@@ -68,8 +68,8 @@ fn columns() -> impl Strategy<Value = Vec<(Column, Value<'static>, Value<'static
 fn pack(shape: &Shape, values: &[Value<'_>]) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut writer = RowWriter::new(&mut bytes, shape);
-    values.iter().for_each(|value| writer.value(value).unwrap());
-    writer.finish().unwrap();
+    values.iter().for_each(|value| writer.value(value).expect("it fits its column"));
+    writer.finish().expect("the row is complete");
     bytes
 }
 

@@ -13,8 +13,8 @@ fn shape() -> Shape {
 fn row(shape: &Shape, bytes: usize) -> Vec<u8> {
     let mut row = Vec::new();
     let mut writer = RowWriter::new(&mut row, shape);
-    writer.value(&Value::from("x".repeat(bytes))).unwrap();
-    writer.finish().unwrap();
+    writer.value(&Value::from("x".repeat(bytes))).expect("text fits a text column");
+    writer.finish().expect("the row is complete");
     row
 }
 

@@ -19,7 +19,7 @@ const MAX_ITEMS: usize = 65_535;
 /// Values of an enum: their numbers have 16 bits.
 const MAX_ENUM_VALUES: usize = 65_535;
 /// Partitions of a policy: each costs every node some state, and 4,096 spread well over a thousand nodes.
-const MAX_PARTITIONS: i64 = 4_096;
+const MAX_PARTITIONS: i64 = anabranch_model::partition::MAX_PARTITIONS as i64;
 /// Copies of a row: more than any zone has nodes.
 const MAX_COPIES: i64 = 1_024;
 
