@@ -2,6 +2,8 @@
 //! way, and an expression among its columns keeps its row and its route from being copied as bytes. Random flows over
 //! every type do the same on every way: answers, refusals, tables, errors.
 
+#![expect(clippy::panic, reason = "what helps a test panics where it fails")]
+
 mod support;
 
 use anabranch::{Flow, Subscription};

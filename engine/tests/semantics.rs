@@ -5,6 +5,7 @@
     clippy::disallowed_methods,
     reason = "a test reads and rewrites files of the repository, and starts threads"
 )]
+#![expect(clippy::panic, reason = "what helps a test panics where it fails")]
 
 mod support;
 
@@ -21,7 +22,7 @@ fn directory() -> PathBuf {
 }
 
 fn flow(name: &str) -> Flow {
-    Flow::read(&directory().join(name)).unwrap_or_else(|error| panic!("{error}"))
+    Flow::read(directory().join(name)).unwrap_or_else(|error| panic!("{error}"))
 }
 
 fn parse(text: &str) -> Flow {
@@ -417,7 +418,7 @@ fn refused_rows_are_numbered_as_they_were_sent() {
         let answer = node.client().send("Told", &rows).expect("an answer");
         let refused: Vec<usize> = answer.refused.iter().map(|refused| refused.request_row).collect();
         assert_eq!(refused, expected, "{workers} workers");
-        assert_eq!(answer.accepted as usize, 200 - expected.len());
+        assert_eq!(answer.accepted, 200 - expected.len());
         let replies: Vec<usize> = answer.replies.iter().map(|reply| reply.request_row).collect();
         let taken = (0..200).filter(|at| !expected.contains(at)).flat_map(|at| [at, at]);
         assert_eq!(replies, taken.collect::<Vec<_>>(), "{workers} workers");
