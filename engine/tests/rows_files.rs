@@ -144,6 +144,11 @@ fn a_header_that_does_not_fit_is_told_at_once() {
                  add it to the header and the lines",
             ],
         ),
+        ("name;size\nx;1\n", vec!["1: the header is one cell with ';' in it; put commas between the cells"]),
+        (
+            "name\tsize\nx\t1\n",
+            vec!["1: the header is one cell with '\\t' in it; put commas between the cells"],
+        ),
         (
             "Name,size\nx,1\n",
             vec![

@@ -133,7 +133,7 @@ fn a_bad_line_stops_after_the_rows_before_it_and_nothing_else_is_sent() {
     let came = with_bad_line()
         .run("run names.flow --play UpdateStream=bad.csv --play UpdateStream=after.csv --exit --json")
         .exits(1)
-        .says("bad.csv:300: the line has 1 cells, the header has 2")
+        .says("bad.csv:300: the line has 1 cell, the header has 2")
         .says("stopped at the bad line bad.csv:300");
     let summary = came.summary();
     assert_eq!(summary["plays"][0]["accepted"], 298);

@@ -12,6 +12,9 @@ use super::lines::{Line, Lines, is_blank};
 use super::problem::{LineProblem, RowProblem};
 use super::{ExtraColumns, MAX_LINE_BYTES, line_too_long, not_utf8};
 
+/// What other programs put between cells.
+const FOREIGN_COMMAS: [char; 3] = [';', '\t', '|'];
+
 /// How the cells of a file meet the columns of a shape.
 #[derive(Debug)]
 pub(super) struct CsvRecords {
@@ -53,6 +56,13 @@ impl CsvRecords {
 
     /// Finds the cell of every column, and all that is wrong with the header.
     fn map_columns(&mut self, shape: &Shape, extra: ExtraColumns) -> Vec<RowProblem> {
+        if let [name] = self.header.as_slice()
+            && let Some(foreign) = name.chars().find(|sign| FOREIGN_COMMAS.contains(sign))
+            && shape.position(name).is_none()
+        {
+            let message = format!("the header is one cell with {foreign:?} in it");
+            return vec![RowProblem::new(message).help("put commas between the cells")];
+        }
         let mut problems = Vec::new();
         self.cell_of = vec![None; shape.columns().len()];
         for (at, name) in self.header.iter().enumerate() {
@@ -94,9 +104,9 @@ impl CsvRecords {
                 true => "give every column a cell, if only an empty one",
                 false => "put a cell that has a comma in it into quotes",
             };
-            return Err(
-                RowProblem::new(format!("the line has {cells} cells, the header has {header}")).help(help)
-            );
+            let noun = if cells == 1 { "cell" } else { "cells" };
+            let message = format!("the line has {cells} {noun}, the header has {header}");
+            return Err(RowProblem::new(message).help(help));
         }
         batch.push_with(shape, |row| {
             for (column, cell) in shape.columns().iter().zip(&self.cell_of) {
