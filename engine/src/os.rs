@@ -107,9 +107,21 @@ pub(crate) fn seed() -> u64 {
 /// It cannot be read, is not UTF-8, or is longer than 16 MiB.
 #[expect(clippy::disallowed_methods, reason = "this is the place")]
 pub(crate) fn read_text(path: &Path) -> io::Result<String> {
-    if std::fs::metadata(path)?.len() > TEXT_BYTES_MAX {
+    if std::fs::metadata(path).map_err(plain)?.len() > TEXT_BYTES_MAX {
         let text = format!("it is longer than {TEXT_BYTES_MAX} bytes");
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
     }
-    std::fs::read_to_string(path)
+    std::fs::read_to_string(path).map_err(plain)
+}
+
+/// An error of the operating system in our words; its kind stays.
+fn plain(error: io::Error) -> io::Error {
+    let why = match error.kind() {
+        io::ErrorKind::NotFound => "there is no such file",
+        io::ErrorKind::IsADirectory => "it is a directory; name a file in it",
+        io::ErrorKind::PermissionDenied => "permission denied",
+        io::ErrorKind::InvalidData => "it is not UTF-8; save the file as UTF-8",
+        _ => return error,
+    };
+    io::Error::new(error.kind(), why)
 }

@@ -214,10 +214,15 @@ fn test_updates_a_script_to_what_the_flow_does() {
 fn test_tells_a_script_that_is_wrong_from_one_that_fails() {
     let directory = Directory::with_flow()
         .file("wrong.script", "flow names.flow\n\n> sendd UpdateStream\n")
-        .file("lost.script", "flow none.flow\n");
+        .file("lost.script", "flow none.flow\n")
+        .file("latin1.script", b"flow n\xe9.flow\n");
     directory.run("test wrong.script").exits(1).prints("wrong    wrong.script");
     directory.run("test lost.script").exits(1).prints("wrong    lost.script");
+    directory
+        .run("test lost.script")
+        .prints("lost.script:1:6: cannot read `none.flow`: there is no such file");
     directory.run("test none.script").exits(3).says("cannot read `none.script`: there is no such file");
+    directory.run("test latin1.script").exits(3).says("it is not UTF-8; save the file as UTF-8");
     directory.run("test --update wrong.script").exits(1);
     assert_eq!(directory.read("wrong.script"), "flow names.flow\n\n> sendd UpdateStream\n");
 }
