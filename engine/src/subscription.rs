@@ -1,10 +1,10 @@
 //! Subscriptions to an output stream or to a flow's error stream.
 //!
 //! A subscriber that is slower than its stream never slows writers: its queue is bounded, what finds it full is
-//! counted, and the subscriber is told how many rows it missed before it gets the next one.
+//! counted, and the subscriber is told how many rows it missed at the place where they would have come.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anabranch_model::message::{FlowId, RefusedRow};
@@ -39,7 +39,7 @@ pub(crate) enum Topic {
 pub struct Publisher {
     flow: FlowId,
     topic: Topic,
-    rows: Sender<Publication>,
+    rows: Sender<Queued>,
     waiting: Arc<Waiting>,
 }
 
@@ -48,8 +48,18 @@ pub struct Publisher {
 struct Waiting {
     /// Of the rows in the queue.
     bytes: AtomicUsize,
-    /// Rows that found the queue full.
+    /// Rows that found the queue full since the last one that did not.
     missed: AtomicU64,
+    /// Whether the subscriber is gone.
+    gone: AtomicBool,
+}
+
+/// A row in the queue.
+#[derive(Debug)]
+struct Queued {
+    /// Rows that found the queue full before it.
+    missed_before: u64,
+    row: Publication,
 }
 
 impl Publication {
@@ -77,13 +87,18 @@ impl Publisher {
 
     /// Hands a row over, or counts it as missed. False when the subscriber is gone.
     pub(crate) fn publish(&mut self, row: Publication) -> bool {
+        if self.waiting.gone.load(Ordering::Relaxed) {
+            return false;
+        }
         let bytes = row.bytes();
         // Several workers may pass the limit together, by a row each.
         let full = self.waiting.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes > SUBSCRIPTION_BYTES_MAX;
-        let sent = if full { Err(TrySendError::Full(row)) } else { self.rows.try_send(row) };
+        let missed_before = if full { 0 } else { self.waiting.missed.swap(0, Ordering::Relaxed) };
+        let queued = Queued { missed_before, row };
+        let sent = if full { Err(TrySendError::Full(queued)) } else { self.rows.try_send(queued) };
         match sent {
             Ok(()) => return true,
-            Err(TrySendError::Full(_)) => self.waiting.missed.fetch_add(1, Ordering::Relaxed),
+            Err(TrySendError::Full(_)) => self.waiting.missed.fetch_add(missed_before + 1, Ordering::Relaxed),
             Err(TrySendError::Disconnected(_)) => return false,
         };
         self.waiting.bytes.fetch_sub(bytes, Ordering::Relaxed);
@@ -118,7 +133,9 @@ pub struct RefusedRowEvent {
 pub struct Subscription {
     plan: Arc<Plan>,
     topic: Topic,
-    rows: Receiver<Publication>,
+    rows: Receiver<Queued>,
+    /// A row that was taken, before which a gap had to be told.
+    taken: Option<Publication>,
     waiting: Arc<Waiting>,
 }
 
@@ -127,19 +144,22 @@ pub(crate) fn subscription(flow: FlowId, plan: Arc<Plan>, topic: Topic) -> (Publ
     let (sender, receiver) = bounded(SUBSCRIPTION_ROWS_MAX);
     let waiting = Arc::new(Waiting::default());
     let publisher = Publisher { flow, topic, rows: sender, waiting: waiting.clone() };
-    (publisher, Subscription { plan, topic, rows: receiver, waiting })
+    (publisher, Subscription { plan, topic, rows: receiver, taken: None, waiting })
 }
 
 impl Subscription {
     /// The next event; waits for it. `None` when the node has stopped.
     #[expect(clippy::should_implement_trait, reason = "`try_next` and `next_within` stand beside it")]
     pub fn next(&mut self) -> Option<Event> {
-        self.gap().or_else(|| self.rows.recv().ok().map(|row| self.event(row)))
+        self.waiting().or_else(|| match self.rows.recv() {
+            Ok(queued) => Some(self.take(queued)),
+            Err(_) => self.gap(),
+        })
     }
 
     /// The next event if there is one now.
     pub fn try_next(&mut self) -> Option<Event> {
-        self.gap().or_else(|| self.rows.try_recv().ok().map(|row| self.event(row)))
+        self.waiting().or_else(|| self.rows.try_recv().ok().map(|queued| self.take(queued)))
     }
 
     /// The next event if one comes within a time.
@@ -147,26 +167,46 @@ impl Subscription {
     /// # Errors
     /// The node has stopped.
     pub fn next_within(&mut self, at_most: Duration) -> Result<Option<Event>, crate::Error> {
-        if let Some(gap) = self.gap() {
-            return Ok(Some(gap));
+        if let Some(event) = self.waiting() {
+            return Ok(Some(event));
         }
         match self.rows.recv_timeout(at_most) {
-            Ok(row) => Ok(Some(self.event(row))),
+            Ok(queued) => Ok(Some(self.take(queued))),
             Err(RecvTimeoutError::Timeout) => Ok(None),
-            Err(RecvTimeoutError::Disconnected) => Err(crate::Error::Stopped),
+            Err(RecvTimeoutError::Disconnected) => self.gap().map(Some).ok_or(crate::Error::Stopped),
         }
     }
 
-    /// What was missed is told once the rows from before the gap are taken.
+    /// What is there without a look into the queue.
+    fn waiting(&mut self) -> Option<Event> {
+        match self.taken.take() {
+            Some(row) => Some(self.event(row)),
+            None => self.gap(),
+        }
+    }
+
+    /// The event of what came out of the queue; a gap before a row is told first.
+    fn take(&mut self, queued: Queued) -> Event {
+        self.waiting.bytes.fetch_sub(queued.row.bytes(), Ordering::Relaxed);
+        match queued.missed_before {
+            0 => self.event(queued.row),
+            missed => {
+                self.taken = Some(queued.row);
+                Event::Missed(missed)
+            }
+        }
+    }
+
+    /// What was missed at the end of the queue, once all rows before it are taken.
     fn gap(&self) -> Option<Event> {
-        if !self.rows.is_empty() || self.waiting.missed.load(Ordering::Relaxed) == 0 {
+        if !self.rows.is_empty() {
             return None;
         }
-        Some(Event::Missed(self.waiting.missed.swap(0, Ordering::Relaxed)))
+        let missed = self.waiting.missed.swap(0, Ordering::Relaxed);
+        (missed > 0).then_some(Event::Missed(missed))
     }
 
     fn event(&self, row: Publication) -> Event {
-        self.waiting.bytes.fetch_sub(row.bytes(), Ordering::Relaxed);
         match (row, self.topic) {
             (Publication::Row(bytes), Topic::Output(output)) => {
                 Event::Row(Row::new(self.plan.outputs[output.0 as usize].shape.clone(), bytes))
@@ -181,5 +221,12 @@ impl Subscription {
                 })
             }
         }
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        // A full queue would not tell it.
+        self.waiting.gone.store(true, Ordering::Relaxed);
     }
 }
