@@ -144,6 +144,13 @@ fn a_header_that_does_not_fit_is_told_at_once() {
                  add it to the header and the lines",
             ],
         ),
+        (
+            "name,size,a\u{1b}[31m\nx,1,2\n",
+            vec![
+                "1: column `a\\u{1b}[31m`: the rows have no such column; \
+                 the columns are `name`, `size`, `note`, `rank`",
+            ],
+        ),
         ("name;size\nx;1\n", vec!["1: the header is one cell with ';' in it; put commas between the cells"]),
         (
             "name\tsize\nx\t1\n",

@@ -3,6 +3,7 @@
 use std::fmt::{self, Display};
 
 use anabranch_lang::suggest::closest;
+use anabranch_model::convert::shown;
 use anabranch_model::row::RowError;
 use anabranch_model::types::Shape;
 use serde::Serialize;
@@ -72,7 +73,7 @@ fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
 impl Display for RowProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(column) = &self.column {
-            write!(f, "column `{column}`: ")?;
+            write!(f, "column {}: ", shown(column))?;
         }
         f.write_str(&self.message)?;
         match &self.help {
