@@ -72,9 +72,14 @@ impl Catalog {
 
     /// Both ends of a subscription to an output, or to the refused rows of a flow (`errors`, `flow.errors`).
     pub(crate) fn subscription(&self, name: &str) -> Result<(Publisher, Subscription), Error> {
+        let of_all = name == "errors" && self.flows.iter().all(|plan| plan.output(name).is_none());
         let flow = match (name.strip_suffix(".errors"), self.flows.as_slice()) {
             (Some(flow), _) => Some(self.flow(flow)?),
-            (None, [only]) if name == "errors" && only.output(name).is_none() => Some(FlowId(0)),
+            (None, [_]) if of_all => Some(FlowId(0)),
+            (None, [_, _, ..]) if of_all => {
+                let candidates = self.flows.iter().map(|plan| format!("{}.errors", plan.name)).collect();
+                return Err(Error::Ambiguous { name: name.to_owned(), candidates });
+            }
             _ => None,
         };
         if let Some(flow) = flow {

@@ -236,3 +236,13 @@ fn rows_of_one_key_are_published_in_their_order() {
         assert_eq!(row.get("by"), Some(anabranch::Value::Int(expected)));
     }
 }
+
+#[test]
+fn refused_rows_of_several_flows_are_asked_for_by_flow() {
+    let parse = |text: &str| Flow::parse("a.flow", text).unwrap_or_else(|error| panic!("{error}"));
+    let other = parse("flow other revision 1 input Other: { name: text } on Other as o { }");
+    let node = Node::builder("A").flow(parse(COUNTERS)).flow(other).start().expect("two flows");
+    let told = node.subscribe("errors").map(drop).expect_err("of which flow?").to_string();
+    assert_eq!(told, "`errors` is in several flows; write `counters.errors` or `other.errors`");
+    node.subscribe("other.errors").expect("that one");
+}
