@@ -333,13 +333,22 @@ fn one_write_at_the_end_needs_no_undo() {
 fn whatever_can_refuse_after_a_write_needs_undo() {
     assert!(step("upsert T { id: i.id }  require i.n > 0 else invalid 'n'").undo);
     assert!(step("upsert T { id: i.id }  insert T { id: i.id }").undo);
-    // A partition can be full, a key too long.
-    assert!(step("upsert T { id: i.id }  upsert T { id: i.id }").undo);
-    assert!(step("delete T where id = i.id  insert or ignore T { id: i.id }").undo);
     assert!(step("delete T where id = i.id  let x = 1 / i.n  reply Out { x: x }").undo);
     assert!(step("if i.n > 0 { delete T where id = i.id }  if i.n / 2 > 1 { reply Out { x: 1 } }").undo);
     assert!(step("delete Two where shop = i.shop and 10 / n > 1").undo);
     assert!(!step("delete T where id = i.id  reply Out { x: i.n }").undo);
+}
+
+#[test]
+fn a_row_that_is_made_can_be_refused_and_an_update_of_fixed_columns_cannot() {
+    let fixed = |body: &str| {
+        let text = "flow f revision 1 input I: { k: int } table T: { k: int, n: int } { key k } on I as i";
+        plan(&format!("{text} {{ {body} }}")).steps.remove(0)
+    };
+    // A partition can be full, a key too long.
+    assert!(fixed("upsert T { k: i.k, n: 1 }  upsert T { k: i.k, n: 2 }").undo);
+    assert!(fixed("delete T where k = i.k  insert or ignore T { k: i.k, n: 1 }").undo);
+    assert!(!fixed("upsert T { k: i.k, n: 1 }  update T { k: i.k, n: 2 }").undo);
 }
 
 #[test]
