@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anabranch_model::message::WorkerId;
-use anabranch_operators::{WorkerConfig, WorkerThreads};
+use anabranch_operators::WorkerThreads;
 use crossbeam_channel::{bounded, unbounded};
 
 use crate::catalog::Catalog;
@@ -76,8 +76,7 @@ impl NodeBuilder {
         }
         let catalog = Catalog::new(self.flows.iter().map(|flow| flow.plan().clone()).collect())?;
         let seed = self.seed.unwrap_or_else(os::seed);
-        let config = WorkerConfig { node: self.name.as_str().into(), seed };
-        let (doors, threads) = os::start(config, self.workers).map_err(Error::Start)?;
+        let (doors, threads) = os::start(&self.name, seed, self.workers).map_err(Error::Start)?;
         for door in &doors {
             for (id, plan) in catalog.flows() {
                 door.send(Command::Install(id, plan.clone()));

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 use std::thread::Thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anabranch_operators::{Worker, WorkerConfig, WorkerThreads, spawn};
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -45,7 +45,9 @@ impl Door {
 ///
 /// # Errors
 /// The operating system refuses a thread.
-pub(crate) fn start(config: WorkerConfig, count: u32) -> Result<(Vec<Door>, WorkerThreads), String> {
+#[expect(clippy::disallowed_methods, reason = "this is the place")]
+pub(crate) fn start(node: &str, seed: u64, count: u32) -> Result<(Vec<Door>, WorkerThreads), String> {
+    let config = WorkerConfig { node: node.into(), seed, started: Some(Instant::now()) };
     let (mut senders, mut receivers) = (Vec::new(), Vec::new());
     for _ in 0..count {
         let (sender, receiver) = bounded(COMMANDS_MAX);
@@ -66,7 +68,20 @@ pub(crate) fn start(config: WorkerConfig, count: u32) -> Result<(Vec<Door>, Work
     Ok((doors.into_iter().flatten().collect(), threads))
 }
 
+/// Ends the process when its thread panics. A worker that panicked is a bug of the engine and has left its tables in a
+/// state that nobody knows: no answer may rest on them, and nobody may wait for one for ever.
+struct AbortOnPanic;
+
+impl Drop for AbortOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            std::process::abort();
+        }
+    }
+}
+
 fn drive(mut driver: Driver, commands: &Receiver<Command>) {
+    let _abort = AbortOnPanic;
     let mut idle_turns = 0;
     loop {
         let mut busy = false;

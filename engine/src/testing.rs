@@ -83,7 +83,7 @@ impl TestNode {
     /// [`Error::Start`] when two flows have one name.
     pub fn start(name: &str, seed: u64, flows: Vec<Flow>) -> Result<Self, Error> {
         let catalog = Catalog::new(flows.iter().map(|flow| flow.plan().clone()).collect())?;
-        let config = WorkerConfig { node: name.into(), seed };
+        let config = WorkerConfig { node: name.into(), seed, started: None };
         let mut driver = Driver::new(Worker::alone(&config));
         for (id, plan) in catalog.flows() {
             driver.handle(Command::Install(id, plan.clone()));

@@ -20,7 +20,7 @@ const FLOW: &str = "
     on Cry as c { emit Cried { ..c } }";
 
 fn flow() -> Flow {
-    Flow::parse("long.flow", FLOW).unwrap()
+    Flow::parse("long.flow", FLOW).expect("it compiles")
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anabranch_model::message::{Delivery, FlowId, Request, WorkerId};
 use anabranch_model::plan::Plan;
@@ -21,6 +21,8 @@ pub struct WorkerConfig {
     pub node: Arc<str>,
     /// Where hash tables and `uuid()` take their chance from.
     pub seed: u64,
+    /// When the node started. A worker that is not told cannot park: timely reads its own clock from there.
+    pub started: Option<Instant>,
 }
 
 /// Runs `drive` with a worker on each of `count` threads; the workers exchange rows with each other.
@@ -67,7 +69,7 @@ impl WorkerThreads {
 ///     table  Ids: { id: int, times: int } { key id }
 ///     on Seen as s { upsert Ids { id: s.id, times += 1 } }";
 /// let plan = Arc::new(anabranch_lang::compile("f.flow", text).plan.expect("it compiles"));
-/// let mut worker = Worker::alone(&WorkerConfig { node: "A".into(), seed: 1 });
+/// let mut worker = Worker::alone(&WorkerConfig { node: "A".into(), seed: 1, started: None });
 /// worker.install(FlowId(0), &plan);
 ///
 /// let mut batch = Batch::new(SchemaId(0));
@@ -132,7 +134,7 @@ impl Worker {
     }
 
     fn on(end: Allocator, config: &WorkerConfig) -> Self {
-        let timely = timely::worker::Worker::new(timely::WorkerConfig::default(), end, None);
+        let timely = timely::worker::Worker::new(timely::WorkerConfig::default(), end, config.started);
         Worker {
             id: WorkerId(timely.index() as u32),
             peers: timely.peers() as u32,
