@@ -32,7 +32,8 @@ fn a_slow_pipe_is_answered_row_by_row_and_a_signal_answers_what_is_under_way() {
         assert_eq!(node.line(), format!("OutputStream {{\"node\":\"A\",\"name\":\"{name}\",{found}}}"));
     }
     node.signal("TERM");
-    node.end().exits(0).prints("ReadStream          2        0").prints("OutputStream         2");
+    let came = node.end().exits(0).prints("ReadStream          2        0").prints("OutputStream         2");
+    came.says("stopped: <stdin> was sent up to line 2\n");
 }
 
 #[test]

@@ -56,6 +56,12 @@ pub(crate) struct PlayFile {
     bytes: Option<u64>,
     #[serde(skip)]
     bytes_read: u64,
+    /// The line of the last row that was sent.
+    #[serde(skip)]
+    sent_to_line: u64,
+    /// Whether it was read to its end.
+    #[serde(skip)]
+    ended: bool,
 }
 
 /// A batch without an answer.
@@ -81,7 +87,17 @@ pub(crate) struct Session {
 impl PlayFile {
     fn of(play: &Play) -> Self {
         let (input, file) = (play.input.clone(), play.name.clone());
-        PlayFile { input, file, accepted: 0, refused: 0, bad_lines: 0, bytes: play.bytes, bytes_read: 0 }
+        PlayFile {
+            input,
+            file,
+            accepted: 0,
+            refused: 0,
+            bad_lines: 0,
+            bytes: play.bytes,
+            bytes_read: 0,
+            sent_to_line: 0,
+            ended: false,
+        }
     }
 
     /// Rows that were answered.
@@ -120,7 +136,21 @@ impl Session {
         self.settle()?;
         self.played.get_or_insert(self.progress.elapsed());
         self.progress.clear();
+        if ended.is_ok() {
+            self.tell_unfinished();
+        }
         ended
+    }
+
+    /// A file that the end of the run has cut off says how far it came.
+    fn tell_unfinished(&mut self) {
+        for file in self.files.iter().filter(|file| !file.ended) {
+            let told = match file.sent_to_line {
+                0 => format!("stopped before {} was begun", file.file),
+                line => format!("stopped: {} was sent up to line {line}", file.file),
+            };
+            self.progress.tell(&told);
+        }
     }
 
     /// What is left: the client, what became of the files and how long they took, and the prints.
@@ -136,7 +166,8 @@ impl Session {
                     self.rows(play, chunk)?;
                 }
                 News::End { play } => {
-                    self.files[play].bytes_read = self.files[play].bytes.unwrap_or_default()
+                    self.files[play].bytes_read = self.files[play].bytes.unwrap_or_default();
+                    self.files[play].ended = true;
                 }
                 News::Unreadable { play, error } => {
                     return Err(Failure::file("read", &self.files[play].file, &error));
@@ -198,6 +229,7 @@ impl Session {
         let mut batch = self.client.batch(&self.files[play].input)?;
         *batch.packed() = rows;
         let ticket = self.client.submit(batch)?;
+        self.files[play].sent_to_line = lines.last().copied().unwrap_or_default();
         self.under_way.insert(ticket, Sent { play, lines });
         let limit = if self.prints.is_empty() { BATCHES_UNDER_WAY } else { BATCHES_UNDER_WAY_PRINTING };
         while self.under_way.len() >= limit {
