@@ -88,6 +88,7 @@ const PAGES: &[(&str, &str)] = &[
     page!("F076"),
     page!("F077"),
     page!("F078"),
+    page!("F079"),
     page!("F080"),
     page!("F090"),
     page!("F091"),

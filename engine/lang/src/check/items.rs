@@ -14,6 +14,9 @@ use crate::suggest;
 use super::Checker;
 use super::declarations::{self, Declared, Kind, TableContent};
 
+/// What subscribers call the refused rows of a flow.
+const ERROR_STREAM: &str = "errors";
+
 /// Streams or tables of one flow: their numbers have 16 bits.
 const MAX_ITEMS: usize = 65_535;
 /// Values of an enum: their numbers have 16 bits.
@@ -170,6 +173,17 @@ impl<'a> Checker<'a> {
             };
             if !self.declare(name, kind) {
                 continue;
+            }
+            if matches!(kind, Kind::Output(_)) && name.text == ERROR_STREAM {
+                self.report(
+                    Diagnostic::error(
+                        "F079",
+                        name.span,
+                        "every flow has an output `errors`: its refused rows",
+                    )
+                    .here("nobody could subscribe to this one by its name")
+                    .help("give it another name, such as `Errors` or `failures`"),
+                );
             }
             let stream = declarations::Stream {
                 name: name.text.clone(),
