@@ -112,7 +112,7 @@ pub use client::{Client, InputBatch, NODE_BYTES, Ticket, UNCOLLECTED_MAX, WINDOW
 pub use error::{Error, FlowError};
 pub use flow::Flow;
 pub use link::{Here, Link, Threads};
-pub use node::{Node, NodeBuilder, WORKERS_MAX};
+pub use node::{NAME_BYTES_MAX, Node, NodeBuilder, WORKERS_MAX};
 pub use rows::{Row, RowProblem};
 pub use scan::Scan;
 pub use status::{FlowStatus, InputStatus, NodeStatus, OutputStatus, TableStatus};

@@ -22,6 +22,9 @@ use crate::subscription::Subscription;
 /// Worker threads of a node, at most.
 pub const WORKERS_MAX: u32 = 256;
 
+/// Bytes of the name of a node, at most: it stands in rows (`node()`), in messages and in lists.
+pub const NAME_BYTES_MAX: usize = 255;
+
 /// A running node. It stops when it is dropped.
 pub struct Node {
     name: String,
@@ -71,8 +74,11 @@ impl NodeBuilder {
             let text = format!("it needs 1 to {WORKERS_MAX} workers, not {}", self.workers);
             return Err(Error::Start(text));
         }
-        if self.name.is_empty() {
-            return Err(Error::Start("it needs a name".into()));
+        let odd = |sign: char| sign.is_whitespace() || sign.is_control();
+        if self.name.is_empty() || self.name.len() > NAME_BYTES_MAX || self.name.contains(odd) {
+            let text =
+                format!("its name is a word of at most {NAME_BYTES_MAX} bytes, which {:?} is not", self.name);
+            return Err(Error::Start(text.chars().take(NAME_BYTES_MAX).collect()));
         }
         let catalog = Catalog::new(self.flows.iter().map(|flow| flow.plan().clone()).collect())?;
         let seed = self.seed.unwrap_or_else(os::seed);

@@ -85,3 +85,16 @@ fn a_subscriber_of_long_rows_is_held_to_bytes() {
     client.send("Cry", &[json!({ "id": 0, "text": text })]).unwrap();
     assert!(matches!(cried.try_next(), Some(Event::Row(_))));
 }
+
+#[test]
+fn a_node_is_called_by_a_word() {
+    for name in ["", "two words", "line\nbreak", "\u{1b}[31m", &"n".repeat(256)] {
+        let refused = Node::builder(name).flow(flow()).start().err().expect("no such name").to_string();
+        assert!(
+            refused.contains("its name is a word of at most 255 bytes") && refused.len() < 500,
+            "{refused}"
+        );
+        assert!(!refused.contains('\u{1b}'), "{refused:?}");
+    }
+    assert!(Node::builder("nörd-1.example").flow(flow()).start().is_ok());
+}
