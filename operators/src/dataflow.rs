@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use anabranch_model::batch::Batch;
+use anabranch_model::batch::{Batch, SchemaId};
 use anabranch_model::frame::{Chance, StepContext};
 use anabranch_model::message::{Body, Delivery, FlowId, Origin, Part, Request, WorkerId};
 use anabranch_model::partition::PartitionId;
@@ -64,6 +64,7 @@ pub(crate) fn build(
     let name = format!("flow {}", splitter.plan.name);
     worker.dataflow_named::<u64, _, _>(&name, |scope| {
         let steps = shared.clone();
+        let spent = splitter.spent.clone();
         requests
             .to_stream(scope)
             .unary::<CapacityContainerBuilder<Vec<Task>>, _, _, _>(Pipeline, "route", move |_, _| {
@@ -88,6 +89,9 @@ pub(crate) fn build(
                                 let mut publish = |published| steps.deliver(delivery(flow, published));
                                 let answer = machine.work(&task, steps.now(), &mut publish);
                                 session.give(Part { origin: task.origin, parts: task.parts, answer });
+                                if let Work::Rows { batch, .. } = task.work {
+                                    spent.give(batch);
+                                }
                             }
                         });
                     }
@@ -113,8 +117,40 @@ fn delivery(flow: FlowId, published: Published) -> Delivery {
     }
 }
 
+/// Batches whose rows have been put, for the rows of the next requests: memory that one thread takes and another gives
+/// back all the time costs page faults.
+#[derive(Clone, Default)]
+struct Spent(Rc<RefCell<Vec<Batch>>>);
+
+/// Batches that a worker keeps.
+const SPENT_MAX: usize = 64;
+
+/// Bytes of a batch that is kept, at most.
+const SPENT_BYTES_MAX: usize = 64 << 10;
+
+impl Spent {
+    fn give(&self, batch: Batch) {
+        let mut batches = self.0.borrow_mut();
+        if batches.len() < SPENT_MAX && batch.capacity() <= SPENT_BYTES_MAX {
+            batches.push(batch);
+        }
+    }
+
+    /// An empty batch.
+    fn take(&self, schema: SchemaId, row_bytes: usize) -> Batch {
+        match self.0.borrow_mut().pop() {
+            Some(mut batch) => {
+                batch.reset(schema);
+                batch
+            }
+            None => Batch::with_capacity(schema, row_bytes),
+        }
+    }
+}
+
 /// Splits requests into the tasks of workers.
 pub(crate) struct Splitter {
+    spent: Spent,
     plan: Arc<Plan>,
     routers: Vec<Router>,
     peers: u32,
@@ -125,7 +161,14 @@ pub(crate) struct Splitter {
 impl Splitter {
     pub(crate) fn new(plan: Arc<Plan>, node: Arc<str>, peers: u32) -> Self {
         let context = StepContext::new(node.clone(), node, plan.revision, Chance::new(0));
-        Splitter { routers: Router::of_plan(&plan), plan, peers, context, buffer: Vec::new() }
+        Splitter {
+            spent: Spent::default(),
+            routers: Router::of_plan(&plan),
+            plan,
+            peers,
+            context,
+            buffer: Vec::new(),
+        }
     }
 
     fn split(&mut self, request: Request, mut give: impl FnMut(Task)) {
@@ -160,11 +203,12 @@ impl Splitter {
         for (row, routed) in batch.rows().zip(routed) {
             let to = routed.partition.map_or(origin.worker, |partition| owner(partition, self.peers));
             let part = parts[to.0 as usize].get_or_insert_with(|| {
-                (Batch::with_capacity(batch.schema(), share + share / 4), Vec::with_capacity(batch.len()))
+                (self.spent.take(batch.schema(), share + share / 4), Vec::with_capacity(batch.len()))
             });
             part.0.push(row);
             part.1.push(routed);
         }
+        self.spent.give(batch);
         let count = parts.iter().flatten().count() as u32;
         for (to, part) in (0..).map(WorkerId).zip(parts) {
             if let Some((batch, routed)) = part {

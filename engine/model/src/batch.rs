@@ -87,6 +87,18 @@ impl Batch {
         }
     }
 
+    /// Empties the batch for rows of another schema; its memory stays.
+    pub fn reset(&mut self, schema: SchemaId) {
+        self.bytes.truncate(BATCH_HEADER_BYTES);
+        self.bytes[4..8].copy_from_slice(&schema.0.to_le_bytes());
+        self.bytes[8..12].copy_from_slice(&[0; 4]);
+    }
+
+    /// Bytes of memory that the batch holds.
+    pub fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// Whose rows these are.
     pub fn schema(&self) -> SchemaId {
         SchemaId(self.header_number(4))
