@@ -89,7 +89,7 @@ fn a_subscriber_of_long_rows_is_held_to_bytes() {
 #[test]
 fn a_node_is_called_by_a_word() {
     for name in ["", "two words", "line\nbreak", "\u{1b}[31m", &"n".repeat(256)] {
-        let refused = Node::builder(name).flow(flow()).start().err().expect("no such name").to_string();
+        let refused = Node::builder(name).flow(flow()).start().expect_err("no such name").to_string();
         assert!(
             refused.contains("its name is a word of at most 255 bytes") && refused.len() < 500,
             "{refused}"
