@@ -2,7 +2,7 @@
 //!
 //! `on Update as u { upsert T { ..u, node: node() } }` is what most rows go through. It reads nothing, decides nothing
 //! and builds its row from runs of bytes, so it needs none of what [`crate::run`] keeps for a step; leaving that out
-//! halves its cost (`benches/README.md`). What it does is the same; the tests against an oracle run both.
+//! saves a third of its instructions (`benches/README.md`). What it does is the same; the tests against an oracle run both.
 
 use anabranch_model::expr::{Expr, Place};
 use anabranch_model::key::{KeyReader, MAX_KEY_BYTES};
