@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use anabranch_benches::floor::{FixedRows, PackedRows};
+use anabranch_benches::floor::{FixedRows, PackedRows, handover};
 use anabranch_benches::workload::{self, Made};
 use anabranch_benches::{median, workers};
 use anabranch_model::{Batch, Shape};
@@ -87,25 +87,29 @@ fn main() {
     table(&rounds(&mut floors, Made::Inside), &rounds(&mut floors, Made::Before));
 }
 
-/// Million rows a second of the two floors, one worker and two workers, in turn.
-fn rounds(floors: &mut Floors, made: Made) -> Vec<[f64; 4]> {
+/// Above it the processor's two cores do not share a cache, and every exchange of two threads pays for that.
+const NEAR: Duration = Duration::from_nanos(100);
+
+/// Million rows a second of the two floors, one worker and two workers, in turn; then what a cache line took from one
+/// thread to another, in nanoseconds: the slower of before and after the two workers.
+fn rounds(floors: &mut Floors, made: Made) -> Vec<[f64; 5]> {
     let rate = |workers: u32, took: Duration| {
         f64::from(workers) * (ROWS as u64 * PASSES) as f64 / took.as_secs_f64() / 1e6
     };
     let round = |_| {
-        [
-            rate(1, floors.fixed(made, PASSES)),
-            rate(1, floors.packed(made, PASSES)),
-            rate(1, workers::apply(1, made, ROWS, PASSES)),
-            rate(2, workers::apply(2, made, ROWS, PASSES)),
-        ]
+        let fixed = rate(1, floors.fixed(made, PASSES));
+        let packed = rate(1, floors.packed(made, PASSES));
+        let one = rate(1, workers::apply(1, made, ROWS, PASSES));
+        let before = handover();
+        let two = rate(2, workers::apply(2, made, ROWS, PASSES));
+        [fixed, packed, one, two, before.max(handover()).as_nanos() as f64]
     };
     (0..ROUNDS).map(round).collect()
 }
 
-fn table(inside: &[[f64; 4]], before: &[[f64; 4]]) {
-    let line = |what: &str, figure: &dyn Fn(&[f64; 4]) -> f64| {
-        let of = |rounds: &[[f64; 4]]| median(rounds.iter().map(figure).collect());
+fn table(inside: &[[f64; 5]], before: &[[f64; 5]]) {
+    let line = |what: &str, figure: &dyn Fn(&[f64; 5]) -> f64| {
+        let of = |rounds: &[[f64; 5]]| median(rounds.iter().map(figure).collect());
         println!("{what:<36} {:>12.2} {:>12.2}", of(inside), of(before));
     };
     line("floor, fixed rows, M rows/s", &|round| round[0]);
@@ -115,4 +119,21 @@ fn table(inside: &[[f64; 4]], before: &[[f64; 4]]) {
     line("one worker / floor of fixed rows", &|round| round[2] / round[0]);
     line("one worker / floor of packed rows", &|round| round[2] / round[1]);
     line("two workers / one worker", &|round| round[3] / round[2]);
+    line("a cache line to the other core, ns", &|round| round[4]);
+    let is_near = |round: &&[f64; 5]| round[4] < NEAR.as_nanos() as f64;
+    for (what, near) in [("with a shared cache", true), ("without one", false)] {
+        let of = |rounds: &[[f64; 5]]| {
+            let ratios: Vec<f64> = rounds
+                .iter()
+                .filter(|round| is_near(round) == near)
+                .map(|round| round[3] / round[2])
+                .collect();
+            if ratios.is_empty() {
+                "-".into()
+            } else {
+                format!("{:.2} of {}", median(ratios.clone()), ratios.len())
+            }
+        };
+        println!("{:<36} {:>12} {:>12}", format!("  rounds {what}"), of(inside), of(before));
+    }
 }

@@ -1,6 +1,7 @@
 //! The floors: plain loops in one thread that do the same upserts in place in a hash map.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anabranch_model::batch::Batch;
@@ -61,4 +62,27 @@ impl PackedRows {
         }
         start.elapsed()
     }
+}
+
+/// Hand-overs that are timed.
+const HANDOVERS: u64 = 200_000;
+
+/// How long a cache line takes from one thread to another: what two workers pay at least for everything that they
+/// exchange. On a shared machine it changes from minute to minute, with the cores that the host gives.
+pub fn handover() -> Duration {
+    let ball = AtomicU64::new(0);
+    let play = |first: u64| {
+        for turn in (first..2 * HANDOVERS).step_by(2) {
+            while ball.load(Ordering::Acquire) != turn {
+                std::hint::spin_loop();
+            }
+            ball.store(turn + 1, Ordering::Release);
+        }
+    };
+    let start = Instant::now();
+    std::thread::scope(|scope| {
+        scope.spawn(|| play(1));
+        play(0);
+    });
+    start.elapsed() / (2 * HANDOVERS) as u32
 }

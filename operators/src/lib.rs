@@ -24,6 +24,7 @@ mod refusal;
 mod route;
 mod rows;
 mod run;
+mod split;
 mod step;
 mod tables;
 mod worker;

@@ -1,9 +1,8 @@
 //! A flow on one worker: its tables, and the steps of the rows that reach it.
 
-use std::ops::Range;
 use std::sync::Arc;
 
-use anabranch_model::batch::{Batch, Rows};
+use anabranch_model::batch::Batch;
 use anabranch_model::eval::evaluate;
 use anabranch_model::frame::{Chance, Frame, StepContext};
 use anabranch_model::message::{Answer, PAGE_BYTES, Page, Refusal, RefusedRow, RowsAnswer};
@@ -13,12 +12,13 @@ use anabranch_model::stamp::HybridClock;
 use anabranch_model::value::Value;
 use anabranch_table::KeyHash;
 
-use crate::dataflow::{Routed, Task, Work};
+use crate::dataflow::{Task, Work};
 use crate::direct::Direct;
 use crate::effects::Effects;
 use crate::refusal::Reason;
 use crate::route::Router;
 use crate::run::{Run, Scratch};
+use crate::split::{Routed, Share};
 use crate::step::Program;
 use crate::tables::Tables;
 
@@ -66,8 +66,7 @@ pub(crate) struct Machine {
     scratch: Scratch,
     effects: Effects,
     counts: FlowCounts,
-    /// Buffers of [`Machine::foresee`].
-    ahead: Vec<(PartitionId, KeyHash)>,
+    /// For keys that do not stand in one piece in their row.
     key: Vec<u8>,
 }
 
@@ -91,7 +90,6 @@ impl Machine {
             scratch,
             effects: Effects::default(),
             counts,
-            ahead: Vec::new(),
             key: Vec::new(),
             plan,
         }
@@ -118,8 +116,8 @@ impl Machine {
     /// Does the work of a task at time `now`; rows for subscribers go to `publish`.
     pub(crate) fn work(&mut self, task: &Task, now: i64, publish: &mut impl FnMut(Published)) -> Answer {
         match &task.work {
-            Work::Rows { input, batch, routed } => {
-                let answer = self.rows(*input, batch, routed.as_deref(), now, publish);
+            Work::Rows { input, share } => {
+                let answer = self.rows(*input, share, now, publish);
                 for (output, batch) in std::mem::take(&mut self.effects.emitted) {
                     self.counts.rows_out[output.0 as usize] += batch.len() as u64;
                     publish(Published::Emitted(output, batch));
@@ -139,8 +137,7 @@ impl Machine {
     fn rows(
         &mut self,
         input: InputId,
-        batch: &Batch,
-        routed: Option<&[Routed]>,
+        share: &Share,
         now: i64,
         publish: &mut impl FnMut(Published),
     ) -> RowsAnswer {
@@ -150,26 +147,25 @@ impl Machine {
             }
         };
         let direct = self.programs[input.0 as usize].direct.clone();
-        let mut rows = batch.rows();
-        for first in (0..batch.len()).step_by(FORESEEN_ROWS) {
-            let range = first..batch.len().min(first + FORESEEN_ROWS);
+        let mut rest = share.rows();
+        let mut group = [(Routed::default(), &[][..]); FORESEEN_ROWS];
+        let mut count = 0;
+        loop {
+            let taken = group.iter_mut().zip(&mut rest).map(|(place, row)| *place = row).count();
+            if taken == 0 {
+                break;
+            }
+            count += taken;
+            let rows = &mut group[..taken];
             if let Some(direct) = &direct {
-                let whereabouts =
-                    |at| routed.map_or(Routed { row: at as u32, partition: None }, |routed| routed[at]);
-                let rows = range.map(whereabouts).zip(rows.by_ref());
                 self.put_directly(direct, rows, now, &mut refuse);
                 continue;
             }
-            let found;
-            let routed = match routed {
-                Some(routed) => &routed[range],
-                None => {
-                    found = self.route(input, rows.clone(), range);
-                    &found
-                }
-            };
-            self.foresee(input, rows.clone(), routed);
-            for (routed, row) in routed.iter().zip(rows.by_ref()) {
+            if !share.is_routed() {
+                self.route(input, rows);
+            }
+            self.foresee(input, rows);
+            for (routed, row) in rows {
                 self.effects.begin();
                 let result = self.step(input, row, *routed, now);
                 refuse(row, self.effects.end(routed.row, result));
@@ -177,7 +173,7 @@ impl Machine {
         }
         let answer = self.effects.answer();
         let at = input.0 as usize;
-        self.counts.rows_in[at] += batch.len() as u64;
+        self.counts.rows_in[at] += count as u64;
         self.counts.rows_refused[at] += answer.refusals.len() as u64;
         for (_, output, _) in answer.replies.iter() {
             self.counts.rows_out[output.0 as usize] += 1;
@@ -185,60 +181,53 @@ impl Machine {
         answer
     }
 
-    /// Where some rows of a request belong.
-    fn route(&mut self, input: InputId, rows: Rows<'_>, range: Range<usize>) -> Vec<Routed> {
+    /// Finds where rows belong.
+    fn route(&mut self, input: InputId, rows: &mut [(Routed, &[u8])]) {
         let (router, shapes) = (&self.routers[input.0 as usize], &self.plan.steps[input.0 as usize].rows);
-        let routed = |(at, row): (usize, &[u8])| {
-            let partition = router.place(row, shapes, &self.context, &mut self.key);
-            Routed { row: at as u32, partition }
-        };
-        range.zip(rows).map(routed).collect()
+        for (routed, row) in rows {
+            routed.partition = router.place(row, shapes, &self.context, &mut self.key);
+        }
     }
 
     /// Puts at most [`FORESEEN_ROWS`] rows in three loops: one asks for the memory of the index, one for that of the
     /// rows, one writes.
-    fn put_directly<'b>(
+    fn put_directly(
         &mut self,
         direct: &Direct,
-        rows: impl Iterator<Item = (Routed, &'b [u8])>,
+        rows: &[(Routed, &[u8])],
         now: i64,
         refuse: &mut impl FnMut(&[u8], Option<Refusal>),
     ) {
-        let mut ahead: [(u32, &[u8], PartitionId, KeyHash); FORESEEN_ROWS] =
-            [(0, &[], PartitionId(0), KeyHash::default()); FORESEEN_ROWS];
-        let mut count = 0;
-        for ((routed, row), ahead) in rows.zip(&mut ahead) {
-            let (partition, hash) = direct.prefetch_index(row, routed.partition, &self.tables, &mut self.key);
-            *ahead = (routed.row, row, partition, hash);
-            count += 1;
+        let mut ahead = [(PartitionId(0), KeyHash::default()); FORESEEN_ROWS];
+        for (ahead, (routed, row)) in ahead.iter_mut().zip(rows) {
+            *ahead = direct.prefetch_index(row, routed.partition, &self.tables, &mut self.key);
         }
-        for (_, _, partition, hash) in &ahead[..count] {
+        let ahead = &ahead[..rows.len()];
+        for (partition, hash) in ahead {
             direct.prefetch_row(*partition, *hash, &self.tables);
         }
-        for (number, row, partition, hash) in &ahead[..count] {
+        for (place, (routed, row)) in ahead.iter().zip(rows) {
             let stamp = self.clock.tick(now);
-            match direct.put(row, (*partition, *hash), stamp, &mut self.tables, &mut self.key) {
+            match direct.put(row, *place, stamp, &mut self.tables, &mut self.key) {
                 Ok(()) => self.effects.accepted += 1,
                 Err(reason) => {
                     self.effects.begin();
-                    refuse(row, self.effects.end(*number, Err(reason)));
+                    refuse(row, self.effects.end(routed.row, Err(reason)));
                 }
             }
         }
     }
 
     /// Asks for the memory of the rows that the steps of these rows will access, so that the waits for it overlap.
-    fn foresee(&mut self, input: InputId, rows: Rows<'_>, routed: &[Routed]) {
-        self.ahead.clear();
+    fn foresee(&mut self, input: InputId, rows: &[(Routed, &[u8])]) {
         for (table, reader) in &self.programs[input.0 as usize].foreseen {
-            let first = self.ahead.len();
-            for (row, routed) in rows.clone().zip(routed) {
+            let mut ahead = [(PartitionId(0), KeyHash::default()); FORESEEN_ROWS];
+            for (ahead, (routed, row)) in ahead.iter_mut().zip(rows) {
                 let partition = routed.partition.unwrap_or(PartitionId(0));
                 let key = reader.read(row, &mut self.key);
-                let hash = self.tables.prefetch_index(*table, partition, key);
-                self.ahead.push((partition, hash));
+                *ahead = (partition, self.tables.prefetch_index(*table, partition, key));
             }
-            for (partition, hash) in &self.ahead[first..] {
+            for (partition, hash) in &ahead[..rows.len()] {
                 self.tables.prefetch_row(*table, *partition, *hash);
             }
         }

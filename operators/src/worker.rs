@@ -11,8 +11,9 @@ use anabranch_model::plan::Plan;
 use timely::communication::allocator::Thread;
 use timely::communication::{Allocator, Config, WorkerGuards, initialize_from};
 
-use crate::dataflow::{Requests, Splitter, build};
+use crate::dataflow::{Requests, build};
 use crate::machine::{FlowCounts, Machine, TableSize};
+use crate::split::Splitter;
 
 /// What workers of a node are told about it.
 #[derive(Clone, Debug)]

@@ -87,18 +87,6 @@ impl Batch {
         }
     }
 
-    /// Empties the batch for rows of another schema; its memory stays.
-    pub fn reset(&mut self, schema: SchemaId) {
-        self.bytes.truncate(BATCH_HEADER_BYTES);
-        self.bytes[4..8].copy_from_slice(&schema.0.to_le_bytes());
-        self.bytes[8..12].copy_from_slice(&[0; 4]);
-    }
-
-    /// Bytes of memory that the batch holds.
-    pub fn capacity(&self) -> usize {
-        self.bytes.capacity()
-    }
-
     /// Whose rows these are.
     pub fn schema(&self) -> SchemaId {
         SchemaId(self.header_number(4))
@@ -122,6 +110,37 @@ impl Batch {
     /// The packed rows in order.
     pub fn rows(&self) -> Rows<'_> {
         Rows { rest: &self.bytes[BATCH_HEADER_BYTES..] }
+    }
+
+    /// Empties the batch for rows of another schema; its memory stays.
+    pub fn reset(&mut self, schema: SchemaId) {
+        self.bytes.truncate(BATCH_HEADER_BYTES);
+        self.bytes[4..8].copy_from_slice(&schema.0.to_le_bytes());
+        self.bytes[8..12].copy_from_slice(&[0; 4]);
+    }
+
+    /// Bytes of the rows.
+    pub fn row_bytes(&self) -> usize {
+        self.bytes.len() - BATCH_HEADER_BYTES
+    }
+
+    /// The first byte of the packed row that begins so many bytes behind the header.
+    ///
+    /// # Panics
+    /// None begins there.
+    #[inline]
+    pub fn row_head(&self, offset: usize) -> &u8 {
+        &self.bytes[BATCH_HEADER_BYTES + offset]
+    }
+
+    /// The packed row that begins so many bytes behind the header.
+    ///
+    /// # Panics
+    /// None begins there.
+    #[inline]
+    pub fn row_at(&self, offset: usize) -> &[u8] {
+        let rows = &self.bytes[BATCH_HEADER_BYTES + offset..];
+        &rows[..row_length(rows).expect("a row begins there")]
     }
 
     /// Appends a packed row of the batch's shape.
@@ -170,6 +189,12 @@ impl Batch {
     fn header_number(&self, at: usize) -> u32 {
         let bytes = &self.bytes[at..at + 4];
         u32::from_le_bytes(bytes.try_into().expect("four bytes of the header"))
+    }
+}
+
+impl Default for Batch {
+    fn default() -> Self {
+        Batch::new(SchemaId::default())
     }
 }
 

@@ -13,4 +13,5 @@ mod order;
 mod prefetch;
 mod table;
 
+pub use prefetch::prefetch;
 pub use table::{Chunk, ChunkCursor, KeyHash, MAX_ROWS, Table};

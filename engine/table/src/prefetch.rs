@@ -9,7 +9,7 @@
     unsafe_code,
     reason = "the instruction reads nothing and faults on no address, and this one is even valid"
 )]
-pub(crate) fn prefetch<T>(of: &T) {
+pub fn prefetch<T>(of: &T) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: a prefetch has no effect on the state of the program; the address comes from a reference.
     unsafe {
