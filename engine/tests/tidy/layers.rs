@@ -7,7 +7,7 @@ use crate::{report, tree};
 fn layer(package: &str) -> Option<u32> {
     match package {
         "anabranch-model" => Some(0),
-        "anabranch-lang" | "anabranch-table" => Some(1),
+        "anabranch-lang" | "anabranch-table" | "anabranch-wire" => Some(1),
         "anabranch-operators" => Some(2),
         "anabranch" => Some(3),
         "anabranch-cli" | "anabranch-benches" | "anabranch-lang-fuzz" => Some(4),

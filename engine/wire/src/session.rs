@@ -1,0 +1,355 @@
+//! The messages of service `anabranch.v1.Node`: what the Rust client and the program say to a node.
+//!
+//! A session is one stream each way. The client sends [`Requests`], many in one message where they gather; the node sends
+//! [`Answers`] in the order in which requests are done. Flows, inputs and tables go by the numbers of the plan that the
+//! client has compiled from the flow's text, so every request says which revision it means.
+
+use prost::{Message, Oneof};
+
+/// The version of these messages. A node refuses a session of another one.
+pub const SESSION_VERSION: u32 = 1;
+
+/// The full name of the service.
+pub const SERVICE: &str = "anabranch.v1.Node";
+
+/// Asks for the flows of a node.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct CatalogRequest {
+    /// [`SESSION_VERSION`] of the client.
+    #[prost(uint32, tag = "1")]
+    pub version: u32,
+}
+
+/// The flows of a node.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct CatalogReply {
+    /// The node's name.
+    #[prost(string, tag = "1")]
+    pub node: String,
+    /// Its flows.
+    #[prost(message, repeated, tag = "2")]
+    pub flows: Vec<FlowText>,
+}
+
+/// A flow as its text: both sides compile it to the same plan.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct FlowText {
+    /// Its number on the node; never given again to another flow.
+    #[prost(uint32, tag = "1")]
+    pub flow: u32,
+    /// Its revision.
+    #[prost(int64, tag = "2")]
+    pub revision: i64,
+    /// The name of its file.
+    #[prost(string, tag = "3")]
+    pub file: String,
+    /// The flow file.
+    #[prost(string, tag = "4")]
+    pub text: String,
+    /// Its name.
+    #[prost(string, tag = "5")]
+    pub name: String,
+}
+
+/// Requests, in the order in which they are to be done.
+#[derive(Clone, PartialEq, Message)]
+pub struct Requests {
+    /// The requests.
+    #[prost(message, repeated, tag = "1")]
+    pub requests: Vec<Request>,
+}
+
+/// A request.
+#[derive(Clone, PartialEq, Message)]
+pub struct Request {
+    /// The client's number for it: 1, 2, 3...
+    #[prost(uint64, tag = "1")]
+    pub number: u64,
+    /// The flow.
+    #[prost(uint32, tag = "2")]
+    pub flow: u32,
+    /// The revision of the flow that the client means.
+    #[prost(int64, tag = "3")]
+    pub revision: i64,
+    /// What to do.
+    #[prost(oneof = "Body", tags = "4, 5, 6")]
+    pub body: Option<Body>,
+}
+
+/// What to do.
+#[derive(Clone, PartialEq, Oneof)]
+pub enum Body {
+    /// Rows for an input.
+    #[prost(message, tag = "4")]
+    Rows(Rows),
+    /// The row of a key.
+    #[prost(message, tag = "5")]
+    Get(Get),
+    /// Rows in key order.
+    #[prost(message, tag = "6")]
+    Page(Page),
+}
+
+/// Rows for an input.
+#[derive(Clone, PartialEq, Message)]
+pub struct Rows {
+    /// The input, by its place in the flow file.
+    #[prost(uint32, tag = "1")]
+    pub input: u32,
+    /// A packed batch.
+    #[prost(bytes = "vec", tag = "2")]
+    pub batch: Vec<u8>,
+}
+
+/// The row of a key.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct Get {
+    /// The table, by its place in the flow file.
+    #[prost(uint32, tag = "1")]
+    pub table: u32,
+    /// The partition of the key.
+    #[prost(uint32, tag = "2")]
+    pub partition: u32,
+    /// Its key bytes.
+    #[prost(bytes = "vec", tag = "3")]
+    pub key: Vec<u8>,
+}
+
+/// Rows in key order.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct Page {
+    /// The table, by its place in the flow file.
+    #[prost(uint32, tag = "1")]
+    pub table: u32,
+    /// The key bytes after which the page begins; none for the first page.
+    #[prost(bytes = "vec", optional, tag = "2")]
+    pub after: Option<Vec<u8>>,
+    /// Rows, at most.
+    #[prost(uint32, tag = "3")]
+    pub limit: u32,
+}
+
+/// Answers, in the order in which they came.
+#[derive(Clone, PartialEq, Message)]
+pub struct Answers {
+    /// The answers.
+    #[prost(message, repeated, tag = "1")]
+    pub answers: Vec<Answer>,
+}
+
+/// The answer to a request.
+#[derive(Clone, PartialEq, Message)]
+pub struct Answer {
+    /// The number of the request.
+    #[prost(uint64, tag = "1")]
+    pub number: u64,
+    /// What became of it.
+    #[prost(oneof = "Outcome", tags = "2, 3, 4, 5")]
+    pub outcome: Option<Outcome>,
+}
+
+/// What became of a request.
+#[derive(Clone, PartialEq, Oneof)]
+pub enum Outcome {
+    /// Of rows.
+    #[prost(message, tag = "2")]
+    Rows(RowsAnswer),
+    /// The packed row of a key, or that there is none.
+    #[prost(message, tag = "3")]
+    Row(FoundRow),
+    /// Rows in key order.
+    #[prost(message, tag = "4")]
+    Page(FoundPage),
+    /// The request was not carried out.
+    #[prost(message, tag = "5")]
+    Problem(Problem),
+}
+
+/// What became of rows.
+#[derive(Clone, PartialEq, Message)]
+pub struct RowsAnswer {
+    /// Rows that took effect.
+    #[prost(uint32, tag = "1")]
+    pub accepted: u32,
+    /// Those that did not.
+    #[prost(message, repeated, tag = "2")]
+    pub refusals: Vec<Refusal>,
+    /// Which row of the request each reply answers.
+    #[prost(uint32, repeated, tag = "3")]
+    pub reply_rows: Vec<u32>,
+    /// The output of each reply, by its place in the flow file.
+    #[prost(uint32, repeated, tag = "4")]
+    pub reply_outputs: Vec<u32>,
+    /// The packed rows of the replies, behind each other.
+    #[prost(bytes = "vec", tag = "5")]
+    pub replies: Vec<u8>,
+}
+
+/// A refused row.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct Refusal {
+    /// Its place in the request.
+    #[prost(uint32, tag = "1")]
+    pub row: u32,
+    /// The name of its code.
+    #[prost(string, tag = "2")]
+    pub code: String,
+    /// Why.
+    #[prost(string, tag = "3")]
+    pub text: String,
+    /// The line in the flow file; 0 where no place refused it.
+    #[prost(uint32, tag = "4")]
+    pub line: u32,
+    /// The column there.
+    #[prost(uint32, tag = "5")]
+    pub column: u32,
+}
+
+/// The row of a key.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct FoundRow {
+    /// The packed row.
+    #[prost(bytes = "vec", optional, tag = "1")]
+    pub row: Option<Vec<u8>>,
+}
+
+/// Rows in key order.
+#[derive(Clone, PartialEq, Message)]
+pub struct FoundPage {
+    /// Key bytes.
+    #[prost(bytes = "vec", repeated, tag = "1")]
+    pub keys: Vec<Vec<u8>>,
+    /// Packed rows, as many as keys.
+    #[prost(bytes = "vec", repeated, tag = "2")]
+    pub rows: Vec<Vec<u8>>,
+    /// Whether there may be more.
+    #[prost(bool, tag = "3")]
+    pub more: bool,
+}
+
+/// Why a request was not carried out, or a stream ended.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct Problem {
+    /// `changed`, `gone`, `unknown`, `invalid`, `full`, `stopped`, `denied`...: what a program may act on.
+    #[prost(string, tag = "1")]
+    pub code: String,
+    /// What was tried, what is wrong, what to do.
+    #[prost(string, tag = "2")]
+    pub text: String,
+}
+
+/// Asks for the rows of an output, or of a flow's error stream.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct SubscribeRequest {
+    /// `OutputStream`, `names.OutputStream`, `errors`, `names.errors`.
+    #[prost(string, tag = "1")]
+    pub output: String,
+    /// The `position` of the last event that the client has, to go on behind it after a lost connection.
+    #[prost(string, tag = "2")]
+    pub after: String,
+}
+
+/// What a subscription brings.
+#[derive(Clone, PartialEq, Message)]
+pub struct Events {
+    /// The events, in order.
+    #[prost(message, repeated, tag = "1")]
+    pub events: Vec<Event>,
+}
+
+/// One event.
+#[derive(Clone, PartialEq, Message)]
+pub struct Event {
+    /// Where the subscription stands behind this event.
+    #[prost(string, tag = "1")]
+    pub position: String,
+    /// Rows that are lost to this subscriber before this event.
+    #[prost(uint64, tag = "2")]
+    pub missed: u64,
+    /// The number and revision of the flow whose row it is.
+    #[prost(uint32, tag = "3")]
+    pub flow: u32,
+    /// See `flow`.
+    #[prost(int64, tag = "4")]
+    pub revision: i64,
+    /// The packed row; none where only a gap is told.
+    #[prost(bytes = "vec", optional, tag = "5")]
+    pub row: Option<Vec<u8>>,
+    /// Of a refused row: the input it came in on.
+    #[prost(uint32, optional, tag = "6")]
+    pub input: Option<u32>,
+    /// Of a refused row: why.
+    #[prost(message, optional, tag = "7")]
+    pub refusal: Option<Refusal>,
+}
+
+/// A flow file to install, or to put in the place of its older revision.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct DeployRequest {
+    /// The name of the file, for messages.
+    #[prost(string, tag = "1")]
+    pub file: String,
+    /// The flow file.
+    #[prost(string, tag = "2")]
+    pub text: String,
+}
+
+/// What deploying did.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct DeployReply {
+    /// The flow.
+    #[prost(message, optional, tag = "1")]
+    pub flow: Option<FlowText>,
+    /// The revision that ran before; none for a new flow.
+    #[prost(int64, optional, tag = "2")]
+    pub replaced: Option<i64>,
+    /// What changed, a line each.
+    #[prost(string, repeated, tag = "3")]
+    pub changes: Vec<String>,
+    /// What the compiler warned of, as text.
+    #[prost(string, tag = "4")]
+    pub warnings: String,
+}
+
+/// Drops a flow with its rows.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct DropRequest {
+    /// Its name.
+    #[prost(string, tag = "1")]
+    pub flow: String,
+}
+
+/// It is dropped.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct DropReply {}
+
+/// Asks for counts and sizes.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct StatusRequest {}
+
+/// Counts and sizes.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct StatusReply {
+    /// As JSON: what `GET /status` gives.
+    #[prost(string, tag = "1")]
+    pub json: String,
+}
+
+/// A question: `select ... from T ...`.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct QueryRequest {
+    /// The question.
+    #[prost(string, tag = "1")]
+    pub text: String,
+}
+
+/// Rows of the answer to a question.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct QueryRows {
+    /// Names of the columns; in the first message only.
+    #[prost(string, repeated, tag = "1")]
+    pub columns: Vec<String>,
+    /// Rows, each as a JSON object.
+    #[prost(string, repeated, tag = "2")]
+    pub rows: Vec<String>,
+}
