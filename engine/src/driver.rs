@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anabranch_model::message::{FlowId, Request};
+use anabranch_model::message::{Body, FlowId, Origin, Request};
 use anabranch_model::plan::Plan;
 use anabranch_operators::{FlowStatus, Worker};
 use crossbeam_channel::Sender;
 
-use crate::egress::{Answered, Egress};
+use crate::egress::{Egress, Outlet, Reply, SINGLE};
 use crate::load::Unanswered;
 use crate::subscription::Publisher;
 
@@ -17,11 +17,13 @@ pub enum Command {
     /// A flow to start, before any request to it.
     Install(FlowId, Arc<Plan>),
     /// A client that will ask here.
-    Connect(u64, Sender<Answered>),
+    Connect(u64, Outlet),
     /// A client that is gone, with what it leaves unanswered.
     Disconnect(u64, Unanswered),
     /// A request of a connected client.
     Request(FlowId, Request),
+    /// A request by itself, with who takes its answer. Where the node stops before, that is dropped.
+    Single(FlowId, Body, Reply),
     /// A subscription; every worker gets it and says that it has it.
     Subscribe(Publisher, Sender<()>),
     /// Asks for counts and sizes.
@@ -60,10 +62,15 @@ impl Driver {
             Command::Connect(client, answers) => self.egress.connect(client, answers),
             Command::Disconnect(client, unanswered) => self.egress.disconnect(client, unanswered),
             // Its client is told when the worker has ended.
-            Command::Request(..) if self.draining => {}
+            Command::Request(..) | Command::Single(..) if self.draining => {}
             Command::Request(flow, request) => {
                 self.egress.entered();
                 self.worker.submit(flow, request);
+            }
+            Command::Single(flow, body, reply) => {
+                let request = self.egress.entered_singly(reply);
+                let origin = Origin { worker: self.worker.id(), client: SINGLE, request };
+                self.worker.submit(flow, Request { origin, body });
             }
             Command::Subscribe(publisher, taken) => {
                 self.egress.subscribe(publisher);

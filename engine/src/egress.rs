@@ -20,10 +20,46 @@ pub struct Answered {
     pub answer: Answer,
 }
 
+/// Where the answers of a client go.
+pub enum Outlet {
+    /// To a thread that waits for them.
+    Channel(Sender<Answered>),
+    /// To whoever is called, in the thread of the worker: it only hands on.
+    Call(Box<dyn FnMut(Answered) + Send>),
+}
+
+impl Outlet {
+    fn send(&mut self, answered: Answered) {
+        match self {
+            // The client may have dropped its end of the channel; its answers are nobody's then.
+            Outlet::Channel(sender) => drop(sender.send(answered)),
+            Outlet::Call(call) => call(answered),
+        }
+    }
+}
+
+impl std::fmt::Debug for Outlet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Outlet::Channel(_) => "Channel",
+            Outlet::Call(_) => "Call",
+        })
+    }
+}
+
+/// Who takes the answer to one request.
+pub(crate) type Reply = Box<dyn FnOnce(Answer) + Send>;
+
+/// The number of the client whose requests come singly, each with its [`Reply`].
+pub(crate) const SINGLE: u64 = 0;
+
 /// The ways out of one worker.
 #[derive(Default)]
 pub(crate) struct Egress {
-    clients: HashMap<u64, Sender<Answered>>,
+    clients: HashMap<u64, Outlet>,
+    /// Who waits for the answers of single requests, by request.
+    single: HashMap<u64, Reply>,
+    last_single: u64,
     /// What clients that are gone left unanswered.
     left: HashMap<u64, Unanswered>,
     /// Answers of which parts are missing, by client and request.
@@ -40,7 +76,7 @@ struct Partial {
 
 impl Egress {
     /// A client that will ask at this worker.
-    pub(crate) fn connect(&mut self, client: u64, answers: Sender<Answered>) {
+    pub(crate) fn connect(&mut self, client: u64, answers: Outlet) {
         self.clients.insert(client, answers);
     }
 
@@ -59,6 +95,14 @@ impl Egress {
     /// A request has entered here.
     pub(crate) fn entered(&mut self) {
         self.unanswered += 1;
+    }
+
+    /// A request that comes with who takes its answer has entered here: its number.
+    pub(crate) fn entered_singly(&mut self, reply: Reply) -> u64 {
+        self.entered();
+        self.last_single += 1;
+        self.single.insert(self.last_single, reply);
+        self.last_single
     }
 
     /// Requests that entered here and are not answered.
@@ -87,9 +131,12 @@ impl Egress {
         };
         let Some(answer) = answer else { return };
         self.unanswered -= 1;
-        if let Some(answers) = self.clients.get(&part.origin.client) {
-            // The client may have dropped its end of the channel; its answers are nobody's then.
-            let _ = answers.send(Answered { request: part.origin.request, answer });
+        if part.origin.client == SINGLE {
+            if let Some(reply) = self.single.remove(&part.origin.request) {
+                reply(answer);
+            }
+        } else if let Some(outlet) = self.clients.get_mut(&part.origin.client) {
+            outlet.send(Answered { request: part.origin.request, answer });
         } else if let Some(left) = self.left.get_mut(&part.origin.client) {
             left.remove(part.origin.request);
             if left.len() == 0 {

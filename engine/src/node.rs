@@ -11,6 +11,7 @@ use crossbeam_channel::{bounded, unbounded};
 use crate::catalog::Catalog;
 use crate::client::Client;
 use crate::driver::Command;
+use crate::egress::Outlet;
 use crate::error::Error;
 use crate::flow::Flow;
 use crate::link::Threads;
@@ -27,10 +28,15 @@ pub const NAME_BYTES_MAX: usize = 255;
 
 /// A running node. It stops when it is dropped.
 pub struct Node {
-    name: String,
-    doors: Vec<Door>,
+    core: Arc<Core>,
     /// Behind a lock because timely's guards may be used from one thread only; taken once, at the end.
     threads: Mutex<Option<WorkerThreads>>,
+}
+
+/// What whoever serves clients of a node shares: the ways to its workers, and what it runs.
+pub(crate) struct Core {
+    name: String,
+    doors: Vec<Door>,
     catalog: Arc<Catalog>,
     clients: AtomicU64,
     load: NodeLoad,
@@ -88,14 +94,14 @@ impl NodeBuilder {
                 door.send(Command::Install(id, plan.clone()));
             }
         }
-        Ok(Node {
+        let core = Core {
             name: self.name,
             doors,
-            threads: Mutex::new(Some(threads)),
             catalog: Arc::new(catalog),
             clients: AtomicU64::new(0),
             load: NodeLoad::default(),
-        })
+        };
+        Ok(Node { core: Arc::new(core), threads: Mutex::new(Some(threads)) })
     }
 }
 
@@ -107,19 +113,16 @@ impl Node {
 
     /// The node's name.
     pub fn name(&self) -> &str {
-        &self.name
+        &self.core.name
     }
 
     /// A new client. Its requests are applied in the order in which it sends them, wherever they touch the same
     /// partition; those of different clients in any order.
     pub fn client(&self) -> Client {
-        let id = self.clients.fetch_add(1, Ordering::Relaxed) + 1;
-        let worker = (id % self.doors.len() as u64) as usize;
         let (sender, answers) = unbounded();
-        let door = self.doors[worker].clone();
-        door.send(Command::Connect(id, sender));
+        let (id, worker, door) = self.core.connect(Outlet::Channel(sender));
         let link = Threads { door, answers };
-        Client::new(link, self.catalog.clone(), id, WorkerId(worker as u32), self.load.clone())
+        Client::new(link, self.core.catalog.clone(), id, worker, self.core.load.clone())
     }
 
     /// A subscription to an output stream (`OutputStream` or `names.OutputStream`), or to a flow's refused rows
@@ -128,6 +131,51 @@ impl Node {
     /// # Errors
     /// There is no such output, or the node has stopped.
     pub fn subscribe(&self, output: &str) -> Result<Subscription, Error> {
+        self.core.subscribe(output)
+    }
+
+    /// Counts and sizes, as the workers know them now.
+    pub fn status(&self) -> NodeStatus {
+        self.core.status()
+    }
+
+    /// Answers what was sent, then stops.
+    ///
+    /// # Errors
+    /// A worker ended by a panic: that is a bug of the engine.
+    pub fn stop(mut self) -> Result<(), Error> {
+        self.end()
+    }
+
+    fn end(&mut self) -> Result<(), Error> {
+        let threads = self.threads.get_mut().map_or(None, Option::take);
+        let Some(threads) = threads else { return Ok(()) };
+        let (sender, drained) = bounded(self.core.doors.len());
+        self.core.tell_all(|| Command::Drain(sender.clone()));
+        drop(sender);
+        // Ends when every worker has said so, or is gone.
+        drained.iter().for_each(drop);
+        self.core.tell_all(|| Command::Stop);
+        threads.join().map_err(|why| Error::Start(format!("a worker panicked: {why}")))
+    }
+}
+
+impl Core {
+    /// A client that is about to ask at a worker: its number, the worker and the way there.
+    pub(crate) fn connect(&self, answers: Outlet) -> (u64, WorkerId, Door) {
+        let id = self.clients.fetch_add(1, Ordering::Relaxed) + 1;
+        let worker = (id % self.doors.len() as u64) as usize;
+        let door = self.doors[worker].clone();
+        door.send(Command::Connect(id, answers));
+        (id, WorkerId(worker as u32), door)
+    }
+
+    /// A subscription to an output stream (`OutputStream` or `names.OutputStream`), or to a flow's refused rows
+    /// (`errors` or `names.errors`), from now on.
+    ///
+    /// # Errors
+    /// There is no such output, or the node has stopped.
+    pub(crate) fn subscribe(&self, output: &str) -> Result<Subscription, Error> {
         let (publisher, subscription) = self.catalog.subscription(output)?;
         let (sender, taken) = bounded(self.doors.len());
         self.tell_all(|| Command::Subscribe(publisher.clone(), sender.clone()));
@@ -140,7 +188,7 @@ impl Node {
     }
 
     /// Counts and sizes, as the workers know them now.
-    pub fn status(&self) -> NodeStatus {
+    pub(crate) fn status(&self) -> NodeStatus {
         let ask = |id| {
             let (sender, answers) = bounded(self.doors.len());
             self.tell_all(|| Command::Status(id, sender.clone()));
@@ -150,31 +198,11 @@ impl Node {
         NodeStatus::collect(&self.name, self.doors.len() as u32, &self.catalog, ask)
     }
 
-    /// Answers what was sent, then stops.
-    ///
-    /// # Errors
-    /// A worker ended by a panic: that is a bug of the engine.
-    pub fn stop(mut self) -> Result<(), Error> {
-        self.end()
-    }
-
     /// Sends a command to every worker; one that has ended needs not be told.
     fn tell_all(&self, command: impl Fn() -> Command) {
         for door in &self.doors {
             door.send(command());
         }
-    }
-
-    fn end(&mut self) -> Result<(), Error> {
-        let threads = self.threads.get_mut().map_or(None, Option::take);
-        let Some(threads) = threads else { return Ok(()) };
-        let (sender, drained) = bounded(self.doors.len());
-        self.tell_all(|| Command::Drain(sender.clone()));
-        drop(sender);
-        // Ends when every worker has said so, or is gone.
-        drained.iter().for_each(drop);
-        self.tell_all(|| Command::Stop);
-        threads.join().map_err(|why| Error::Start(format!("a worker panicked: {why}")))
     }
 }
 
@@ -187,8 +215,8 @@ impl Drop for Node {
 impl std::fmt::Debug for Node {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Node")
-            .field("name", &self.name)
-            .field("workers", &self.doors.len())
+            .field("name", &self.core.name)
+            .field("workers", &self.core.doors.len())
             .finish_non_exhaustive()
     }
 }

@@ -34,6 +34,7 @@ use crossbeam_channel::unbounded;
 use crate::catalog::Catalog;
 use crate::client::Client;
 use crate::driver::{Command, Driver};
+use crate::egress::Outlet;
 use crate::error::Error;
 use crate::flow::Flow;
 use crate::link::Here;
@@ -102,7 +103,7 @@ impl TestNode {
         let id = self.clients.get() + 1;
         self.clients.set(id);
         let (sender, answers) = unbounded();
-        self.stage.borrow_mut().handle(Command::Connect(id, sender));
+        self.stage.borrow_mut().handle(Command::Connect(id, Outlet::Channel(sender)));
         let link = Here { stage: self.stage.clone(), answers };
         Client::new(link, self.catalog.clone(), id, WorkerId(0), self.load.clone())
     }
