@@ -44,6 +44,11 @@ impl Catalog {
         &self.flows[flow.0 as usize]
     }
 
+    /// The plan of a flow, if it runs in this revision.
+    pub(crate) fn revision(&self, flow: FlowId, revision: i64) -> Option<&Arc<Plan>> {
+        self.flows.get(flow.0 as usize).filter(|plan| plan.revision == revision)
+    }
+
     /// Whether the flow of an id is this one: ids of another node mean other flows.
     pub(crate) fn has(&self, flow: FlowId, plan: &Arc<Plan>) -> bool {
         self.flows.get(flow.0 as usize).is_some_and(|own| Arc::ptr_eq(own, plan))

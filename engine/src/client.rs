@@ -15,7 +15,7 @@ use crate::driver::Command;
 use crate::egress::Answered;
 use crate::error::Error;
 use crate::key::Key;
-use crate::link::{Link, Threads};
+use crate::link::{Connection, Link};
 use crate::load::{NodeLoad, Unanswered};
 use crate::rows::{self, Row};
 use crate::scan::Scan;
@@ -37,14 +37,14 @@ const REQUEST_BYTES: usize = 256;
 
 /// A connection to a node. Not shared: a thread that wants to ask has a client of its own.
 #[derive(Debug)]
-pub struct Client<L: Link = Threads> {
+pub struct Client<L: Link = Connection> {
     link: L,
     catalog: Arc<Catalog>,
     id: u64,
     worker: WorkerId,
     last_request: u64,
     in_flight: Unanswered,
-    uncollected: BTreeMap<u64, (FlowId, message::Answer)>,
+    uncollected: BTreeMap<u64, (FlowId, Result<message::Answer, Error>)>,
 }
 
 /// A request that was sent, to collect its answer with.
@@ -52,6 +52,20 @@ pub struct Client<L: Link = Threads> {
 pub struct Ticket {
     client: u64,
     request: u64,
+}
+
+#[cfg(feature = "net")]
+impl Client {
+    /// A client of a node at another place: `host:port` of its gRPC address.
+    ///
+    /// Requests gather while others are under way, and leave at the latest when the client waits for an answer.
+    ///
+    /// # Errors
+    /// [`Error::Connect`].
+    pub fn connect(address: &str) -> Result<Client, Error> {
+        let (remote, catalog) = crate::net::Remote::connect(address)?;
+        Ok(Client::new(Connection::Remote(Box::new(remote)), catalog, 1, WorkerId(0), NodeLoad::default()))
+    }
 }
 
 impl<L: Link> Client<L> {
@@ -150,7 +164,7 @@ impl<L: Link> Client<L> {
             self.receive()?;
         }
         let Some((request, (flow, answer))) = self.uncollected.pop_first() else { return Ok(None) };
-        Ok(Some((self.ticket(request), self.rows_answer(flow, answer))))
+        Ok(Some((self.ticket(request), self.rows_answer(flow, answer?))))
     }
 
     /// Requests without an answer.
@@ -219,8 +233,8 @@ impl<L: Link> Client<L> {
             return Err(Error::NoSuchTicket);
         }
         loop {
-            if let Some(answer) = self.uncollected.remove(&ticket.request) {
-                return Ok(answer);
+            if let Some((flow, answer)) = self.uncollected.remove(&ticket.request) {
+                return answer.map(|answer| (flow, answer));
             }
             if !self.in_flight.contains(ticket.request) {
                 return Err(Error::NoSuchTicket);

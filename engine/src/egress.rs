@@ -10,14 +10,15 @@ use anabranch_model::message::{Answer, Delivery, FlowId, Page, Part, RefusedRow,
 use anabranch_model::plan::OutputId;
 use crossbeam_channel::Sender;
 
+use crate::error::Error;
 use crate::load::Unanswered;
 use crate::subscription::{Publication, Publisher};
 
-/// The whole answer to a request.
+/// The whole answer to a request, or why it was not carried out.
 #[derive(Debug)]
 pub struct Answered {
     pub request: u64,
-    pub answer: Answer,
+    pub answer: Result<Answer, Error>,
 }
 
 /// Where the answers of a client go.
@@ -136,7 +137,7 @@ impl Egress {
                 reply(answer);
             }
         } else if let Some(outlet) = self.clients.get_mut(&part.origin.client) {
-            outlet.send(Answered { request: part.origin.request, answer });
+            outlet.send(Answered { request: part.origin.request, answer: Ok(answer) });
         } else if let Some(left) = self.left.get_mut(&part.origin.client) {
             left.remove(part.origin.request);
             if left.len() == 0 {

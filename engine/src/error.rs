@@ -70,6 +70,34 @@ pub enum Error {
     Stopped,
     /// The node could not start.
     Start(String),
+    /// The node cannot listen at an address.
+    Listen {
+        /// Which.
+        address: String,
+        /// Why.
+        why: String,
+    },
+    /// A node cannot be reached.
+    Connect {
+        /// Its address.
+        address: String,
+        /// Why.
+        why: String,
+    },
+    /// The connection to the node was lost. Requests without an answer may or may not have taken effect.
+    Disconnected {
+        /// The node's address.
+        address: String,
+        /// Why.
+        why: String,
+    },
+    /// The node did not carry a request out; nothing of it took effect.
+    Problem {
+        /// What a program may act on.
+        code: String,
+        /// What is wrong.
+        text: String,
+    },
 }
 
 /// A flow file that does not compile: all that is wrong with it.
@@ -129,6 +157,14 @@ impl fmt::Display for Error {
                 "this client has no answer for the ticket: it was collected before, or another client sent it",
             ),
             Error::Stopped => f.write_str("the node has stopped"),
+            Error::Listen { address, why } => write!(f, "cannot listen at {address}: {why}"),
+            Error::Connect { address, why } => write!(f, "cannot connect to {address}: {why}"),
+            Error::Disconnected { address, why } => write!(
+                f,
+                "the connection to {address} was lost ({why}); a request without an answer may or may not have taken \
+                 effect"
+            ),
+            Error::Problem { code, text } => write!(f, "{code}: {text}"),
             Error::Start(why) => write!(f, "the node could not start: {why}"),
         }
     }

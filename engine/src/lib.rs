@@ -83,6 +83,7 @@
 //! answers.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(not(feature = "net"), expect(dead_code, reason = "what only servers use"))]
 
 mod answer;
 mod catalog;
@@ -94,6 +95,8 @@ mod flow;
 mod key;
 mod link;
 mod load;
+#[cfg(feature = "net")]
+mod net;
 mod node;
 mod os;
 pub mod rows;
@@ -111,7 +114,9 @@ pub use answer::{Answer, Refused, Reply};
 pub use client::{Client, InputBatch, NODE_BYTES, Ticket, UNCOLLECTED_MAX, WINDOW_BYTES, WINDOW_REQUESTS};
 pub use error::{Error, FlowError};
 pub use flow::Flow;
-pub use link::{Here, Link, Threads};
+pub use link::{Connection, Here, Link, Threads};
+#[cfg(feature = "net")]
+pub use net::{Listen, Remote, Server};
 pub use node::{NAME_BYTES_MAX, Node, NodeBuilder, WORKERS_MAX};
 pub use rows::{Row, RowProblem};
 pub use scan::Scan;

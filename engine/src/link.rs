@@ -32,6 +32,42 @@ pub trait Link {
     fn try_receive(&mut self) -> Result<Option<Answered>, Error>;
 }
 
+/// The way of most clients.
+#[derive(Debug)]
+pub enum Connection {
+    /// To a node in the same process.
+    Threads(Threads),
+    /// To a node over the network.
+    #[cfg(feature = "net")]
+    Remote(Box<crate::net::Remote>),
+}
+
+impl Link for Connection {
+    fn send(&mut self, command: Command) -> Result<(), Error> {
+        match self {
+            Connection::Threads(threads) => threads.send(command),
+            #[cfg(feature = "net")]
+            Connection::Remote(remote) => remote.send(command),
+        }
+    }
+
+    fn receive(&mut self) -> Result<Answered, Error> {
+        match self {
+            Connection::Threads(threads) => threads.receive(),
+            #[cfg(feature = "net")]
+            Connection::Remote(remote) => remote.receive(),
+        }
+    }
+
+    fn try_receive(&mut self) -> Result<Option<Answered>, Error> {
+        match self {
+            Connection::Threads(threads) => threads.try_receive(),
+            #[cfg(feature = "net")]
+            Connection::Remote(remote) => remote.try_receive(),
+        }
+    }
+}
+
 /// To a worker on a thread of its own.
 #[derive(Debug)]
 pub struct Threads {

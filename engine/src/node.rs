@@ -14,7 +14,7 @@ use crate::driver::Command;
 use crate::egress::Outlet;
 use crate::error::Error;
 use crate::flow::Flow;
-use crate::link::Threads;
+use crate::link::{Connection, Threads};
 use crate::load::NodeLoad;
 use crate::os::{self, Door};
 use crate::status::NodeStatus;
@@ -121,7 +121,7 @@ impl Node {
     pub fn client(&self) -> Client {
         let (sender, answers) = unbounded();
         let (id, worker, door) = self.core.connect(Outlet::Channel(sender));
-        let link = Threads { door, answers };
+        let link = Connection::Threads(Threads { door, answers });
         Client::new(link, self.core.catalog.clone(), id, worker, self.core.load.clone())
     }
 
@@ -137,6 +137,15 @@ impl Node {
     /// Counts and sizes, as the workers know them now.
     pub fn status(&self) -> NodeStatus {
         self.core.status()
+    }
+
+    /// Serves clients over the network until the server is dropped.
+    ///
+    /// # Errors
+    /// [`Error::Listen`]: an address cannot be had.
+    #[cfg(feature = "net")]
+    pub fn serve(&self, listen: &crate::net::Listen) -> Result<crate::net::Server, Error> {
+        crate::net::Server::start(self.core.clone(), listen)
     }
 
     /// Answers what was sent, then stops.
@@ -161,6 +170,26 @@ impl Node {
 }
 
 impl Core {
+    /// The node's name.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The ways to the workers, by worker.
+    pub(crate) fn doors(&self) -> &[Door] {
+        &self.doors
+    }
+
+    /// The flows as they are now.
+    pub(crate) fn catalog(&self) -> Arc<Catalog> {
+        self.catalog.clone()
+    }
+
+    /// What is under way on the whole node.
+    pub(crate) fn load(&self) -> NodeLoad {
+        self.load.clone()
+    }
+
     /// A client that is about to ask at a worker: its number, the worker and the way there.
     pub(crate) fn connect(&self, answers: Outlet) -> (u64, WorkerId, Door) {
         let id = self.clients.fetch_add(1, Ordering::Relaxed) + 1;

@@ -41,6 +41,23 @@ impl Door {
     }
 }
 
+impl Door {
+    /// Sends a command if there is room for it.
+    ///
+    /// # Errors
+    /// The command, where the queue is full; nothing, where the worker has ended.
+    #[cfg(feature = "net")]
+    pub(crate) fn try_send(&self, command: Command) -> Result<(), Option<Command>> {
+        use crossbeam_channel::TrySendError;
+        let sent = self.commands.try_send(command).map_err(|error| match error {
+            TrySendError::Full(command) => Some(command),
+            TrySendError::Disconnected(_) => None,
+        });
+        self.thread.unpark();
+        sent
+    }
+}
+
 /// Starts the threads of a node's workers.
 ///
 /// # Errors

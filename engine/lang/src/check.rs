@@ -208,6 +208,7 @@ impl<'a> Checker<'a> {
         Some(Plan {
             format: PLAN_FORMAT,
             file: file.to_owned(),
+            text: self.text.into(),
             name: self.tree.flow.as_ref()?.text.clone(),
             revision: self.tree.revision?.0,
             enums: declared.enums.iter().map(|of| of.ty.clone()).collect::<Option<_>>()?,

@@ -107,6 +107,11 @@ impl Batch {
         &self.bytes
     }
 
+    /// The whole buffer, header included.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
     /// The packed rows in order.
     pub fn rows(&self) -> Rows<'_> {
         Rows { rest: &self.bytes[BATCH_HEADER_BYTES..] }

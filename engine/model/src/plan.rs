@@ -21,6 +21,8 @@ pub struct Plan {
     pub format: u16,
     /// The path of the flow file as it was given, for messages.
     pub file: String,
+    /// The text of the flow file: whoever has it can compile the same plan.
+    pub text: Arc<str>,
     /// The flow's name.
     pub name: String,
     /// The flow's revision.

@@ -1,0 +1,277 @@
+//! The client's end of a session.
+//!
+//! It has no thread: whatever moves, moves while the client is in a call. So a single request costs no switch of
+//! threads; requests gather while others are under way and leave together.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use anabranch_model::message::FlowId;
+use anabranch_model::plan::Plan;
+use anabranch_wire::session::{
+    self, Answers, CatalogReply, CatalogRequest, Request, Requests, SESSION_VERSION,
+};
+use http::uri::PathAndQuery;
+use hyper::client::conn::http2::{self, SendRequest};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+use tokio::runtime::Runtime;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio_stream::Stream;
+use tonic::Streaming;
+use tonic::body::Body;
+use tonic::client::Grpc;
+use tonic_prost::ProstCodec;
+
+use super::convert;
+use crate::catalog::Catalog;
+use crate::driver::Command;
+use crate::egress::Answered;
+use crate::error::Error;
+
+/// Requests that gather while others are under way, at most, and their bytes; then they leave.
+const GATHERED_REQUESTS_MAX: usize = 256;
+const GATHERED_BYTES_MAX: usize = 64 << 10;
+
+/// How long a connection may take to come about.
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+
+/// How often a waiting client asks whether the node lives, and how long that may take to answer.
+const PING_EVERY: Duration = Duration::from_secs(10);
+const PONG_WITHIN: Duration = Duration::from_secs(10);
+
+/// Bytes that the node may send ahead.
+const WINDOW_BYTES: u32 = 8 << 20;
+
+/// Bytes of a message of the node, at most: the longest answer and what is around it.
+const MESSAGE_BYTES_MAX: usize = anabranch_model::message::MAX_SENT_BYTES + (16 << 20);
+
+/// How often the runtime may turn until what was written has reached the socket.
+const WRITE_TURNS: usize = 4;
+
+/// A connection over the network, with what is under way on it.
+pub struct Remote {
+    address: String,
+    runtime: Runtime,
+    session: Option<Session>,
+    catalog: Arc<Catalog>,
+    /// The plans by which the answers of requests under way are read.
+    sent: HashMap<u64, Arc<Plan>>,
+    gathered: Vec<Request>,
+    gathered_bytes: usize,
+    received: VecDeque<Answered>,
+}
+
+/// A live session.
+struct Session {
+    requests: UnboundedSender<Requests>,
+    answers: Streaming<Answers>,
+}
+
+impl Remote {
+    /// Connects to a node and asks for its flows.
+    pub(crate) fn connect(address: &str) -> Result<(Self, Arc<Catalog>), Error> {
+        let problem = |why: String| Error::Connect { address: address.to_owned(), why };
+        if tokio::runtime::Handle::try_current().is_ok() {
+            let why = "this thread belongs to an async runtime, which a client would block; give the client a thread \
+                       of its own";
+            return Err(problem(why.into()));
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| problem(error.to_string()))?;
+        let (session, flows) = runtime.block_on(open(address)).map_err(problem)?;
+        let catalog = Arc::new(catalog(flows)?);
+        let remote = Remote {
+            address: address.to_owned(),
+            runtime,
+            session: Some(session),
+            catalog: catalog.clone(),
+            sent: HashMap::new(),
+            gathered: Vec::new(),
+            gathered_bytes: 0,
+            received: VecDeque::new(),
+        };
+        Ok((remote, catalog))
+    }
+
+    /// Sends a command: requests travel, the rest concerns only clients in the node's own process.
+    pub(crate) fn send(&mut self, command: Command) -> Result<(), Error> {
+        let Command::Request(flow, request) = command else { return Ok(()) };
+        let plan = self.catalog.plan(flow).clone();
+        let revision = plan.revision;
+        let number = request.origin.request;
+        let body = convert::body_message(request.body);
+        if let session::Body::Rows(rows) = &body {
+            self.gathered_bytes += rows.batch.len();
+        }
+        self.sent.insert(number, plan);
+        self.gathered.push(Request { number, flow: flow.0, revision, body: Some(body) });
+        let alone = self.sent.len() == self.gathered.len();
+        if alone || self.gathered.len() >= GATHERED_REQUESTS_MAX || self.gathered_bytes >= GATHERED_BYTES_MAX
+        {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Lets go what has gathered.
+    pub(crate) fn flush(&mut self) -> Result<(), Error> {
+        if self.gathered.is_empty() {
+            return Ok(());
+        }
+        let requests = std::mem::take(&mut self.gathered);
+        self.gathered_bytes = 0;
+        let sent =
+            self.session.as_ref().is_some_and(|session| session.requests.send(Requests { requests }).is_ok());
+        if !sent {
+            return Err(self.lost("the node closed the session"));
+        }
+        self.runtime.block_on(async {
+            for _ in 0..WRITE_TURNS {
+                tokio::task::yield_now().await;
+            }
+        });
+        Ok(())
+    }
+
+    /// The next answer; waits for it.
+    pub(crate) fn receive(&mut self) -> Result<Answered, Error> {
+        loop {
+            if let Some(answered) = self.received.pop_front() {
+                return Ok(answered);
+            }
+            self.flush()?;
+            let Some(session) = &mut self.session else { return Err(self.lost("the session has ended")) };
+            let message = self.runtime.block_on(session.answers.message());
+            self.take(message)?;
+        }
+    }
+
+    /// The next answer if it is here.
+    pub(crate) fn try_receive(&mut self) -> Result<Option<Answered>, Error> {
+        if self.received.is_empty() && self.sent.len() > self.gathered.len() {
+            let Some(session) = &mut self.session else { return Err(self.lost("the session has ended")) };
+            let message = self.runtime.block_on(async {
+                tokio::task::yield_now().await;
+                let mut next = std::pin::pin!(session.answers.message());
+                std::future::poll_fn(|context| match next.as_mut().poll(context) {
+                    Poll::Ready(message) => Poll::Ready(Some(message)),
+                    Poll::Pending => Poll::Ready(None),
+                })
+                .await
+            });
+            if let Some(message) = message {
+                self.take(message)?;
+            }
+        }
+        Ok(self.received.pop_front())
+    }
+
+    fn take(&mut self, message: Result<Option<Answers>, tonic::Status>) -> Result<(), Error> {
+        let answers = match message {
+            Ok(Some(answers)) => answers.answers,
+            Ok(None) => return Err(self.lost("the node closed the session")),
+            Err(status) => return Err(self.lost(status.message())),
+        };
+        for answer in answers {
+            let (Some(plan), Some(outcome)) = (self.sent.remove(&answer.number), answer.outcome) else {
+                continue;
+            };
+            let answer_of = convert::answer(outcome, &plan);
+            self.received.push_back(Answered { request: answer.number, answer: answer_of });
+        }
+        Ok(())
+    }
+
+    /// The session is lost, and with it whatever is under way.
+    fn lost(&mut self, why: &str) -> Error {
+        self.session = None;
+        Error::Disconnected { address: self.address.clone(), why: why.to_owned() }
+    }
+}
+
+impl fmt::Debug for Remote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Remote").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+/// Opens a session: the connection, the flows of the node, both streams.
+async fn open(address: &str) -> Result<(Session, CatalogReply), String> {
+    let within = tokio::time::timeout(CONNECT_WITHIN, dial(address));
+    let sender = within.await.map_err(|_| format!("no answer within {} s", CONNECT_WITHIN.as_secs()))??;
+    let origin = http::Uri::builder().scheme("http").authority(address).path_and_query("/").build();
+    let origin = origin.map_err(|error| error.to_string())?;
+    let mut grpc = Grpc::with_origin(Sender(sender), origin).max_decoding_message_size(MESSAGE_BYTES_MAX);
+    let said = |status: tonic::Status| status.message().to_owned();
+    let request = tonic::Request::new(CatalogRequest { version: SESSION_VERSION });
+    let path = PathAndQuery::from_static("/anabranch.v1.Node/Catalog");
+    let flows = grpc.unary(request, path, ProstCodec::default()).await.map_err(said)?.into_inner();
+    let (requests, outgoing) = unbounded_channel();
+    let path = PathAndQuery::from_static("/anabranch.v1.Node/Session");
+    let codec = ProstCodec::<Requests, Answers>::default();
+    let answers = grpc.streaming(tonic::Request::new(Outgoing(outgoing)), path, codec).await.map_err(said)?;
+    Ok((Session { requests, answers: answers.into_inner() }, flows))
+}
+
+async fn dial(address: &str) -> Result<SendRequest<Body>, String> {
+    let stream = TcpStream::connect(address).await.map_err(|error| error.to_string())?;
+    stream.set_nodelay(true).map_err(|error| error.to_string())?;
+    let (sender, connection) = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .keep_alive_interval(PING_EVERY)
+        .keep_alive_timeout(PONG_WITHIN)
+        .initial_stream_window_size(WINDOW_BYTES)
+        .initial_connection_window_size(WINDOW_BYTES)
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| error.to_string())?;
+    // Its end is seen by the streams on it.
+    tokio::spawn(async move { drop(connection.await) });
+    Ok(sender)
+}
+
+/// The flows of a node, compiled here as there.
+fn catalog(reply: CatalogReply) -> Result<Catalog, Error> {
+    let mut flows = Vec::new();
+    for flow in reply.flows {
+        let compiled = crate::flow::Flow::parse(&flow.file, &flow.text)?;
+        flows.push((FlowId(flow.flow), compiled.plan().clone()));
+    }
+    Catalog::new(flows.into_iter().map(|(_, plan)| plan).collect())
+}
+
+/// An HTTP/2 connection as a service.
+struct Sender(SendRequest<Body>);
+
+impl tower::Service<http::Request<Body>> for Sender {
+    type Response = http::Response<hyper::body::Incoming>;
+    type Error = hyper::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, hyper::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut std::task::Context<'_>) -> Poll<Result<(), hyper::Error>> {
+        self.0.poll_ready(context)
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        Box::pin(self.0.send_request(request))
+    }
+}
+
+/// Messages on their way out.
+struct Outgoing(UnboundedReceiver<Requests>);
+
+impl Stream for Outgoing {
+    type Item = Requests;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut std::task::Context<'_>) -> Poll<Option<Requests>> {
+        self.0.poll_recv(context)
+    }
+}
