@@ -72,7 +72,8 @@ fn push(batch: &mut Batch, shape: &Shape, name: &[u8], value: &[u8]) {
     batch.push_with::<RowError>(shape, write).expect("the row fits its shape");
 }
 
-fn pair(mut key: u64, chosen: u64) -> Pair {
+/// The name of a key, and a value that chance makes.
+pub fn pair(mut key: u64, chosen: u64) -> Pair {
     let (mut name, mut value) = (*b"key000000000", *b"value-xxxxxxxxxxxxxxxxxx");
     for digit in name[3..].iter_mut().rev() {
         *digit = b'0' + (key % 10) as u8;

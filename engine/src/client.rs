@@ -167,6 +167,17 @@ impl<L: Link> Client<L> {
         Ok(Some((self.ticket(request), self.rows_answer(flow, answer?))))
     }
 
+    /// The oldest answer that lies here or has just come; `None` when none has.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`], or why a request was not carried out.
+    pub fn try_next(&mut self) -> Result<Option<(Ticket, Answer)>, Error> {
+        while let Some(answered) = self.link.try_receive()? {
+            self.keep(answered);
+        }
+        if self.uncollected.is_empty() { Ok(None) } else { self.next() }
+    }
+
     /// Requests without an answer.
     pub fn in_flight(&self) -> usize {
         self.in_flight.len()
