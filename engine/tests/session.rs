@@ -1,6 +1,6 @@
 //! A client over the network does what a client in the process does.
 
-use anabranch::{Client, Flow, Listen, Node, Server};
+use anabranch::{Client, Error, Flow, Listen, Node, Server};
 use serde_json::json;
 
 fn served(workers: u32) -> (Node, Server) {
@@ -51,4 +51,28 @@ fn many_requests_are_under_way_at_once_and_done_in_order() {
     assert_eq!(answers, 2000);
     let row = client.get("QueryTable", ["one"]).expect("read").expect("it is there");
     assert_eq!(row.to_string(), r#"{"name":"one","value":"1999","createdon":"A"}"#);
+}
+
+#[test]
+fn a_client_goes_on_where_the_node_is_served_again() {
+    let (node, server) = served(1);
+    let mut client = connect(&server);
+    let row = json!({ "name": "a", "value": "1" });
+    client.ask("UpdateStream", &row).expect("asked");
+    let address = server.grpc().expect("it speaks gRPC");
+    drop(server);
+    let error = client.ask("UpdateStream", &row).expect_err("nobody is there");
+    assert!(matches!(error, Error::Disconnected { .. } | Error::Connect { .. }), "{error}");
+    let _server = node.serve(&Listen { grpc: Some(address), http: None }).expect("it listens again");
+    client.ask("UpdateStream", &row).expect("asked on a new session");
+    assert_eq!(client.in_flight(), 0);
+}
+
+#[test]
+fn what_cannot_be_reached_is_told() {
+    let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = socket.local_addr().expect("bound").to_string();
+    drop(socket);
+    let error = Client::connect(&address).expect_err("nobody listens there");
+    assert!(error.to_string().starts_with(&format!("cannot connect to {address}: ")), "{error}");
 }

@@ -41,6 +41,10 @@ const GATHERED_BYTES_MAX: usize = 64 << 10;
 /// How long a connection may take to come about.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 
+/// How long a client tries to come back to a node, and how often.
+const RECONNECT_WITHIN: Duration = Duration::from_secs(5);
+const RETRY_EVERY: Duration = Duration::from_millis(100);
+
 /// How often a waiting client asks whether the node lives, and how long that may take to answer.
 const PING_EVERY: Duration = Duration::from_secs(10);
 const PONG_WITHIN: Duration = Duration::from_secs(10);
@@ -104,6 +108,9 @@ impl Remote {
     /// Sends a command: requests travel, the rest concerns only clients in the node's own process.
     pub(crate) fn send(&mut self, command: Command) -> Result<(), Error> {
         let Command::Request(flow, request) = command else { return Ok(()) };
+        if self.session.is_none() {
+            self.reconnect()?;
+        }
         let plan = self.catalog.plan(flow).clone();
         let revision = plan.revision;
         let number = request.origin.request;
@@ -116,29 +123,29 @@ impl Remote {
         let alone = self.sent.len() == self.gathered.len();
         if alone || self.gathered.len() >= GATHERED_REQUESTS_MAX || self.gathered_bytes >= GATHERED_BYTES_MAX
         {
-            self.flush()?;
+            self.flush();
         }
         Ok(())
     }
 
     /// Lets go what has gathered.
-    pub(crate) fn flush(&mut self) -> Result<(), Error> {
+    pub(crate) fn flush(&mut self) {
         if self.gathered.is_empty() {
-            return Ok(());
+            return;
         }
         let requests = std::mem::take(&mut self.gathered);
         self.gathered_bytes = 0;
         let sent =
             self.session.as_ref().is_some_and(|session| session.requests.send(Requests { requests }).is_ok());
         if !sent {
-            return Err(self.lost("the node closed the session"));
+            self.lost("the node closed the session");
+            return;
         }
         self.runtime.block_on(async {
             for _ in 0..WRITE_TURNS {
                 tokio::task::yield_now().await;
             }
         });
-        Ok(())
     }
 
     /// The next answer; waits for it.
@@ -147,17 +154,23 @@ impl Remote {
             if let Some(answered) = self.received.pop_front() {
                 return Ok(answered);
             }
-            self.flush()?;
-            let Some(session) = &mut self.session else { return Err(self.lost("the session has ended")) };
-            let message = self.runtime.block_on(session.answers.message());
-            self.take(message)?;
+            self.flush();
+            match &mut self.session {
+                Some(session) => {
+                    let message = self.runtime.block_on(session.answers.message());
+                    self.take(message);
+                }
+                // What was under way is answered already, so nobody waits for more.
+                None if self.received.is_empty() => return Err(Error::Stopped),
+                None => {}
+            }
         }
     }
 
     /// The next answer if it is here.
     pub(crate) fn try_receive(&mut self) -> Result<Option<Answered>, Error> {
         if self.received.is_empty() && self.sent.len() > self.gathered.len() {
-            let Some(session) = &mut self.session else { return Err(self.lost("the session has ended")) };
+            let Some(session) = &mut self.session else { return Ok(None) };
             let message = self.runtime.block_on(async {
                 tokio::task::yield_now().await;
                 let mut next = std::pin::pin!(session.answers.message());
@@ -168,17 +181,41 @@ impl Remote {
                 .await
             });
             if let Some(message) = message {
-                self.take(message)?;
+                self.take(message);
             }
         }
         Ok(self.received.pop_front())
     }
 
-    fn take(&mut self, message: Result<Option<Answers>, tonic::Status>) -> Result<(), Error> {
+    /// Opens a new session, trying again for a while: a node that restarts is there after a moment.
+    fn reconnect(&mut self) -> Result<(), Error> {
+        let address = self.address.clone();
+        let opened = self.runtime.block_on(async {
+            let mut retry = tokio::time::interval(RETRY_EVERY);
+            let mut last = String::new();
+            let tries = async {
+                loop {
+                    retry.tick().await;
+                    match open(&address).await {
+                        Ok(opened) => return opened,
+                        Err(why) => last = why,
+                    }
+                }
+            };
+            let opened = tokio::time::timeout(RECONNECT_WITHIN, tries).await;
+            opened.map_err(|_| last)
+        });
+        let (session, flows) = opened.map_err(|why| Error::Connect { address: self.address.clone(), why })?;
+        self.catalog = Arc::new(catalog(flows)?);
+        self.session = Some(session);
+        Ok(())
+    }
+
+    fn take(&mut self, message: Result<Option<Answers>, tonic::Status>) {
         let answers = match message {
             Ok(Some(answers)) => answers.answers,
-            Ok(None) => return Err(self.lost("the node closed the session")),
-            Err(status) => return Err(self.lost(status.message())),
+            Ok(None) => return self.lost("the node closed the session"),
+            Err(status) => return self.lost(status.message()),
         };
         for answer in answers {
             let (Some(plan), Some(outcome)) = (self.sent.remove(&answer.number), answer.outcome) else {
@@ -187,13 +224,20 @@ impl Remote {
             let answer_of = convert::answer(outcome, &plan);
             self.received.push_back(Answered { request: answer.number, answer: answer_of });
         }
-        Ok(())
     }
 
-    /// The session is lost, and with it whatever is under way.
-    fn lost(&mut self, why: &str) -> Error {
+    /// The session is lost, and with it whatever is under way: each request is answered with that.
+    fn lost(&mut self, why: &str) {
         self.session = None;
-        Error::Disconnected { address: self.address.clone(), why: why.to_owned() }
+        self.gathered.clear();
+        self.gathered_bytes = 0;
+        let mut numbers: Vec<u64> = self.sent.drain().map(|(number, _)| number).collect();
+        numbers.sort_unstable();
+        let lost = |request| Answered {
+            request,
+            answer: Err(Error::Disconnected { address: self.address.clone(), why: why.to_owned() }),
+        };
+        self.received.extend(numbers.into_iter().map(lost));
     }
 }
 
