@@ -1,9 +1,11 @@
 //! All rows of a table in key order.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use anabranch_model::message::{Answer, Body};
 use anabranch_model::plan::TableId;
+use anabranch_model::types::Shape;
 
 use crate::catalog::Named;
 use crate::client::Client;
@@ -27,6 +29,11 @@ pub struct Scan<'c, L: Link> {
 impl<'c, L: Link> Scan<'c, L> {
     pub(crate) fn new(client: &'c mut Client<L>, table: Named<TableId>) -> Self {
         Scan { client, table, page: VecDeque::new(), after: None, ended: false }
+    }
+
+    /// The columns of the rows.
+    pub fn shape(&self) -> &Arc<Shape> {
+        &self.table.plan.tables[self.table.id.0 as usize].shape
     }
 
     fn turn_page(&mut self) -> Result<(), Error> {
@@ -55,7 +62,6 @@ impl<L: Link> Iterator for Scan<'_, L> {
             return Some(Err(error));
         }
         let (_, row) = self.page.pop_front()?;
-        let shape = self.table.plan.tables[self.table.id.0 as usize].shape.clone();
-        Some(Ok(Row::new(shape, row.into())))
+        Some(Ok(Row::new(self.shape().clone(), row.into())))
     }
 }

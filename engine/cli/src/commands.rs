@@ -1,5 +1,6 @@
 //! The commands, one a file: its arguments with their help, and what it does.
 
+mod ask;
 mod check;
 mod completions;
 mod explain;
@@ -7,6 +8,8 @@ mod fmt;
 mod new;
 mod plan;
 mod run;
+mod send;
+mod table;
 mod test;
 
 use clap::Subcommand;
@@ -23,6 +26,9 @@ pub(crate) enum Commands {
     Explain(explain::Explain),
     Run(run::Run),
     Test(test::Test),
+    Send(send::Send),
+    Ask(ask::Ask),
+    Table(table::Table),
     Completions(completions::Completions),
 }
 
@@ -37,6 +43,9 @@ impl Commands {
             Commands::Explain(explain) => explain.run(),
             Commands::Run(run) => run.run(),
             Commands::Test(test) => test.run(),
+            Commands::Send(send) => send.run(),
+            Commands::Ask(ask) => ask.run(),
+            Commands::Table(table) => table.run(),
             Commands::Completions(completions) => completions.run(),
         }
     }

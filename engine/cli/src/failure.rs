@@ -134,7 +134,18 @@ impl From<Error> for Failure {
             Error::Unknown { name, known, .. } => closest(name, known.iter().map(String::as_str)),
             _ => None,
         };
-        let help = help.map(|near| format!("did you mean `{near}`?"));
+        let help = match &error {
+            Error::Connect { .. } => Some(
+                "is a node running there with `--listen`? Its `ready` line says where it listens; name that with \
+                 `--at HOST:PORT` or in ANABRANCH_AT"
+                    .to_owned(),
+            ),
+            Error::Listen { .. } => Some(
+                "choose another port, or port 0 for a free one; the host must be an address of this machine"
+                    .to_owned(),
+            ),
+            _ => help.map(|near| format!("did you mean `{near}`?")),
+        };
         Failure::Says { exit, message: error.to_string(), help }
     }
 }

@@ -5,10 +5,13 @@
 //!
 //! INVARIANT: every way out has one of the exit codes of [`failure::Exit`].
 
+mod address;
+mod client;
 mod commands;
 mod failure;
 mod os;
 mod output;
+mod row_table;
 mod run;
 mod source;
 mod text_table;
@@ -40,11 +43,19 @@ Examples:
   anabranch test first/names.script        run a flow's test
   anabranch run first/names.flow --play UpdateStream=first/names.csv --table QueryTable --exit
 
+  anabranch run first/names.flow --listen :7171      a node that serves; then, from another terminal:
+  anabranch send UpdateStream name=apple value=1
+  anabranch ask ReadStream name=apple
+  anabranch table QueryTable
+
+Commands that talk to a running node find it by --at ADDR, else by the environment variable ANABRANCH_AT, else at
+127.0.0.1:7171.
+
 Exit codes:
   0  all is well
-  1  a file is wrong, or a test failed
+  1  a file is wrong, a test failed, a row was refused, or what was looked for is not there
   2  the command line is wrong
-  3  the world is in the way: a file that cannot be read or written, a thread that cannot be started";
+  3  the world is in the way: a node that cannot be reached, a file that cannot be read or written";
 
 fn main() -> ExitCode {
     let done = match Arguments::try_parse() {

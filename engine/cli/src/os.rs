@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -95,6 +96,16 @@ fn beside(path: &Path) -> PathBuf {
 pub(crate) fn make_directory(path: &Path) -> io::Result<bool> {
     fs::create_dir_all(path)?;
     Ok(fs::read_dir(path)?.next().is_none())
+}
+
+/// The address of a host to listen at; of several the first of the fourth version, which clients try without asking.
+///
+/// # Errors
+/// Nobody knows the host.
+pub(crate) fn resolve(host: &str, port: u16) -> io::Result<SocketAddr> {
+    let found: Vec<SocketAddr> = (host, port).to_socket_addrs()?.collect();
+    let chosen = found.iter().find(|address| address.is_ipv4()).or(found.first());
+    chosen.copied().ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the name has no address"))
 }
 
 /// Runs `work` on a thread that nobody waits for.

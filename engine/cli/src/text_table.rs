@@ -16,6 +16,10 @@ const GAP: &str = "  ";
 pub(crate) struct TextTable {
     header: Vec<(String, Align)>,
     rows: Vec<Vec<String>>,
+    /// The widest cell of every column so far, in characters.
+    widths: Vec<usize>,
+    /// Whether the header was given out.
+    begun: bool,
 }
 
 /// Where a column's cells stand.
@@ -30,13 +34,19 @@ pub(crate) enum Align {
 impl TextTable {
     /// An empty table.
     pub(crate) fn new<'a>(header: impl IntoIterator<Item = (&'a str, Align)>) -> Self {
-        let header = header.into_iter().map(|(title, align)| (cell(title), align)).collect();
-        TextTable { header, rows: Vec::new() }
+        let header: Vec<(String, Align)> =
+            header.into_iter().map(|(title, align)| (cell(title), align)).collect();
+        let widths = header.iter().map(|(title, _)| title.chars().count()).collect();
+        TextTable { header, rows: Vec::new(), widths, begun: false }
     }
 
     /// Appends a row. Cells beyond the header are left out.
     pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        self.rows.push(cells.into_iter().take(self.header.len()).map(|text| cell(&text)).collect());
+        let row: Vec<String> = cells.into_iter().take(self.header.len()).map(|text| cell(&text)).collect();
+        for (width, cell) in self.widths.iter_mut().zip(&row) {
+            *width = cell.chars().count().max(*width);
+        }
+        self.rows.push(row);
     }
 
     /// Whether there are no rows.
@@ -47,20 +57,24 @@ impl TextTable {
     /// The table as text, a line per row.
     pub(crate) fn render(&self) -> String {
         let titles: Vec<String> = self.header.iter().map(|(title, _)| title.clone()).collect();
-        let lines = || std::iter::once(&titles).chain(&self.rows);
-        let width = |column: usize| {
-            lines().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+        std::iter::once(&titles).chain(&self.rows).map(|row| self.line(row)).collect()
+    }
+
+    /// The rows since the last call as lines, the first time below the header.
+    pub(crate) fn take(&mut self) -> String {
+        let text = match std::mem::replace(&mut self.begun, true) {
+            false => self.render(),
+            true => self.rows.iter().map(|row| self.line(row)).collect(),
         };
-        let widths: Vec<usize> = (0..self.header.len()).map(width).collect();
-        let mut out = String::new();
-        for row in lines() {
-            let cells = row.iter().zip(&self.header).zip(&widths);
-            let padded: Vec<String> =
-                cells.map(|((cell, (_, align)), width)| pad(cell, *align, *width)).collect();
-            out += padded.join(GAP).trim_end();
-            out.push('\n');
-        }
-        out
+        self.rows.clear();
+        text
+    }
+
+    fn line(&self, row: &[String]) -> String {
+        let cells = row.iter().zip(&self.header).zip(&self.widths);
+        let padded: Vec<String> =
+            cells.map(|((cell, (_, align)), width)| pad(cell, *align, *width)).collect();
+        padded.join(GAP).trim_end().to_owned() + "\n"
     }
 }
 
@@ -116,6 +130,16 @@ mod tests {
         table.row(["a".to_owned(), "1".to_owned()]);
         table.row(["ñandú".to_owned(), "1,000".to_owned()]);
         assert_eq!(table.render(), "name       n\na          1\nñandú  1,000\n");
+    }
+
+    #[test]
+    fn a_table_comes_in_pieces_below_one_header() {
+        let mut table = TextTable::new([("name", Align::Left), ("n", Align::Right)]);
+        table.row(["a".to_owned(), "1".to_owned()]);
+        assert_eq!(table.take(), "name  n\na     1\n");
+        table.row(["ab".to_owned(), "10".to_owned()]);
+        assert_eq!(table.take(), "ab    10\n");
+        assert_eq!(table.take(), "");
     }
 
     #[test]

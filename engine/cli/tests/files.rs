@@ -232,7 +232,9 @@ fn completions_know_the_commands() {
     let directory = Directory::empty();
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let came = directory.run(&format!("completions {shell}")).exits(0);
-        assert!(came.stdout.contains("on-bad-line"), "{shell}");
+        for word in ["on-bad-line", "send", "json-rows", "ask", "table"] {
+            assert!(came.stdout.contains(word), "{shell}: {word}");
+        }
     }
     directory.run("completions tcsh").exits(2);
 }
@@ -242,7 +244,9 @@ fn every_command_has_help_with_examples() {
     let directory = Directory::empty();
     let help = directory.run("--help").exits(0).stdout;
     assert!(help.contains("Exit codes:"), "{help}");
-    for command in ["new", "check", "fmt", "plan", "explain", "run", "test", "completions"] {
+    let commands =
+        ["new", "check", "fmt", "plan", "explain", "run", "test", "completions", "send", "ask", "table"];
+    for command in commands {
         assert!(help.contains(&format!("\n  {command} ")), "{command}");
         let page = directory.run(&format!("{command} --help")).exits(0);
         assert!(page.stdout.contains("Examples:\n  anabranch "), "{page:?}");

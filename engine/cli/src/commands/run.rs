@@ -1,11 +1,13 @@
 //! `anabranch run`: a node that runs flows.
 
 use anabranch::rows::ExtraColumns;
-use anabranch::{Client, Flow, Node, NodeStatus};
+use anabranch::{Client, Flow, Listen, Node, NodeStatus, Server};
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
+use crate::address::{self, Address};
 use crate::failure::{Failure, Worst};
+use crate::os;
 use crate::output::{self, Output};
 use crate::run::feed::Feed;
 use crate::run::options::{PlayOption, TableOption, node_name, workers};
@@ -22,8 +24,11 @@ use crate::source::Source;
 The node prints one line that begins with `ready` once it serves, and serves until Ctrl-C or SIGTERM; then it answers
 what is under way and prints a summary. With --exit it ends when all files are through.
 
+Clients reach it over the network at the addresses of --listen and --http, which the `ready` line names. Port 0 takes a
+free one. Without a host, as in `:7171`, only this machine reaches it; all addresses of the machine are 0.0.0.0:7171.
+
 Examples:
-  anabranch run names.flow
+  anabranch run names.flow --listen :7171 --http :7172
   anabranch run names.flow --play UpdateStream=names.csv --table QueryTable --exit
   anabranch run names.flow --play UpdateStream=names.csv --play ReadStream=asked.ndjson --print OutputStream --exit
   tail -f asked.ndjson | anabranch run names.flow --play ReadStream=- --print OutputStream --print errors
@@ -33,7 +38,8 @@ With --json every line on standard output is an object: {\"ready\":..}, {\"strea
 {\"table\":..,\"row\":..} and at the end {\"summary\":..}.
 
 Exit codes: 0 all is well (rows that the flow refused are counted, and are no failure), 1 a flow file does not compile
-or a file of rows has a bad line that stops, 2 there is no such stream or table, 3 a file cannot be read.")]
+or a file of rows has a bad line that stops, 2 there is no such stream or table, 3 a file cannot be read
+or an address cannot be had.")]
 pub(crate) struct Run {
     /// Flow files
     #[arg(required = true, value_name = "FILE")]
@@ -44,6 +50,12 @@ pub(crate) struct Run {
     /// Worker threads; partitions are spread over them
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = workers, allow_hyphen_values = true)]
     workers: u32,
+    /// Serve the commands below and other gRPC clients at this address
+    #[arg(long, value_name = "ADDR", value_parser = address::grpc)]
+    listen: Option<Address>,
+    /// Serve HTTP clients at this address
+    #[arg(long, value_name = "ADDR", value_parser = address::http)]
+    http: Option<Address>,
     /// Send the rows of a file to an input stream, one file after the other:
     /// .csv with a header line; .ndjson, .jsonl, .json with an object a line;
     /// `-` is standard input, an object a line
@@ -111,13 +123,16 @@ impl Run {
 
         let mut session = Session::new(client, &plays, prints, self.on_bad_line);
         let feed = Feed::start(plays)?;
+        let server = self.serve(&node)?;
         tell_degraded(&node.status());
-        self.ready(&names)?;
+        self.ready(&names, server.as_ref())?;
         let until = if self.exit { Until::AllRead } else { Until::Asked };
         let ended = session.run(&feed, until);
         if let Err(Failure::NobodyReads) = ended {
             return ended;
         }
+        // Clients are answered what is under way, and no longer let in.
+        drop(server);
         self.finish(node, session)?;
         ended
     }
@@ -171,14 +186,33 @@ impl Run {
         Ok(plays)
     }
 
-    fn ready(&self, flows: &[String]) -> Result<(), Failure> {
+    /// The servers for clients over the network, where they are wanted.
+    fn serve(&self, node: &Node) -> Result<Option<Server>, Failure> {
+        let resolve = |address: &Option<Address>| {
+            let Some(address) = address else { return Ok(None) };
+            let found = os::resolve(&address.host, address.port);
+            found.map(Some).map_err(|error| Failure::world(format!("cannot listen at {address}: {error}")))
+        };
+        let listen = Listen { grpc: resolve(&self.listen)?, http: resolve(&self.http)? };
+        match listen {
+            Listen { grpc: None, http: None } => Ok(None),
+            listen => Ok(Some(node.serve(&listen)?)),
+        }
+    }
+
+    fn ready(&self, flows: &[String], server: Option<&Server>) -> Result<(), Failure> {
         let (node, workers) = (&self.node, self.workers);
+        let listens = [("listen", server.and_then(Server::grpc)), ("http", server.and_then(Server::http))];
+        let listens = listens.iter().filter_map(|(name, address)| Some((*name, (*address)?)));
         if self.json {
             let (node, flows) = (json!(node), json!(flows));
-            let ready = format!("{{\"node\":{node},\"workers\":{workers},\"flows\":{flows}}}");
+            let listens: String =
+                listens.map(|(name, address)| format!(",\"{name}\":\"{address}\"")).collect();
+            let ready = format!("{{\"node\":{node},\"workers\":{workers},\"flows\":{flows}{listens}}}");
             return output::print(&format!("{{\"ready\":{ready}}}\n"));
         }
-        output::print(&format!("ready node={node} workers={workers} flows={}\n", flows.join(",")))
+        let listens: String = listens.map(|(name, address)| format!(" {name}={address}")).collect();
+        output::print(&format!("ready node={node} workers={workers} flows={}{listens}\n", flows.join(",")))
     }
 
     /// Stops the node, then prints what is left to say.

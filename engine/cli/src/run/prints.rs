@@ -3,6 +3,7 @@
 use anabranch::{Event, Node, Subscription};
 use serde_json::json;
 
+use crate::client::outcome::why;
 use crate::failure::{Failure, Worst};
 use crate::output::{self, Output};
 
@@ -69,15 +70,7 @@ fn print(out: &mut Output, name: &str, width: usize, json: bool, event: &Event) 
         }
         (Event::Row(row), false) => out.line(&format!("{name:<width$} {}", row.to_json_text())),
         (Event::Refused(event), true) => {
-            let (refused, row) = (&event.refused, event.row.to_json_text());
-            let place = refused.place.as_ref();
-            let why = json!({
-                "code": refused.code.name(),
-                "text": refused.text,
-                "file": place.map(|(file, _)| file),
-                "line": place.map(|(_, place)| place.line),
-                "column": place.map(|(_, place)| place.column),
-            });
+            let (why, row) = (why(&event.refused), event.row.to_json_text());
             let (name, input) = (json!(name), json!(event.stream));
             out.line(&format!("{{\"stream\":{name},\"input\":{input},\"row\":{row},\"refused\":{why}}}"))
         }

@@ -1,13 +1,13 @@
 //! What `--table` shows at the end: the first rows of a table in key order.
 
-use anabranch::{Client, Node, Row, Type};
-use anabranch_model::convert::text_of;
+use anabranch::{Client, Node, Row};
 use serde_json::json;
 
 use super::options::TableOption;
 use crate::failure::{Failure, Worst};
 use crate::output::Output;
-use crate::text_table::{Align, TextTable, grouped, rows};
+use crate::row_table::RowTable;
+use crate::text_table::{grouped, rows};
 
 /// The first rows of a table.
 pub(crate) struct FirstRows {
@@ -67,23 +67,8 @@ impl FirstRows {
 
     fn text(&self) -> String {
         let Some(first) = self.rows.first() else { return String::new() };
-        let columns = first.shape().columns();
-        let mut table =
-            TextTable::new(columns.iter().map(|column| (column.name.as_str(), align(&column.ty))));
-        for row in &self.rows {
-            let cells = columns.iter().zip(row.columns());
-            table.row(cells.map(|(column, (_, value))| match value.is_null() {
-                true => "null".to_owned(),
-                false => text_of(&value, &column.ty).into_owned(),
-            }));
-        }
-        table.render()
-    }
-}
-
-fn align(ty: &Type) -> Align {
-    match ty {
-        Type::Int | Type::Float | Type::Decimal { .. } | Type::Duration => Align::Right,
-        Type::Bool | Type::Text | Type::Bytes | Type::Time | Type::Json | Type::Enum(_) => Align::Left,
+        let mut table = RowTable::new(first.shape());
+        self.rows.iter().for_each(|row| table.push(row));
+        table.take()
     }
 }

@@ -86,6 +86,24 @@ impl Directory {
         command
     }
 
+    /// The program with arguments that may have spaces in them.
+    pub(crate) fn words(&self, arguments: &[&str]) -> Command {
+        let mut command = self.command("");
+        command.args(arguments);
+        command
+    }
+
+    /// Starts a node of `names.flow` that listens at free ports, and waits until it is ready.
+    pub(crate) fn serve(&self, arguments: &str) -> Serving {
+        let mut running =
+            self.start(&format!("run names.flow --listen 127.0.0.1:0 --http 127.0.0.1:0 {arguments}"));
+        let ready = running.line();
+        let address =
+            |name: &str| ready.split(' ').find_map(|word| word.strip_prefix(name)).expect(&ready).to_owned();
+        let (grpc, http) = (address("listen="), address("http="));
+        Serving { running, grpc, http }
+    }
+
     /// Runs the program to its end.
     pub(crate) fn run(&self, arguments: &str) -> Came {
         let output = self.command(arguments).stdin(Stdio::null()).output().unwrap();
@@ -109,6 +127,31 @@ impl Directory {
         let stdin = child.stdin.take();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         Running { child, stdin, stdout }
+    }
+}
+
+/// A node that serves clients.
+pub(crate) struct Serving {
+    pub(crate) running: Running,
+    /// Where it speaks gRPC.
+    pub(crate) grpc: String,
+    /// Where it speaks HTTP.
+    pub(crate) http: String,
+}
+
+impl Serving {
+    /// Runs a command against the node, which it finds by the environment.
+    pub(crate) fn run(&self, directory: &Directory, arguments: &str) -> Came {
+        self.run_command(directory.command(arguments))
+    }
+
+    /// Runs a command whose arguments have spaces in them.
+    pub(crate) fn run_words(&self, directory: &Directory, arguments: &[&str]) -> Came {
+        self.run_command(directory.words(arguments))
+    }
+
+    fn run_command(&self, mut command: Command) -> Came {
+        Came::of(command.env("ANABRANCH_AT", &self.grpc).stdin(Stdio::null()).output().unwrap())
     }
 }
 
@@ -148,6 +191,20 @@ impl Came {
         self
     }
 
+    /// Asserts that standard output has this somewhere.
+    #[track_caller]
+    pub(crate) fn prints_part(self, text: &str) -> Self {
+        assert!(self.stdout.contains(text), "standard output does not say {text:?}: {self:#?}");
+        self
+    }
+
+    /// Asserts that standard output is exactly this.
+    #[track_caller]
+    pub(crate) fn shows(self, text: &str) -> Self {
+        assert_eq!(self.stdout, text, "{self:#?}");
+        self
+    }
+
     /// The lines of standard output as JSON.
     #[track_caller]
     pub(crate) fn json(&self) -> Vec<serde_json::Value> {
@@ -166,6 +223,14 @@ pub(crate) struct Running {
     child: Child,
     stdin: Option<ChildStdin>,
     stdout: BufReader<ChildStdout>,
+}
+
+/// A node whose test fails goes with it.
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 impl Running {
