@@ -1,7 +1,9 @@
 //! What goes over the network, as bytes and nothing else: no sockets, no threads, no clock.
 //!
 //! - [`session`]: the messages of the Rust client. Rows travel as the packed batches that they are.
+//! - [`typed`]: a `.proto` for every flow, and its messages from and to packed rows.
 
 #![forbid(unsafe_code)]
 
 pub mod session;
+pub mod typed;
