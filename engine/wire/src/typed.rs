@@ -7,11 +7,12 @@
 //!
 //! The mapping is told in `engine/wire/PROTOCOL.md`; [`row`] has the types of columns, `name` the names.
 
+mod breaks;
 mod comment;
-mod describe;
+pub(crate) mod describe;
 mod field;
 pub mod message;
-mod name;
+pub(crate) mod name;
 mod parts;
 pub mod row;
 mod text;

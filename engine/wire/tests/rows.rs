@@ -284,6 +284,15 @@ fn what_is_not_sent_is_zero_where_its_type_has_one() {
 }
 
 #[test]
+fn a_time_in_pieces_is_one_time() {
+    let shape = &plan().inputs[1].shape;
+    let pieces =
+        [bytes(7, &[0x08, 5]), bytes(7, &[0x10, 0xe8, 0x07]), bytes(8, &[0x08, 9]), bytes(8, &[0x08, 6])];
+    let row = decoded(&pieces.concat(), shape).expect("it is a row");
+    assert_eq!((&row[6], &row[7]), (&Value::Time(5_000_001), &Value::Duration(6_000_000)));
+}
+
+#[test]
 fn a_default_stands_for_what_is_not_sent() {
     let column = |name: &str, nullable| Column {
         name: name.into(),

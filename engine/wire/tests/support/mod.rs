@@ -53,7 +53,13 @@ pub(crate) fn plan() -> Plan {
         lets: 0,
         undo: false,
     };
-    let keyed = shape(&key_types(), false);
+    // A default of a column is for rows, not for keys.
+    let mut columns = shape(&key_types(), false).columns().to_vec();
+    columns
+        .iter_mut()
+        .filter(|column| column.name == "name")
+        .for_each(|column| column.default = Some("x".into()));
+    let keyed = Arc::new(Shape::new(columns));
     let key: Vec<ColumnId> = (0..key_types().len() as u16).rev().map(ColumnId).collect();
     let enums = types().into_iter().filter_map(|(_, ty)| match ty {
         Type::Enum(of) => Some(of),
