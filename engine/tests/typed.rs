@@ -180,6 +180,16 @@ fn what_moves_a_number_is_told() {
 }
 
 #[test]
+fn a_removed_column_of_a_table_is_told() {
+    let before = api(AFTER);
+    let after = api(&AFTER.replace("revision 2", "revision 3").replace(", since: time?", ""));
+    let evolution = anabranch_lang::evolution(before.plan(), after.plan());
+    assert!(evolution.allowed(), "{evolution}");
+    let broken = after.breaks(&before).join("\n");
+    assert!(broken.contains("table `Kept`: field 3 was `since` and is gone"), "{broken}");
+}
+
+#[test]
 fn names_that_no_proto_has_are_replaced_and_told() {
     let text = r#"
 flow "größte Flüsse" revision 1

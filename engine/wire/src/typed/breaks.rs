@@ -66,6 +66,13 @@ fn shapes(item: &str, old: &Shape, new: &Shape, broken: &mut Vec<String>) {
             ));
         }
     }
+    for (number, was) in (1..).zip(old.columns()).skip(new.columns().len()) {
+        broken.push(format!(
+            "{item}: field {number} was `{}` and is gone: a later column would take its number; keep it and leave it \
+             unused",
+            was.name
+        ));
+    }
 }
 
 /// What a method is of, by name.
