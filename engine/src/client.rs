@@ -130,7 +130,8 @@ impl<L: Link> Client<L> {
     ///
     /// # Errors
     /// [`Error::OtherNode`], [`Error::Packed`], [`Error::TooLarge`], [`Error::Uncollected`], [`Error::Full`]: nothing
-    /// was sent. [`Error::Stopped`].
+    /// was sent. [`Error::Disconnected`]: nothing was sent, and what was under way is answered with the same; the next
+    /// request opens another connection. [`Error::Stopped`].
     pub fn submit(&mut self, batch: InputBatch) -> Result<Ticket, Error> {
         if !self.catalog.has(batch.flow, &batch.plan) {
             return Err(Error::OtherNode);
@@ -256,8 +257,16 @@ impl<L: Link> Client<L> {
 
     /// Waits until the windows have room for a request of so many bytes.
     fn make_room(&mut self, bytes: usize) -> Result<(), Error> {
+        let mut lost = None;
         while let Some(answered) = self.link.try_receive()? {
+            if let Err(Error::Disconnected { address, why }) = &answered.answer {
+                lost = Some(Error::Disconnected { address: address.clone(), why: why.clone() });
+            }
             self.keep(answered);
+        }
+        // Who sends without waiting hears of it before anything goes over another connection.
+        if let Some(lost) = lost {
+            return Err(lost);
         }
         if self.uncollected.len() >= UNCOLLECTED_MAX {
             return Err(Error::Uncollected { answers: self.uncollected.len() });

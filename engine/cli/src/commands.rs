@@ -7,6 +7,7 @@ mod explain;
 mod fmt;
 mod new;
 mod plan;
+mod play;
 mod run;
 mod send;
 mod table;
@@ -28,6 +29,7 @@ pub(crate) enum Commands {
     Test(test::Test),
     Send(send::Send),
     Ask(ask::Ask),
+    Play(play::Play),
     Table(table::Table),
     Completions(completions::Completions),
 }
@@ -45,6 +47,7 @@ impl Commands {
             Commands::Test(test) => test.run(),
             Commands::Send(send) => send.run(),
             Commands::Ask(ask) => ask.run(),
+            Commands::Play(play) => play.run(),
             Commands::Table(table) => table.run(),
             Commands::Completions(completions) => completions.run(),
         }

@@ -6,6 +6,7 @@
 
 pub(crate) mod feed;
 pub(crate) mod options;
+pub(crate) mod pace;
 pub(crate) mod play;
 pub(crate) mod prints;
 pub(crate) mod progress;

@@ -232,7 +232,7 @@ fn completions_know_the_commands() {
     let directory = Directory::empty();
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let came = directory.run(&format!("completions {shell}")).exits(0);
-        for word in ["on-bad-line", "send", "json-rows", "ask", "table"] {
+        for word in ["on-bad-line", "send", "json-rows", "ask", "table", "repeat"] {
             assert!(came.stdout.contains(word), "{shell}: {word}");
         }
     }
@@ -244,8 +244,20 @@ fn every_command_has_help_with_examples() {
     let directory = Directory::empty();
     let help = directory.run("--help").exits(0).stdout;
     assert!(help.contains("Exit codes:"), "{help}");
-    let commands =
-        ["new", "check", "fmt", "plan", "explain", "run", "test", "completions", "send", "ask", "table"];
+    let commands = [
+        "new",
+        "check",
+        "fmt",
+        "plan",
+        "explain",
+        "run",
+        "test",
+        "completions",
+        "send",
+        "ask",
+        "play",
+        "table",
+    ];
     for command in commands {
         assert!(help.contains(&format!("\n  {command} ")), "{command}");
         let page = directory.run(&format!("{command} --help")).exits(0);

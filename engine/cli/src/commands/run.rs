@@ -1,8 +1,7 @@
 //! `anabranch run`: a node that runs flows.
 
-use anabranch::rows::ExtraColumns;
 use anabranch::{Client, Flow, Listen, Node, NodeStatus, Server};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde_json::json;
 
 use crate::address::{self, Address};
@@ -10,10 +9,10 @@ use crate::failure::{Failure, Worst};
 use crate::os;
 use crate::output::{self, Output};
 use crate::run::feed::Feed;
-use crate::run::options::{PlayOption, TableOption, node_name, workers};
+use crate::run::options::{LineOptions, PlayOption, TableOption, node_name, workers};
 use crate::run::play::Play;
 use crate::run::prints::Prints;
-use crate::run::session::{OnBadLine, Session, Until};
+use crate::run::session::{Session, Until};
 use crate::run::summary::Summary;
 use crate::run::tables;
 use crate::source::Source;
@@ -71,38 +70,11 @@ pub(crate) struct Run {
     /// End when all files are through
     #[arg(long)]
     exit: bool,
-    /// What a line does that is no row; it is reported, and `stop` sends
-    /// nothing after it, so that nothing is lost by oversight
-    #[arg(
-        long,
-        value_enum,
-        default_value = "stop",
-        value_name = "stop|skip",
-        hide_possible_values = true,
-        verbatim_doc_comment
-    )]
-    on_bad_line: OnBadLine,
-    /// What a column does that the stream lacks; `refuse` makes the line,
-    /// or the file with that header, a bad one
-    #[arg(
-        long,
-        value_enum,
-        default_value = "refuse",
-        value_name = "refuse|ignore",
-        hide_possible_values = true,
-        verbatim_doc_comment
-    )]
-    on_extra_column: OnExtraColumn,
+    #[command(flatten)]
+    lines: LineOptions,
     /// Print JSON, one object a line
     #[arg(long)]
     json: bool,
-}
-
-/// What a column does that the stream does not have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum OnExtraColumn {
-    Refuse,
-    Ignore,
 }
 
 impl Run {
@@ -121,7 +93,7 @@ impl Run {
         tables::check(&mut client, &self.table, &mut worst)?;
         worst.finish()?;
 
-        let mut session = Session::new(client, &plays, prints, self.on_bad_line);
+        let mut session = Session::new(client, &plays, prints, self.lines.on_bad_line);
         let feed = Feed::start(plays)?;
         let server = self.serve(&node)?;
         tell_degraded(&node.status());
@@ -171,10 +143,7 @@ impl Run {
 
     /// The files to play, open.
     fn plays(&self, client: &Client, worst: &mut Worst) -> Result<Vec<Play>, Failure> {
-        let extra = match self.on_extra_column {
-            OnExtraColumn::Refuse => ExtraColumns::Refuse,
-            OnExtraColumn::Ignore => ExtraColumns::Ignore,
-        };
+        let extra = self.lines.extra_columns();
         let mut plays = Vec::new();
         for option in &self.play {
             let opened = client.batch(&option.input).map_err(Failure::from);
@@ -228,7 +197,7 @@ impl Run {
             out.line("")?;
         }
         tables.iter().try_for_each(|table| table.print(&mut out, self.json))?;
-        Summary::new(status, files, played).print(&mut out, self.json)?;
+        Summary::new(Some(status), files, played).print(&mut out, self.json)?;
         out.flush()
     }
 }

@@ -34,6 +34,8 @@ pub(crate) struct Feed {
     news: Receiver<News>,
     /// Set by a signal, so that it is heard before what waits in `news`.
     stopping: Arc<AtomicBool>,
+    /// The same for who waits for nothing else.
+    stop: Receiver<()>,
 }
 
 impl Feed {
@@ -43,18 +45,20 @@ impl Feed {
     /// The operating system refuses a thread.
     pub(crate) fn start(plays: Vec<Play>) -> Result<Self, Failure> {
         let (sender, news) = sync_channel(CHUNKS_AHEAD);
+        let (stop_now, stopped) = sync_channel(1);
         let stopping = Arc::new(AtomicBool::new(false));
         let (stop, flag) = (sender.clone(), stopping.clone());
         // A full channel has other news, and the flag is seen before they are.
         let heard = move || {
             flag.store(true, Ordering::SeqCst);
             drop(stop.try_send(News::Stop));
+            let _ = stop_now.try_send(());
         };
         os::on_stop_signal(heard)
             .map_err(|error| Failure::world(format!("cannot listen for Ctrl-C: {error}")))?;
         os::spawn("reader", move || read_all(plays, &sender))
             .map_err(|error| Failure::world(format!("cannot start a thread to read files: {error}")))?;
-        Ok(Feed { news, stopping })
+        Ok(Feed { news, stopping, stop: stopped })
     }
 
     /// The next news; waits for them.
@@ -68,6 +72,11 @@ impl Feed {
             Err(RecvTimeoutError::Timeout) => None,
             heard => Some(self.first(heard.ok())),
         }
+    }
+
+    /// Waits for a time, and hears of nothing but the wish to stop; whether it came.
+    pub(super) fn stopped_within(&self, at_most: Duration) -> bool {
+        self.stop.recv_timeout(at_most).is_ok()
     }
 
     /// The wish to stop comes first. Nobody is left to send news when both threads have ended.

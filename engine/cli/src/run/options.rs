@@ -1,8 +1,10 @@
-//! The values of `run`'s options: `INPUT=FILE`, `TABLE=N`, names of nodes.
+//! The options of `run` and `play`: `INPUT=FILE`, `TABLE=N`, names of nodes, what lines do that do not fit.
 
 use std::str::FromStr;
 
 use anabranch::WORKERS_MAX;
+use anabranch::rows::ExtraColumns;
+use clap::{Args, ValueEnum};
 
 /// Rows of a table that are shown where nothing is said.
 const TABLE_ROWS: usize = 10;
@@ -35,17 +37,80 @@ impl FromStr for PlayOption {
             Some((input, file)) if !input.is_empty() && !file.is_empty() => (input, file),
             _ => return Err("write INPUT=FILE, for example UpdateStream=names.csv".to_owned()),
         };
+        let format = Format::of(file)?;
+        Ok(PlayOption { input: input.to_owned(), file: file.to_owned(), format })
+    }
+}
+
+impl Format {
+    /// What the ending of a file's name says.
+    ///
+    /// # Errors
+    /// Nothing: what endings there are.
+    pub(crate) fn of(file: &str) -> Result<Self, String> {
         let name = file.to_ascii_lowercase();
         let ends = |endings: &[&str]| endings.iter().any(|ending| name.ends_with(ending));
-        let format = if ends(&[".csv"]) {
-            Format::Csv
-        } else if file == "-" || ends(&[".ndjson", ".jsonl", ".json"]) {
-            Format::JsonLines
-        } else {
-            let forms = "the ending says how a file is read: .csv, or .ndjson, .jsonl or .json for a JSON object a line";
-            return Err(format!("{forms}; `-` is standard input, a JSON object a line"));
-        };
-        Ok(PlayOption { input: input.to_owned(), file: file.to_owned(), format })
+        if ends(&[".csv"]) {
+            return Ok(Format::Csv);
+        }
+        if file == "-" || ends(&[".ndjson", ".jsonl", ".json"]) {
+            return Ok(Format::JsonLines);
+        }
+        let forms =
+            "the ending says how a file is read: .csv, or .ndjson, .jsonl or .json for a JSON object a line";
+        Err(format!("{forms}; `-` is standard input, a JSON object a line"))
+    }
+}
+
+/// What lines of files do that do not fit.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct LineOptions {
+    /// What a line does that is no row; it is reported, and `stop` sends
+    /// nothing after it, so that nothing is lost by oversight
+    #[arg(
+        long,
+        value_enum,
+        default_value = "stop",
+        value_name = "stop|skip",
+        hide_possible_values = true,
+        verbatim_doc_comment
+    )]
+    pub(crate) on_bad_line: OnBadLine,
+    /// What a column does that the stream lacks; `refuse` makes the line,
+    /// or the file with that header, a bad one
+    #[arg(
+        long,
+        value_enum,
+        default_value = "refuse",
+        value_name = "refuse|ignore",
+        hide_possible_values = true,
+        verbatim_doc_comment
+    )]
+    on_extra_column: OnExtraColumn,
+}
+
+/// What a bad line does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OnBadLine {
+    Skip,
+    // The rows before it were sent, nothing after it is.
+    Stop,
+}
+
+/// What a column does that the stream does not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum OnExtraColumn {
+    Refuse,
+    Ignore,
+}
+
+impl LineOptions {
+    /// What columns do that the stream lacks.
+    pub(crate) fn extra_columns(self) -> ExtraColumns {
+        match self.on_extra_column {
+            OnExtraColumn::Refuse => ExtraColumns::Refuse,
+            OnExtraColumn::Ignore => ExtraColumns::Ignore,
+        }
     }
 }
 

@@ -35,6 +35,11 @@ impl Prints {
         Ok(Prints { streams, width, json, out: Output::new() })
     }
 
+    /// Prints nothing.
+    pub(crate) fn none() -> Self {
+        Prints { streams: Vec::new(), width: 0, json: false, out: Output::new() }
+    }
+
     /// Whether nothing is printed at all.
     pub(super) fn is_empty(&self) -> bool {
         self.streams.is_empty()

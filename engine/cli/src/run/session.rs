@@ -5,14 +5,17 @@ use std::time::Duration;
 
 use anabranch::rows::Chunk;
 use anabranch::{Answer, Batch, Client, Ticket};
-use clap::ValueEnum;
 use serde::Serialize;
 
 use super::feed::{Feed, News};
+use super::options::OnBadLine;
+use super::pace::Pace;
 use super::play::Play;
 use super::prints::Prints;
 use super::progress::Progress;
 use crate::failure::Failure;
+use crate::os;
+use crate::text_table::rows;
 
 /// Batches without an answer, at most.
 const BATCHES_UNDER_WAY: usize = 64;
@@ -26,14 +29,6 @@ const PRINT_EVERY: Duration = Duration::from_millis(20);
 
 /// Refused rows that are told one by one.
 const REFUSED_TOLD: u64 = 10;
-
-/// What a bad line does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum OnBadLine {
-    Skip,
-    // The rows before it were sent, nothing after it is.
-    Stop,
-}
 
 /// When the run ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +77,10 @@ pub(crate) struct Session {
     /// How long the files took, once they are through.
     played: Option<Duration>,
     refused_told: u64,
+    /// How fast rows are sent, where it is said.
+    pace: Option<Pace>,
+    /// Where refused rows are found that are not told one by one.
+    all_refused: &'static str,
 }
 
 impl PlayFile {
@@ -121,7 +120,21 @@ impl Session {
             progress,
             played: None,
             refused_told: 0,
+            pace: None,
+            all_refused: "`--print errors` shows all",
         }
+    }
+
+    /// Sends rows no faster than this.
+    pub(crate) fn paced(mut self, pace: Option<Pace>) -> Self {
+        self.pace = pace;
+        self
+    }
+
+    /// Says where refused rows are found that are not told one by one.
+    pub(crate) fn all_refused(mut self, told: &'static str) -> Self {
+        self.all_refused = told;
+        self
     }
 
     /// Runs until the end. Everything that was sent is answered then.
@@ -133,13 +146,14 @@ impl Session {
         if matches!(ended, Err(Failure::NobodyReads)) {
             return ended;
         }
-        self.settle()?;
+        let settled = self.settle();
         self.played.get_or_insert(self.progress.elapsed());
         self.progress.clear();
-        if ended.is_ok() {
+        if ended.is_ok() || !self.under_way.is_empty() {
             self.tell_unfinished();
         }
-        ended
+        // What came first is the reason of what came after it.
+        ended.and(settled)
     }
 
     /// A file that the end of the run has cut off says how far it came.
@@ -149,6 +163,11 @@ impl Session {
                 0 => format!("stopped before {} was begun", file.file),
                 line => format!("stopped: {} was sent up to line {line}", file.file),
             };
+            self.progress.tell(&told);
+        }
+        let unknown: u64 = self.under_way.values().map(|sent| sent.lines.len() as u64).sum();
+        if unknown > 0 {
+            let told = format!("{} have no answer and may or may not have taken effect", rows(unknown));
             self.progress.tell(&told);
         }
     }
@@ -163,6 +182,9 @@ impl Session {
             match self.hear(feed)? {
                 News::Rows { play, chunk, bytes_read } => {
                     self.files[play].bytes_read = bytes_read;
+                    if !self.wait_for_turn(feed, chunk.lines.len())? {
+                        return Ok(());
+                    }
                     self.rows(play, chunk)?;
                 }
                 News::End { play } => {
@@ -194,6 +216,17 @@ impl Session {
             }
         }
         Ok(feed.next())
+    }
+
+    /// Waits until so many rows may be sent; false when the run is to stop.
+    fn wait_for_turn(&mut self, feed: &Feed, rows: usize) -> Result<bool, Failure> {
+        let Some(pace) = &mut self.pace else { return Ok(true) };
+        let due = pace.next(os::now(), rows as u64);
+        if due.saturating_duration_since(os::now()) > PRINT_EVERY {
+            self.settle()?;
+        }
+        let left = due.saturating_duration_since(os::now());
+        Ok(left.is_zero() || !feed.stopped_within(left))
     }
 
     /// Sends the rows of a chunk, up to a bad line that stops.
@@ -228,13 +261,15 @@ impl Session {
         }
         let mut batch = self.client.batch(&self.files[play].input)?;
         *batch.packed() = rows;
+        // A lost connection is seen here, before the client opens another one.
+        while let Some((ticket, answer)) = self.client.try_next()? {
+            self.take(ticket, &answer);
+        }
         let ticket = self.client.submit(batch)?;
         self.files[play].sent_to_line = lines.last().copied().unwrap_or_default();
         self.under_way.insert(ticket, Sent { play, lines });
         let limit = if self.prints.is_empty() { BATCHES_UNDER_WAY } else { BATCHES_UNDER_WAY_PRINTING };
-        while self.under_way.len() >= limit {
-            self.answer()?;
-        }
+        while self.under_way.len() >= limit && self.answer()? {}
         self.prints.pump()?;
         let rows = self.files.iter().map(PlayFile::answered).sum();
         let bytes_read = self.files.iter().map(|file| file.bytes_read).sum();
@@ -244,20 +279,22 @@ impl Session {
 
     /// Waits for everything that is under way, and prints what it published.
     fn settle(&mut self) -> Result<(), Failure> {
-        while !self.under_way.is_empty() {
-            self.answer()?;
-        }
+        while !self.under_way.is_empty() && self.answer()? {}
         self.prints.pump()?;
         self.prints.flush()
     }
 
-    /// Takes one answer; waits for it.
-    fn answer(&mut self) -> Result<(), Failure> {
-        let Some((ticket, answer)) = self.client.next()? else { return Ok(()) };
+    /// Takes one answer; waits for it. False when none is to come.
+    fn answer(&mut self) -> Result<bool, Failure> {
+        let Some((ticket, answer)) = self.client.next()? else { return Ok(false) };
+        self.take(ticket, &answer);
+        Ok(true)
+    }
+
+    fn take(&mut self, ticket: Ticket, answer: &Answer) {
         if let Some(sent) = self.under_way.remove(&ticket) {
-            self.count(&sent, &answer);
+            self.count(&sent, answer);
         }
-        Ok(())
     }
 
     fn count(&mut self, sent: &Sent, answer: &Answer) {
@@ -272,7 +309,7 @@ impl Session {
                     self.progress.tell(&format!("{}:{line}: refused: {refused}", file.file));
                 }
                 told if told == REFUSED_TOLD + 1 => {
-                    self.progress.tell("more refused rows are only counted; `--print errors` shows all");
+                    self.progress.tell(&format!("more refused rows are only counted; {}", self.all_refused));
                 }
                 _ => return,
             }

@@ -14,8 +14,9 @@ use crate::text_table::{Align, TextTable, grouped, rows};
 /// The summary, as JSON shows it.
 #[derive(Serialize)]
 pub(crate) struct Summary {
+    /// Of the node, where it runs in this process.
     #[serde(flatten)]
-    status: NodeStatus,
+    status: Option<NodeStatus>,
     plays: Vec<PlayFile>,
     rows: u64,
     seconds: f64,
@@ -24,7 +25,7 @@ pub(crate) struct Summary {
 
 impl Summary {
     /// Puts together what is known; `played` is how long the files took.
-    pub(crate) fn new(status: NodeStatus, plays: Vec<PlayFile>, played: Duration) -> Self {
+    pub(crate) fn new(status: Option<NodeStatus>, plays: Vec<PlayFile>, played: Duration) -> Self {
         let rows = plays.iter().map(PlayFile::answered).sum();
         let seconds = played.as_secs_f64();
         Summary { status, plays, rows, seconds, rows_per_second: rate(rows, played) }
@@ -48,11 +49,15 @@ impl Summary {
         out.line(&format!("{rows} in {:.3} s, {rate} rows/s", self.seconds))
     }
 
+    fn flows(&self) -> &[FlowStatus] {
+        self.status.as_ref().map_or(&[], |status| &status.flows)
+    }
+
     fn inputs(&self) -> TextTable {
         let heads = [("input", Align::Left), ("rows in", Align::Right), ("refused", Align::Right)];
         let mut table = TextTable::new(heads);
         for (flow, input) in
-            self.status.flows.iter().flat_map(|flow| flow.inputs.iter().map(move |one| (flow, one)))
+            self.flows().iter().flat_map(|flow| flow.inputs.iter().map(move |one| (flow, one)))
         {
             table.row([self.name(flow, &input.stream), grouped(input.rows_in), grouped(input.rows_refused)]);
         }
@@ -62,7 +67,7 @@ impl Summary {
     fn outputs(&self) -> TextTable {
         let mut table = TextTable::new([("output", Align::Left), ("rows out", Align::Right)]);
         for (flow, output) in
-            self.status.flows.iter().flat_map(|flow| flow.outputs.iter().map(move |one| (flow, one)))
+            self.flows().iter().flat_map(|flow| flow.outputs.iter().map(move |one| (flow, one)))
         {
             table.row([self.name(flow, &output.stream), grouped(output.rows_out)]);
         }
@@ -73,7 +78,7 @@ impl Summary {
         let heads = ["rows", "bytes of rows", "bytes of memory"].map(|title| (title, Align::Right));
         let mut table = TextTable::new([("table", Align::Left)].into_iter().chain(heads));
         for (flow, held) in
-            self.status.flows.iter().flat_map(|flow| flow.tables.iter().map(move |one| (flow, one)))
+            self.flows().iter().flat_map(|flow| flow.tables.iter().map(move |one| (flow, one)))
         {
             let numbers = [held.rows, held.row_bytes, held.memory_bytes].map(grouped);
             table.row([self.name(flow, &held.table)].into_iter().chain(numbers));
@@ -94,7 +99,7 @@ impl Summary {
 
     /// With its flow where there are several.
     fn name(&self, flow: &FlowStatus, name: &str) -> String {
-        match self.status.flows.len() {
+        match self.flows().len() {
             1 => name.to_owned(),
             _ => format!("{}.{name}", flow.flow),
         }

@@ -254,6 +254,12 @@ impl Running {
         assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap().success());
     }
 
+    /// Ends it on the spot, as a crash does.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
     /// Waits for the end, while its standard input stays open.
     pub(crate) fn end(mut self) -> Came {
         let mut stdout = String::new();
