@@ -69,6 +69,7 @@ fn a_client_goes_on_where_the_node_is_served_again() {
 }
 
 #[test]
+#[expect(clippy::disallowed_types, reason = "a test finds a port where nobody listens")]
 fn what_cannot_be_reached_is_told() {
     let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = socket.local_addr().expect("bound").to_string();
