@@ -116,7 +116,7 @@ pub use error::{Error, FlowError};
 pub use flow::Flow;
 pub use link::{Connection, Here, Link, Threads};
 #[cfg(feature = "net")]
-pub use net::{Listen, Remote, Server};
+pub use net::{Listen, Remote, Server, Timeouts};
 pub use node::{NAME_BYTES_MAX, Node, NodeBuilder, WORKERS_MAX};
 pub use rows::{Row, RowProblem};
 pub use scan::Scan;

@@ -15,6 +15,42 @@ impl NodeLoad {
     pub(crate) fn bytes(&self) -> usize {
         self.0.load(Ordering::Relaxed)
     }
+
+    /// Counts so many bytes until what is returned is dropped; `None` where the node would hold over `most`.
+    #[cfg(feature = "net")]
+    pub(crate) fn hold(&self, bytes: usize, most: usize) -> Option<Held> {
+        let mut held = Held { node: self.clone(), bytes: 0 };
+        held.grow(bytes, most).then_some(held)
+    }
+}
+
+/// Bytes that count as under way until it is dropped.
+#[cfg(feature = "net")]
+#[derive(Debug)]
+pub(crate) struct Held {
+    node: NodeLoad,
+    bytes: usize,
+}
+
+#[cfg(feature = "net")]
+impl Held {
+    /// Counts so many more; false, and none of them counts, where the node would hold over `most`.
+    pub(crate) fn grow(&mut self, bytes: usize, most: usize) -> bool {
+        let before = self.node.0.fetch_add(bytes, Ordering::Relaxed);
+        let fits = before + bytes <= most;
+        match fits {
+            true => self.bytes += bytes,
+            false => drop(self.node.0.fetch_sub(bytes, Ordering::Relaxed)),
+        }
+        fits
+    }
+}
+
+#[cfg(feature = "net")]
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.node.0.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
 }
 
 /// The unanswered requests of a client. What is left of them when it is dropped no longer counts for the node.
@@ -95,6 +131,18 @@ mod tests {
         assert_eq!(node.bytes(), 101, "what was taken over still counts");
         drop(left);
         drop(second);
+        assert_eq!(node.bytes(), 0);
+    }
+
+    #[cfg(feature = "net")]
+    #[test]
+    fn what_is_held_counts_up_to_the_most_and_until_it_is_dropped() {
+        let node = NodeLoad::default();
+        let mut held = node.hold(60, 100).expect("there is room");
+        assert!(node.hold(41, 100).is_none());
+        assert!(held.grow(40, 100) && !held.grow(1, 100));
+        assert_eq!(node.bytes(), 100);
+        drop(held);
         assert_eq!(node.bytes(), 0);
     }
 }

@@ -13,4 +13,4 @@ mod server;
 mod session;
 
 pub use remote::Remote;
-pub use server::{Listen, Server};
+pub use server::{Listen, Server, Timeouts};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use anabranch_model::message::WorkerId;
+use anabranch_model::message::{FlowId, WorkerId};
 use anabranch_operators::WorkerThreads;
 use crossbeam_channel::{bounded, unbounded};
 
@@ -225,6 +225,15 @@ impl Core {
             answers.iter().flatten().collect()
         };
         NodeStatus::collect(&self.name, self.doors.len() as u32, &self.catalog, ask)
+    }
+
+    /// Whether every worker answers.
+    #[cfg(feature = "net")]
+    pub(crate) fn answers(&self) -> bool {
+        let (sender, answers) = bounded(self.doors.len());
+        self.tell_all(|| Command::Status(FlowId(u32::MAX), sender.clone()));
+        drop(sender);
+        answers.iter().count() == self.doors.len()
     }
 
     /// Sends a command to every worker; one that has ended needs not be told.

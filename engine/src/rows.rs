@@ -69,6 +69,8 @@ mod ser_value;
 pub use problem::{LineProblem, RowProblem};
 pub use reader::{Chunk, OpenError, RowReader};
 pub use row::Row;
+#[cfg(feature = "net")]
+pub(crate) use row::write_json;
 
 use anabranch_model::batch::Batch;
 use anabranch_model::types::Shape;

@@ -6,7 +6,7 @@ use serde_json::json;
 fn served(workers: u32) -> (Node, Server) {
     let flow = Flow::parse("names.flow", anabranch::doc::NAMES).expect("it compiles");
     let node = Node::builder("A").workers(workers).flow(flow).start().expect("it starts");
-    let listen = Listen { grpc: Some(([127, 0, 0, 1], 0).into()), http: None };
+    let listen = Listen { grpc: Some(([127, 0, 0, 1], 0).into()), ..Listen::default() };
     let server = node.serve(&listen).expect("it listens");
     (node, server)
 }
@@ -63,7 +63,7 @@ fn a_client_goes_on_where_the_node_is_served_again() {
     drop(server);
     let error = client.ask("UpdateStream", &row).expect_err("nobody is there");
     assert!(matches!(error, Error::Disconnected { .. } | Error::Connect { .. }), "{error}");
-    let _server = node.serve(&Listen { grpc: Some(address), http: None }).expect("it listens again");
+    let _server = node.serve(&Listen { grpc: Some(address), ..Listen::default() }).expect("it listens again");
     client.ask("UpdateStream", &row).expect("asked on a new session");
     assert_eq!(client.in_flight(), 0);
 }

@@ -7,47 +7,120 @@ use anabranch_model::message::{Answer, Body, FlowId};
 use anabranch_model::partition::PartitionId;
 use tokio::sync::oneshot;
 
+use crate::client::NODE_BYTES;
 use crate::driver::Command;
 use crate::error::Error;
+use crate::load::Held;
 use crate::node::Core;
 use crate::os::Door;
+
+/// What a request holds beside its bytes.
+const REQUEST_BYTES: usize = 256;
 
 /// The ways to the workers of a node.
 #[derive(Clone)]
 pub(crate) struct Gate {
     pub(crate) core: Arc<Core>,
     turn: Arc<AtomicUsize>,
+    /// Connections that are open.
+    connections: Arc<AtomicUsize>,
 }
 
 impl Gate {
     pub(crate) fn new(core: Arc<Core>) -> Self {
-        Gate { core, turn: Arc::default() }
+        Gate { core, turn: Arc::default(), connections: Arc::default() }
+    }
+
+    /// Counts a connection as open until what is returned is dropped.
+    pub(crate) fn connected(&self) -> Connected {
+        self.connections.fetch_add(1, Ordering::Relaxed);
+        Connected(self.connections.clone())
+    }
+
+    /// Connections that are open.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
     }
 
     /// Sends a request by itself and waits for its answer. Requests that are sent one after the other may be done in
-    /// any order; who needs an order waits in between.
+    /// any order; who needs an order waits in between, or sends them on one [`Lane`].
     ///
     /// # Errors
-    /// The node has stopped.
+    /// [`Error::Full`], [`Error::Stopped`].
     pub(crate) async fn call(&self, flow: FlowId, body: Body) -> Result<Answer, Error> {
-        let door = self.door(&body);
+        let lane = self.lane_of(&body);
+        let held = self.hold(bytes(&body))?;
+        self.start(lane, flow, body, held)?.await.map_err(|_| Error::Stopped)
+    }
+
+    /// A way for requests whose order matters.
+    pub(crate) fn lane(&self) -> Lane {
+        Lane(self.turn.fetch_add(1, Ordering::Relaxed) % self.core.doors().len())
+    }
+
+    /// Counts bytes as under way until what is returned is dropped.
+    ///
+    /// # Errors
+    /// [`Error::Full`].
+    pub(crate) fn hold(&self, bytes: usize) -> Result<Held, Error> {
+        self.core.load().hold(bytes + REQUEST_BYTES, NODE_BYTES).ok_or(Error::Full)
+    }
+
+    /// Sends a request without waiting for its answer; what is held counts until it comes. Requests of one lane are
+    /// applied in the order in which they are sent, wherever they touch the same partition.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`]; so does the receiver where the node stops before it answers.
+    pub(crate) fn start(
+        &self,
+        lane: Lane,
+        flow: FlowId,
+        body: Body,
+        held: Held,
+    ) -> Result<oneshot::Receiver<Answer>, Error> {
         let (sender, answer) = oneshot::channel();
-        // Who asked may be gone when the answer comes.
-        let reply = Box::new(|answer| drop(sender.send(answer)));
-        if !send(door, Command::Single(flow, body, reply)) {
-            return Err(Error::Stopped);
+        let reply = Box::new(move |answer| {
+            drop(held);
+            // Who asked may be gone when the answer comes.
+            drop(sender.send(answer));
+        });
+        match send(&self.core.doors()[lane.0], Command::Single(flow, body, reply)) {
+            true => Ok(answer),
+            false => Err(Error::Stopped),
         }
-        answer.await.map_err(|_| Error::Stopped)
     }
 
     /// Where a request enters: at the worker that has the row, where that is known, else at each in turn.
-    fn door(&self, body: &Body) -> &Door {
-        let doors = self.core.doors();
-        let at = match body {
-            Body::Get { partition: PartitionId(partition), .. } => *partition as usize,
-            Body::Rows { .. } | Body::Page { .. } => self.turn.fetch_add(1, Ordering::Relaxed),
-        };
-        &doors[at % doors.len()]
+    fn lane_of(&self, body: &Body) -> Lane {
+        match body {
+            Body::Get { partition: PartitionId(partition), .. } => {
+                Lane(*partition as usize % self.core.doors().len())
+            }
+            Body::Rows { .. } | Body::Page { .. } => self.lane(),
+        }
+    }
+}
+
+/// An open connection.
+#[derive(Debug)]
+pub(crate) struct Connected(Arc<AtomicUsize>);
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The worker at which requests enter.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lane(usize);
+
+/// Bytes that a request carries.
+fn bytes(body: &Body) -> usize {
+    match body {
+        Body::Rows { batch, .. } => batch.bytes().len(),
+        Body::Get { key, .. } => key.len(),
+        Body::Page { after, .. } => after.as_ref().map_or(0, Vec::len),
     }
 }
 

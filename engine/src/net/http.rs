@@ -1,64 +1,143 @@
-//! The HTTP interface: JSON over HTTP/1.1 and HTTP/2.
+//! The HTTP interface: JSON over HTTP/1.1 and HTTP/2. `engine/HTTP.md` has the routes and their answers.
+//!
+//! Every error is `{"code","message","help"}` with the status that fits, those of paths and methods that are not there,
+//! too. Bodies are read in pieces and answers written page by page, so that no request holds more than a few batches;
+//! what it holds counts for the node (`load`). Nothing here waits for a worker other than by `await`.
 
-use anabranch_model::batch::{Batch, SchemaId};
-use anabranch_model::message::{Answer, Body};
+mod ask;
+mod body;
+mod feed;
+mod intake;
+mod pages;
+mod problem;
+mod query;
+mod tables;
+mod target;
+
 use axum::Router;
-use axum::extract::{Path, State};
-use axum::http::{StatusCode, header};
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use serde_json::{Value, json};
+use axum::routing::{MethodRouter, get, post};
 
+use self::body::Lingering;
+pub(crate) use self::problem::Problem;
 use super::gate::Gate;
-use crate::error::Error;
-use crate::rows;
+use super::server::Timeouts;
+
+/// Bytes of the path and query of an address, at most: the longest key with every byte as `%XX`, and names.
+const ADDRESS_BYTES_MAX: usize = 16 << 10;
+
+/// What handlers share.
+#[derive(Clone)]
+pub(crate) struct App {
+    gate: Gate,
+    timeouts: Timeouts,
+}
 
 /// The routes.
-pub(crate) fn router(gate: Gate) -> Router {
-    Router::new()
-        .route("/live", get(|| async { "live\n" }))
-        .route("/flows/{flow}/ask/{input}", post(ask))
-        .with_state(gate)
+pub(crate) fn router(gate: Gate, timeouts: Timeouts) -> Router {
+    let stream = || post(intake::send);
+    let below = |router: Router<App>, flow: &str| {
+        router
+            .route(&format!("{flow}/streams/{{stream}}"), stream())
+            .route(&format!("{flow}/ask/{{input}}"), post(ask::ask))
+            .route(&format!("{flow}/tables/{{table}}"), get(tables::list))
+            .route(&format!("{flow}/tables/{{table}}/"), get(tables::row))
+            .route(&format!("{flow}/tables/{{table}}/{{*key}}"), get(tables::row))
+    };
+    let router = Router::new()
+        .route("/", page(pages::overview))
+        .route("/live", page(pages::live))
+        .route("/ready", get(pages::ready))
+        .route("/status", get(pages::status))
+        .route("/flows", get(pages::flows))
+        .route("/flows/{flow}", get(pages::flow));
+    below(below(router, ""), "/flows/{flow}")
+        .fallback(no_route)
+        .method_not_allowed_fallback(no_method)
+        .layer(from_fn(around))
+        .with_state(App { gate, timeouts })
 }
 
-/// Sends one row and gives what rules replied to it.
-async fn ask(
-    State(gate): State<Gate>,
-    Path((flow, input)): Path<(String, String)>,
-    body: String,
-) -> Result<Response, Problem> {
-    let named = gate.core.catalog().input(&format!("{flow}.{input}"))?;
-    let row: Value =
-        serde_json::from_str(&body).map_err(|error| Problem(StatusCode::BAD_REQUEST, error.to_string()))?;
-    let stream = &named.plan.inputs[named.id.0 as usize];
-    let mut batch = Batch::new(SchemaId(named.id.0.into()));
-    rows::push(&mut batch, &stream.shape, &row).map_err(Error::from)?;
-    let answer = gate.call(named.flow, Body::Rows { input: named.id, batch }).await?;
-    let Answer::Rows(answer) = answer else { unreachable!("rows are answered with what became of them") };
-    let answer = crate::answer::Answer::of(answer, &named.plan);
-    let replies: Vec<Value> =
-        answer.replies.iter().map(|reply| json!({ "stream": reply.stream, "row": reply.row })).collect();
-    let text = json!({ "replies": replies }).to_string();
-    Ok(([(header::CONTENT_TYPE, "application/json")], text).into_response())
+/// A page that is the same for everybody.
+fn page(of: fn() -> &'static str) -> MethodRouter<App> {
+    get(move || async move { ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], of()) })
 }
 
-/// What is wrong with a request.
-struct Problem(StatusCode, String);
+/// A JSON answer.
+fn json(status: StatusCode, text: String) -> Response {
+    let mut response = Response::new(Body::from(text));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
 
-impl From<Error> for Problem {
-    fn from(error: Error) -> Self {
-        let status = match &error {
-            Error::Unknown { .. } | Error::Ambiguous { .. } => StatusCode::NOT_FOUND,
-            Error::Stopped | Error::Full => StatusCode::SERVICE_UNAVAILABLE,
-            _ => StatusCode::BAD_REQUEST,
-        };
-        Problem(status, error.to_string())
+/// What every request goes through.
+async fn around(request: Request, next: Next) -> Response {
+    let address = request.uri().path_and_query().map_or(0, |address| address.as_str().len());
+    if address > ADDRESS_BYTES_MAX {
+        let text = format!("the address has {address} bytes, the limit is {ADDRESS_BYTES_MAX}");
+        return Problem::new(StatusCode::URI_TOO_LONG, "too_long", text, "send less in it").into_response();
+    }
+    let trace = request.headers().get(&TRACE_PARENT).filter(|trace| is_trace(trace.as_bytes())).cloned();
+    let mut response = next.run(request.map(Lingering::over)).await;
+    if let Some(trace) = trace {
+        response.headers_mut().insert(TRACE_PARENT.clone(), trace);
+    }
+    response
+}
+
+/// The header by which W3C Trace Context names the trace that a request belongs to.
+static TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// Whether this is a `traceparent`: `version-trace-parent-flags` in small hexadecimal digits.
+fn is_trace(trace: &[u8]) -> bool {
+    let digits = |part: &[u8]| part.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
+    let zero = |part: &[u8]| part.iter().all(|&digit| digit == b'0');
+    match trace.split(|&byte| byte == b'-').collect::<Vec<_>>().as_slice() {
+        [version, trace, parent, flags, ..] => {
+            (version.len(), trace.len(), parent.len(), flags.len()) == (2, 32, 16, 2)
+                && [version, trace, parent, flags].into_iter().all(|part| digits(part))
+                && !zero(trace)
+                && !zero(parent)
+                && *version != b"ff"
+        }
+        _ => false,
     }
 }
 
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
-        let text = json!({ "code": "invalid", "message": self.1 }).to_string();
-        (self.0, [(header::CONTENT_TYPE, "application/json")], text).into_response()
+async fn no_route(uri: Uri) -> Problem {
+    let path = anabranch_model::convert::shown(uri.path());
+    Problem::new(StatusCode::NOT_FOUND, "unknown", format!("there is nothing at {path}"), pages::HELP)
+}
+
+async fn no_method(method: Method, uri: Uri) -> Problem {
+    let path = anabranch_model::convert::shown(uri.path());
+    let text = format!("{method} is nothing to do with {path}");
+    let help = "the header `allow` of this answer says what is; `GET /` tells of all";
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "wrong_method", text, help)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_trace;
+
+    #[test]
+    fn a_trace_is_told_from_nonsense() {
+        assert!(is_trace(b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"));
+        for wrong in [
+            "",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7",
+            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e473-00f067aa0ba902b71-01",
+        ] {
+            assert!(!is_trace(wrong.as_bytes()), "{wrong}");
+        }
     }
 }

@@ -16,13 +16,14 @@ use tokio::sync::{Semaphore, watch};
 use tower::ServiceExt;
 
 use super::gate::Gate;
+use super::server::Timeouts;
 use super::{grpc, http as http_interface};
 
 /// Connections of a listener, at most; the next ones wait in the operating system's queue.
 const CONNECTIONS_MAX: usize = 10_000;
 
-/// How long a client may take for the head of a request.
-const HEAD_WITHIN: Duration = Duration::from_secs(10);
+/// Bytes of the head of a request, at most; beyond it the answer is 431.
+const HEAD_BYTES_MAX: usize = 64 << 10;
 
 /// How often an idle HTTP/2 connection is asked whether it lives, and how long it may take to say so.
 const PING_EVERY: Duration = Duration::from_secs(30);
@@ -47,6 +48,7 @@ pub(crate) struct Listener {
     pub(crate) socket: TcpListener,
     pub(crate) speaks: Speaks,
     pub(crate) gate: Gate,
+    pub(crate) timeouts: Timeouts,
     pub(crate) stopped: watch::Receiver<bool>,
 }
 
@@ -54,7 +56,7 @@ impl Listener {
     /// Accepts connections until the server stops.
     pub(crate) async fn run(mut self) {
         let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-        let router = http_interface::router(self.gate.clone());
+        let router = http_interface::router(self.gate.clone(), self.timeouts);
         loop {
             let Ok(place) = room.clone().acquire_owned().await else { return };
             let accepted = tokio::select! {
@@ -66,11 +68,12 @@ impl Listener {
                 tokio::task::yield_now().await;
                 continue;
             };
-            let serve =
-                connection(stream, self.speaks, self.gate.clone(), router.clone(), self.stopped.clone());
+            let connected = self.gate.connected();
+            let (gate, stopped) = (self.gate.clone(), self.stopped.clone());
+            let serve = connection(stream, self.speaks, gate, router.clone(), self.timeouts, stopped);
             tokio::spawn(async move {
                 serve.await;
-                drop(place);
+                drop((place, connected));
             });
         }
     }
@@ -82,6 +85,7 @@ async fn connection(
     speaks: Speaks,
     gate: Gate,
     router: Router,
+    timeouts: Timeouts,
     mut stopped: watch::Receiver<bool>,
 ) {
     // Answers are small and awaited.
@@ -91,7 +95,7 @@ async fn connection(
         async move { Ok::<_, Infallible>(answer(speaks, gate, router, request).await) }
     });
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(timeouts.head).max_buf_size(HEAD_BYTES_MAX);
     builder
         .http2()
         .timer(TokioTimer::new())

@@ -24,6 +24,35 @@ pub struct Listen {
     pub grpc: Option<SocketAddr>,
     /// For HTTP; port 0 takes a free one.
     pub http: Option<SocketAddr>,
+    /// How long a server waits for its clients.
+    pub timeouts: Timeouts,
+}
+
+/// How long a server waits for its clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// For the head of an HTTP/1.1 request, an idle connection's next one included: 30 s.
+    pub head: Duration,
+    /// For the next piece of a body: 30 s.
+    pub body: Duration,
+    /// For its workers to say that they are ready: 1 s.
+    pub ready: Duration,
+    /// How often an HTTP subscription without rows gets a sign of life: 15 s.
+    pub heartbeat: Duration,
+    /// How long a subscription is kept after its connection is lost: 60 s.
+    pub subscription: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Timeouts {
+            head: Duration::from_secs(30),
+            body: Duration::from_secs(30),
+            ready: Duration::from_secs(1),
+            heartbeat: Duration::from_secs(15),
+            subscription: Duration::from_secs(60),
+        }
+    }
 }
 
 /// The servers of a node; dropped, they finish what is under way and stop.
@@ -49,7 +78,8 @@ impl Server {
             let bound = runtime.block_on(bind(address));
             let (socket, bound) = bound
                 .map_err(|error| Error::Listen { address: address.to_string(), why: error.to_string() })?;
-            let listener = Listener { socket, speaks, gate: gate.clone(), stopped: stopped.clone() };
+            let (gate, timeouts, stopped) = (gate.clone(), listen.timeouts, stopped.clone());
+            let listener = Listener { socket, speaks, gate, timeouts, stopped };
             runtime.spawn(listener.run());
             Ok(Some(bound))
         };

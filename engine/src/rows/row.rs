@@ -111,22 +111,28 @@ impl Row {
     /// The row as JSON on one line, columns in declared order, every digit as it is.
     pub fn to_json_text(&self) -> String {
         let mut text = String::with_capacity(2 * self.bytes.len());
-        for (at, (column, value)) in self.shape.columns().iter().zip(self.packed().values()).enumerate() {
-            text.push(if at == 0 { '{' } else { ',' });
-            write_string(&column.name, &mut text);
-            text.push(':');
-            to_json_text(&value, &column.ty, &mut text);
-        }
-        if self.shape.columns().is_empty() {
-            text.push('{');
-        }
-        text.push('}');
+        write_json(&self.shape, &self.bytes, &mut text);
         text
     }
 
     pub(crate) fn packed(&self) -> anabranch_model::Row<'_> {
         anabranch_model::Row::new(&self.bytes, &self.shape)
     }
+}
+
+/// Appends a packed row of `shape` as JSON on one line, as [`Row::to_json_text`] does.
+pub(crate) fn write_json(shape: &Shape, bytes: &[u8], text: &mut String) {
+    let row = anabranch_model::Row::new(bytes, shape);
+    for (at, (column, value)) in shape.columns().iter().zip(row.values()).enumerate() {
+        text.push(if at == 0 { '{' } else { ',' });
+        write_string(&column.name, text);
+        text.push(':');
+        to_json_text(&value, &column.ty, text);
+    }
+    if shape.columns().is_empty() {
+        text.push('{');
+    }
+    text.push('}');
 }
 
 impl fmt::Display for Row {

@@ -162,9 +162,10 @@ impl Run {
             let found = os::resolve(&address.host, address.port);
             found.map(Some).map_err(|error| Failure::world(format!("cannot listen at {address}: {error}")))
         };
-        let listen = Listen { grpc: resolve(&self.listen)?, http: resolve(&self.http)? };
+        let (grpc, http) = (resolve(&self.listen)?, resolve(&self.http)?);
+        let listen = Listen { grpc, http, ..Listen::default() };
         match listen {
-            Listen { grpc: None, http: None } => Ok(None),
+            Listen { grpc: None, http: None, .. } => Ok(None),
             listen => Ok(Some(node.serve(&listen)?)),
         }
     }

@@ -1,0 +1,61 @@
+//! One row sent, and what rules replied to it.
+
+use anabranch_model::batch::{Batch, SchemaId};
+use anabranch_model::json::write_string;
+use anabranch_model::message::{Answer, Body, RowsAnswer};
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use super::App;
+use super::body::{Format, Incoming};
+use super::intake::objects;
+use super::problem::Problem;
+use super::target::Target;
+use crate::Plan;
+use crate::answer::Refused;
+use crate::rows;
+
+/// `POST /flows/{flow}/ask/{input}`.
+pub(super) async fn ask(
+    State(app): State<App>,
+    target: Target,
+    request: Request,
+) -> Result<Response, Problem> {
+    let flow = target.flow(&app.gate.core.catalog())?;
+    let input = flow.input(&target.name)?;
+    Format::of(request.headers())?;
+    let (body, held) = Incoming::new(request.into_body(), app.timeouts.body).whole(&app.gate).await?;
+    let objects = objects(&body)?;
+    let [object] = objects.as_slice() else {
+        return Err(Problem::invalid(
+            format!("one row is asked with, the body has {}", objects.len()),
+            "ask once for every row, or send rows without replies to `streams/`",
+        ));
+    };
+    let mut batch = Batch::new(SchemaId(input.0.into()));
+    rows::push_json_text(&mut batch, &flow.plan.inputs[input.0 as usize].shape, object.get())?;
+    drop((body, held));
+    let answer = app.gate.call(flow.id, Body::Rows { input, batch }).await?;
+    let Answer::Rows(mut answer) = answer else { unreachable!("rows are answered with what became of them") };
+    match answer.refusals.pop() {
+        Some(refusal) => Err(Problem::refused(&Refused::of(refusal, &flow.plan))),
+        None => Ok(super::json(StatusCode::OK, replies(&answer, &flow.plan))),
+    }
+}
+
+/// `{"replies":[{"stream","row"}...]}`.
+fn replies(answer: &RowsAnswer, plan: &Plan) -> String {
+    let mut text = String::with_capacity(64 + 2 * answer.replies.row_bytes());
+    text.push_str("{\"replies\":[");
+    for (at, (_, output, bytes)) in answer.replies.iter().enumerate() {
+        let stream = &plan.outputs[output.0 as usize];
+        text.push_str(if at == 0 { "{\"stream\":" } else { ",{\"stream\":" });
+        write_string(&stream.name, &mut text);
+        text.push_str(",\"row\":");
+        rows::write_json(&stream.shape, bytes, &mut text);
+        text.push('}');
+    }
+    text.push_str("]}\n");
+    text
+}

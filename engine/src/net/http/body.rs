@@ -1,0 +1,212 @@
+//! The body of a request: read in pieces, within limits of size and time.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{HeaderMap, StatusCode, header};
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use hyper::body::{Body as _, Frame, SizeHint};
+
+use super::problem::Problem;
+use crate::error::Error;
+use crate::load::Held;
+use crate::net::gate::Gate;
+
+/// Bytes of a body that is read whole, at most: a row of the largest size, with room for escapes.
+pub(super) const WHOLE_BODY_BYTES_MAX: usize = crate::rows::MAX_LINE_BYTES;
+
+/// How many times the time for a piece a body may take that is read whole.
+const WHOLE_BODY_TIMES: u32 = 4;
+
+/// Bytes that are still read of a body whose request was answered before its end, at most, and for how long. A client
+/// that is cut off while it sends would not see the answer.
+const DRAINED_BYTES_MAX: usize = 16 << 20;
+const DRAINED_WITHIN: Duration = Duration::from_secs(2);
+
+/// A body that is coming in.
+pub(super) struct Incoming {
+    body: Body,
+    /// How long to wait for its next piece.
+    within: Duration,
+}
+
+/// What is there of a body.
+pub(super) enum Piece {
+    Bytes(Bytes),
+    /// Nothing yet.
+    Later,
+    End,
+}
+
+impl Incoming {
+    pub(super) fn new(body: Body, within: Duration) -> Self {
+        Incoming { body, within }
+    }
+
+    /// The next piece if it is there now.
+    pub(super) async fn now(&mut self) -> Result<Piece, Problem> {
+        tokio::select! {
+            biased;
+            piece = piece(&mut self.body) => piece,
+            () = std::future::ready(()) => Ok(Piece::Later),
+        }
+    }
+
+    /// The next piece; waits for it.
+    pub(super) async fn next(&mut self) -> Result<Piece, Problem> {
+        match tokio::time::timeout(self.within, piece(&mut self.body)).await {
+            Ok(piece) => piece,
+            Err(_) => Err(slow(self.within)),
+        }
+    }
+
+    /// The whole body, with what counts its bytes as held by the node.
+    ///
+    /// # Errors
+    /// It is too large or too slow, or the node is full.
+    pub(super) async fn whole(mut self, gate: &Gate) -> Result<(Vec<u8>, Held), Problem> {
+        if self.body.size_hint().lower() > WHOLE_BODY_BYTES_MAX as u64 {
+            return Err(large());
+        }
+        let within = self.within * WHOLE_BODY_TIMES;
+        match tokio::time::timeout(within, self.gather(gate)).await {
+            Ok(body) => body,
+            Err(_) => Err(slow(within)),
+        }
+    }
+
+    async fn gather(&mut self, gate: &Gate) -> Result<(Vec<u8>, Held), Problem> {
+        let (mut whole, mut held) = (Vec::new(), gate.hold(0)?);
+        loop {
+            match self.next().await? {
+                Piece::End => return Ok((whole, held)),
+                Piece::Later => {}
+                Piece::Bytes(bytes) if whole.len() + bytes.len() > WHOLE_BODY_BYTES_MAX => {
+                    return Err(large());
+                }
+                Piece::Bytes(bytes) if !held.grow(bytes.len(), crate::client::NODE_BYTES) => {
+                    return Err(Error::Full.into());
+                }
+                Piece::Bytes(bytes) => whole.extend_from_slice(&bytes),
+            }
+        }
+    }
+}
+
+async fn piece(body: &mut Body) -> Result<Piece, Problem> {
+    match body.frame().await {
+        None => Ok(Piece::End),
+        Some(Ok(frame)) => Ok(frame.into_data().map_or(Piece::Later, Piece::Bytes)),
+        Some(Err(error)) => Err(Problem::invalid(
+            format!("the body broke off: {error}"),
+            "send it whole; what was sent before may have taken effect",
+        )),
+    }
+}
+
+fn slow(within: Duration) -> Problem {
+    let text = format!("the body did not come on within {} s", within.as_secs_f32());
+    Problem::new(
+        StatusCode::REQUEST_TIMEOUT,
+        "slow",
+        text,
+        "send what is there, and the rest as another request",
+    )
+}
+
+fn large() -> Problem {
+    Problem::too_large(
+        format!("the body has over {WHOLE_BODY_BYTES_MAX} bytes"),
+        "send many rows with `content-type: application/x-ndjson`, one object a line: it has no limit",
+    )
+}
+
+/// How a body is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Format {
+    /// One object, or several; or an array of them.
+    Json,
+    /// One object a line.
+    Lines,
+}
+
+impl Format {
+    /// What the `content-type` says. There has to be one, and none that a form of a foreign web page can send.
+    pub(super) fn of(headers: &HeaderMap) -> Result<Format, Problem> {
+        let given = headers.get(header::CONTENT_TYPE).map(|kind| String::from_utf8_lossy(kind.as_bytes()));
+        let kind = given.as_deref().unwrap_or("none");
+        let essence = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        match essence.as_str() {
+            "application/json" => Ok(Format::Json),
+            "application/x-ndjson"
+            | "application/ndjson"
+            | "application/jsonl"
+            | "application/x-jsonlines" => Ok(Format::Lines),
+            _ => Err(Problem::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "wrong_content_type",
+                format!("the body's content type is {}", anabranch_model::convert::shown(kind)),
+                "send `content-type: application/json`, or `application/x-ndjson` for one object a line \
+                 (with curl: `-H 'content-type: application/json'`)",
+            )),
+        }
+    }
+}
+
+/// A body that is read on for a while when nobody wants the rest of it, so that its sender gets to read the answer.
+pub(super) struct Lingering(Option<Body>);
+
+impl Lingering {
+    /// The body of a request, wrapped where it has one.
+    pub(super) fn over(body: Body) -> Body {
+        if body.is_end_stream() { body } else { Body::new(Lingering(Some(body))) }
+    }
+}
+
+impl hyper::body::Body for Lingering {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let Some(body) = &mut self.0 else { return Poll::Ready(None) };
+        let frame = std::task::ready!(Pin::new(body).poll_frame(context));
+        if !matches!(frame, Some(Ok(_))) {
+            self.0 = None;
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.as_ref().is_none_or(hyper::body::Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.as_ref().map_or_else(SizeHint::default, hyper::body::Body::size_hint)
+    }
+}
+
+impl Drop for Lingering {
+    fn drop(&mut self) {
+        let Some(body) = self.0.take().filter(|body| !body.is_end_stream()) else { return };
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move { drop(tokio::time::timeout(DRAINED_WITHIN, drain(body)).await) });
+        }
+    }
+}
+
+async fn drain(mut body: Body) {
+    let mut bytes = 0;
+    while bytes < DRAINED_BYTES_MAX {
+        match piece(&mut body).await {
+            Ok(Piece::Bytes(piece)) => bytes += piece.len(),
+            Ok(Piece::Later) => {}
+            Ok(Piece::End) | Err(_) => return,
+        }
+    }
+}

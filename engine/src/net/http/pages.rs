@@ -1,0 +1,81 @@
+//! What a node says of itself.
+
+use anabranch_model::plan::Stream;
+use axum::extract::State;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use super::App;
+use super::problem::Problem;
+use super::target::Target;
+use crate::Plan;
+use crate::error::Error;
+
+/// Where to look for what there is.
+pub(super) const HELP: &str =
+    "`GET /` tells what there is, `GET /flows` which flows with their streams and tables";
+
+/// `GET /`.
+pub(super) fn overview() -> &'static str {
+    include_str!("overview.txt")
+}
+
+/// `GET /live`: the process runs.
+pub(super) fn live() -> &'static str {
+    "live\n"
+}
+
+/// `GET /ready`: every worker answers.
+pub(super) async fn ready(State(app): State<App>) -> Result<Response, Problem> {
+    let core = app.gate.core.clone();
+    let answered = tokio::task::spawn_blocking(move || core.answers());
+    match tokio::time::timeout(app.timeouts.ready, answered).await {
+        Ok(Ok(true)) => Ok(super::json(StatusCode::OK, "{\"ready\":true}\n".to_owned())),
+        Ok(_) => Err(Error::Stopped.into()),
+        Err(_) => Err(Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "busy",
+            "a worker did not answer in time",
+            "send requests elsewhere until it does",
+        )),
+    }
+}
+
+/// `GET /status`.
+pub(super) async fn status(State(app): State<App>) -> Result<Response, Problem> {
+    let core = app.gate.core.clone();
+    let status = tokio::task::spawn_blocking(move || core.status()).await.map_err(|_| Error::Stopped)?;
+    let mut status = json!(status);
+    if let Some(object) = status.as_object_mut() {
+        object.insert("unanswered_bytes".to_owned(), app.gate.core.load().bytes().into());
+        object.insert("connections".to_owned(), app.gate.connections().into());
+    }
+    Ok(super::json(StatusCode::OK, format!("{status}\n")))
+}
+
+/// `GET /flows`.
+pub(super) async fn flows(State(app): State<App>) -> Response {
+    let catalog = app.gate.core.catalog();
+    let flows: Vec<Value> = catalog.flows().map(|(_, plan)| described(plan)).collect();
+    super::json(StatusCode::OK, format!("{}\n", json!({ "flows": flows })))
+}
+
+fn described(plan: &Plan) -> Value {
+    let streams = |streams: &[Stream]| streams.iter().map(|stream| stream.name.clone()).collect::<Vec<_>>();
+    let tables: Vec<&str> = plan.tables.iter().map(|table| table.name.as_str()).collect();
+    json!({
+        "flow": plan.name,
+        "revision": plan.revision,
+        "inputs": streams(&plan.inputs),
+        "outputs": streams(&plan.outputs),
+        "tables": tables,
+    })
+}
+
+/// `GET /flows/{flow}`: its file.
+pub(super) async fn flow(State(app): State<App>, target: Target) -> Result<Response, Problem> {
+    let flow = target.flow(&app.gate.core.catalog())?;
+    let kind = HeaderValue::from_static("text/plain; charset=utf-8");
+    Ok(([(header::CONTENT_TYPE, kind)], flow.plan.text.to_string()).into_response())
+}
