@@ -14,6 +14,7 @@ mod output;
 mod row_table;
 mod run;
 mod source;
+mod status_tables;
 mod text_table;
 
 use std::process::ExitCode;

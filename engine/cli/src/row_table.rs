@@ -1,11 +1,16 @@
-//! Rows of a stream or table as an aligned table.
+//! Rows of a stream, a table or a question as an aligned table, or as JSON.
 
 use std::sync::Arc;
 
 use anabranch::{Row, Shape, Type};
 use anabranch_model::convert::text_of;
 
+use crate::failure::Failure;
+use crate::output::Output;
 use crate::text_table::{Align, TextTable};
+
+/// Rows that are aligned and printed at once.
+const ROWS_AT_ONCE: u64 = 1_000;
 
 /// Rows of one shape as an aligned table, printed piece by piece.
 pub(crate) struct RowTable {
@@ -33,6 +38,42 @@ impl RowTable {
     /// in little memory; a later row that is wider makes its column wider from there on.
     pub(crate) fn take(&mut self) -> String {
         self.text.take()
+    }
+}
+
+/// Prints rows as they come: aligned, or a JSON object a line.
+pub(crate) struct RowPrinter {
+    out: Output,
+    table: RowTable,
+    json: bool,
+    printed: u64,
+}
+
+impl RowPrinter {
+    /// For rows of this shape.
+    pub(crate) fn new(shape: &Arc<Shape>, json: bool) -> Self {
+        RowPrinter { out: Output::new(), table: RowTable::new(shape), json, printed: 0 }
+    }
+
+    /// Prints a row, now or with those that follow.
+    pub(crate) fn row(&mut self, row: &Row) -> Result<(), Failure> {
+        if self.json {
+            return self.out.line(&row.to_json_text());
+        }
+        self.table.push(row);
+        self.printed += 1;
+        match self.printed.is_multiple_of(ROWS_AT_ONCE) {
+            true => self.out.text(&self.table.take()),
+            false => Ok(()),
+        }
+    }
+
+    /// Prints what is left.
+    pub(crate) fn finish(mut self) -> Result<(), Failure> {
+        if !self.json {
+            self.out.text(&self.table.take())?;
+        }
+        self.out.flush()
     }
 }
 

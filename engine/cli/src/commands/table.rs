@@ -2,18 +2,15 @@
 
 use std::str::FromStr;
 
-use anabranch::{Client, Error, Row};
+use anabranch::{Client, Error};
 use clap::Args;
 use serde_json::json;
 
 use crate::client::at::At;
 use crate::failure::{Exit, Failure};
-use crate::output::{self, Output};
-use crate::row_table::RowTable;
+use crate::output;
+use crate::row_table::RowPrinter;
 use crate::text_table::rows;
-
-/// Rows that are printed at once.
-const ROWS_AT_ONCE: u64 = 1_000;
 
 /// Print rows of a table of a running node
 #[derive(Args, Debug)]
@@ -84,7 +81,7 @@ impl Table {
             output::message(&format!("{} has no row with the key {}", self.name, json!(self.key)));
             return Err(Failure::told(Exit::Wrong));
         };
-        let mut printer = Printer::new(RowTable::new(row.shape()), self.json);
+        let mut printer = RowPrinter::new(row.shape(), self.json);
         printer.row(&row)?;
         printer.finish()
     }
@@ -93,7 +90,7 @@ impl Table {
     fn scan(&self, client: &mut Client) -> Result<(), Failure> {
         let Limit(limit) = self.limit;
         let scan = client.scan(&self.name)?;
-        let mut printer = Printer::new(RowTable::new(scan.shape()), self.json);
+        let mut printer = RowPrinter::new(scan.shape(), self.json);
         let mut more = false;
         for (row, number) in scan.zip(1..) {
             let row = row?;
@@ -111,38 +108,5 @@ impl Table {
             ));
         }
         Ok(())
-    }
-}
-
-/// Prints rows as they come.
-struct Printer {
-    out: Output,
-    table: RowTable,
-    json: bool,
-    printed: u64,
-}
-
-impl Printer {
-    fn new(table: RowTable, json: bool) -> Self {
-        Printer { out: Output::new(), table, json, printed: 0 }
-    }
-
-    fn row(&mut self, row: &Row) -> Result<(), Failure> {
-        if self.json {
-            return self.out.line(&row.to_json_text());
-        }
-        self.table.push(row);
-        self.printed += 1;
-        if self.printed.is_multiple_of(ROWS_AT_ONCE) {
-            self.out.text(&self.table.take())?;
-        }
-        Ok(())
-    }
-
-    fn finish(mut self) -> Result<(), Failure> {
-        if !self.json {
-            self.out.text(&self.table.take())?;
-        }
-        self.out.flush()
     }
 }
