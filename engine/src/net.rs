@@ -4,13 +4,17 @@
 //! none; handlers never block it, they wait for workers through [`gate`].
 
 mod convert;
+mod exposition;
 mod gate;
 mod grpc;
 mod http;
 mod listener;
+mod metrics;
+mod observe;
 mod remote;
 mod server;
 mod session;
+mod traffic;
 
 pub use remote::Remote;
 pub use server::{Listen, Server, Timeouts};

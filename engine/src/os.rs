@@ -1,5 +1,8 @@
 //! The only place that touches clock, files and threads.
 
+#[cfg(feature = "net")]
+pub(crate) mod process;
+
 use std::io;
 use std::path::Path;
 use std::thread::Thread;
@@ -42,6 +45,12 @@ impl Door {
 }
 
 impl Door {
+    /// Commands that wait.
+    #[cfg(feature = "net")]
+    pub(crate) fn waiting(&self) -> usize {
+        self.commands.len()
+    }
+
     /// Sends a command if there is room for it.
     ///
     /// # Errors
@@ -125,6 +134,12 @@ fn drive(mut driver: Driver, commands: &Receiver<Command>) {
 #[expect(clippy::disallowed_methods, reason = "this is the place")]
 pub(crate) fn now_micros() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as i64)
+}
+
+/// Now, to measure how long something takes.
+#[expect(clippy::disallowed_methods, reason = "this is the place")]
+pub(crate) fn now() -> Instant {
+    Instant::now()
 }
 
 /// A seed that differs from run to run.

@@ -7,6 +7,8 @@ use anabranch_model::message::{Answer, Body, FlowId};
 use anabranch_model::partition::PartitionId;
 use tokio::sync::oneshot;
 
+use super::listener::Speaks;
+use super::traffic::Traffic;
 use crate::client::NODE_BYTES;
 use crate::driver::Command;
 use crate::error::Error;
@@ -21,25 +23,18 @@ const REQUEST_BYTES: usize = 256;
 #[derive(Clone)]
 pub(crate) struct Gate {
     pub(crate) core: Arc<Core>,
+    pub(crate) traffic: Traffic,
     turn: Arc<AtomicUsize>,
-    /// Connections that are open.
-    connections: Arc<AtomicUsize>,
 }
 
 impl Gate {
     pub(crate) fn new(core: Arc<Core>) -> Self {
-        Gate { core, turn: Arc::default(), connections: Arc::default() }
-    }
-
-    /// Counts a connection as open until what is returned is dropped.
-    pub(crate) fn connected(&self) -> Connected {
-        self.connections.fetch_add(1, Ordering::Relaxed);
-        Connected(self.connections.clone())
+        Gate { core, traffic: Traffic::default(), turn: Arc::default() }
     }
 
     /// Connections that are open.
-    pub(crate) fn connections(&self) -> usize {
-        self.connections.load(Ordering::Relaxed)
+    pub(crate) fn connections(&self) -> u64 {
+        [Speaks::Grpc, Speaks::Http].map(|speaks| self.traffic.of(speaks).connections.now()).iter().sum()
     }
 
     /// Sends a request by itself and waits for its answer. Requests that are sent one after the other may be done in
@@ -98,16 +93,6 @@ impl Gate {
             }
             Body::Rows { .. } | Body::Page { .. } => self.lane(),
         }
-    }
-}
-
-/// An open connection.
-#[derive(Debug)]
-pub(crate) struct Connected(Arc<AtomicUsize>);
-
-impl Drop for Connected {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -16,7 +16,7 @@ mod target;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
@@ -26,6 +26,7 @@ use self::body::Lingering;
 pub(crate) use self::problem::Problem;
 use super::gate::Gate;
 use super::server::Timeouts;
+use super::{metrics, observe};
 
 /// Bytes of the path and query of an address, at most: the longest key with every byte as `%XX`, and names.
 const ADDRESS_BYTES_MAX: usize = 16 << 10;
@@ -53,9 +54,11 @@ pub(crate) fn router(gate: Gate, timeouts: Timeouts) -> Router {
         .route("/live", page(pages::live))
         .route("/ready", get(pages::ready))
         .route("/status", get(pages::status))
+        .route("/metrics", get(|State(app): State<App>| metrics::answer(app.gate)))
         .route("/flows", get(pages::flows))
         .route("/flows/{flow}", get(pages::flow));
     below(below(router, ""), "/flows/{flow}")
+        .route_layer(from_fn(observe::matched))
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
         .layer(from_fn(around))

@@ -16,6 +16,7 @@ use tokio::sync::{Semaphore, watch};
 use tower::ServiceExt;
 
 use super::gate::Gate;
+use super::observe::observed;
 use super::server::Timeouts;
 use super::{grpc, http as http_interface};
 
@@ -68,7 +69,7 @@ impl Listener {
                 tokio::task::yield_now().await;
                 continue;
             };
-            let connected = self.gate.connected();
+            let connected = self.gate.traffic.of(self.speaks).connections.enter();
             let (gate, stopped) = (self.gate.clone(), self.stopped.clone());
             let serve = connection(stream, self.speaks, gate, router.clone(), self.timeouts, stopped);
             tokio::spawn(async move {
@@ -92,7 +93,11 @@ async fn connection(
     let _ = stream.set_nodelay(true);
     let service = service_fn(move |request: Request<Incoming>| {
         let (gate, router) = (gate.clone(), router.clone());
-        async move { Ok::<_, Infallible>(answer(speaks, gate, router, request).await) }
+        async move {
+            let traffic = gate.traffic.clone();
+            let answer = |request| answer(speaks, gate, router, request);
+            Ok::<_, Infallible>(observed(&traffic, speaks, request, answer).await)
+        }
     });
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(timeouts.head).max_buf_size(HEAD_BYTES_MAX);

@@ -101,6 +101,7 @@ struct Reader {
 
 impl Reader {
     async fn run(self, mut requests: Streaming<Requests>, gone: Arc<Notify>) {
+        let _counted = self.gate.traffic.sessions().enter();
         let read = async {
             while let Some(Ok(message)) = requests.next().await {
                 for request in message.requests {
