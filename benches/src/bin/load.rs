@@ -1,6 +1,7 @@
 //! Makes load on a node and prints one JSON line: see `--help`.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program tells its figures")]
+#![allow(clippy::disallowed_methods, reason = "it reads what the system says of a process")]
 
 use std::process::ExitCode;
 
