@@ -7,6 +7,7 @@ use anabranch_model::message::{Answer, Body, FlowId};
 use anabranch_model::partition::PartitionId;
 use tokio::sync::oneshot;
 
+use super::grpc::{Index, IndexCell};
 use super::listener::Speaks;
 use super::traffic::Traffic;
 use crate::client::NODE_BYTES;
@@ -25,11 +26,12 @@ pub(crate) struct Gate {
     pub(crate) core: Arc<Core>,
     pub(crate) traffic: Traffic,
     turn: Arc<AtomicUsize>,
+    index: IndexCell,
 }
 
 impl Gate {
     pub(crate) fn new(core: Arc<Core>) -> Self {
-        Gate { core, traffic: Traffic::default(), turn: Arc::default() }
+        Gate { core, traffic: Traffic::default(), turn: Arc::default(), index: IndexCell::default() }
     }
 
     /// Connections that are open.
@@ -83,6 +85,11 @@ impl Gate {
             true => Ok(answer),
             false => Err(Error::Stopped),
         }
+    }
+
+    /// The typed services of the flows that run now.
+    pub(crate) fn index(&self) -> Arc<Index> {
+        self.index.of(self.core.catalog())
     }
 
     /// Where a request enters: at the worker that has the row, where that is known, else at each in turn.

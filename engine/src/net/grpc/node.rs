@@ -1,0 +1,79 @@
+//! Service `anabranch.v1.Node`.
+
+use std::sync::Arc;
+
+use anabranch_model::message::FlowId;
+use anabranch_model::plan::Plan;
+use anabranch_wire::session::{
+    self, CatalogReply, CatalogRequest, FlowText, Requests, StatusReply, StatusRequest,
+};
+use http::{Request, Response};
+use hyper::body::Incoming;
+use tonic::body::Body;
+use tonic::server::Grpc;
+use tonic::{Status, Streaming};
+use tonic_prost::ProstCodec;
+use tower::service_fn;
+
+use super::MESSAGE_BYTES_MAX;
+use crate::net::gate::Gate;
+use crate::net::session::open;
+
+/// Answers a request to a method.
+pub(crate) async fn serve(gate: Gate, method: &str, request: Request<Incoming>) -> Response<Body> {
+    match method {
+        "Session" => session(gate, request).await,
+        "Catalog" => catalog(gate, request).await,
+        "Status" => status(gate, request).await,
+        _ => super::no_method(request.uri().path(), &gate.index()),
+    }
+}
+
+async fn session(gate: Gate, request: Request<Incoming>) -> Response<Body> {
+    let open = service_fn(move |request: tonic::Request<Streaming<Requests>>| {
+        let answers = open(gate.clone(), request.into_inner());
+        async move { Ok::<_, Status>(tonic::Response::new(answers)) }
+    });
+    let codec = ProstCodec::<session::Answers, Requests>::default();
+    Grpc::new(codec).max_decoding_message_size(MESSAGE_BYTES_MAX).streaming(open, request).await
+}
+
+async fn catalog(gate: Gate, request: Request<Incoming>) -> Response<Body> {
+    let list = service_fn(move |request: tonic::Request<CatalogRequest>| {
+        let reply = list(&gate, &request.into_inner());
+        async move { reply.map(tonic::Response::new) }
+    });
+    Grpc::new(ProstCodec::<CatalogReply, CatalogRequest>::default()).unary(list, request).await
+}
+
+fn list(gate: &Gate, request: &CatalogRequest) -> Result<CatalogReply, Status> {
+    if request.version != session::SESSION_VERSION {
+        let text = format!(
+            "the client speaks version {} of the session, this node version {}: use a client of its release",
+            request.version,
+            session::SESSION_VERSION
+        );
+        return Err(Status::failed_precondition(text));
+    }
+    let text = |(id, plan): (FlowId, &Arc<Plan>)| FlowText {
+        flow: id.0,
+        revision: plan.revision,
+        file: plan.file.clone(),
+        text: plan.text.to_string(),
+        name: plan.name.clone(),
+    };
+    let catalog = gate.core.catalog();
+    Ok(CatalogReply { node: gate.core.name().to_owned(), flows: catalog.flows().map(text).collect() })
+}
+
+async fn status(gate: Gate, request: Request<Incoming>) -> Response<Body> {
+    let tell = service_fn(move |_: tonic::Request<StatusRequest>| {
+        let gate = gate.clone();
+        async move {
+            let status = tokio::task::block_in_place(|| gate.core.status());
+            let json = serde_json::to_string(&status).map_err(|error| Status::internal(error.to_string()))?;
+            Ok::<_, Status>(tonic::Response::new(StatusReply { json }))
+        }
+    });
+    Grpc::new(ProstCodec::<StatusReply, StatusRequest>::default()).unary(tell, request).await
+}
