@@ -71,9 +71,9 @@ fn a_client_goes_on_where_the_node_is_served_again() {
 #[test]
 #[expect(clippy::disallowed_types, reason = "a test finds a port where nobody listens")]
 fn what_cannot_be_reached_is_told() {
-    let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = socket.local_addr().expect("bound").to_string();
-    drop(socket);
+    let (_node, server) = served(1);
+    let address = server.grpc().expect("it speaks gRPC").to_string();
+    drop(server);
     let error = Client::connect(&address).expect_err("nobody listens there");
     assert!(error.to_string().starts_with(&format!("cannot connect to {address}: ")), "{error}");
 }
