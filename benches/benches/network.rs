@@ -38,7 +38,8 @@ fn main() {
     let flow = Flow::parse("names.flow", include_str!("../../flows/names.flow")).expect("it compiles");
     let node = Node::builder("A").flow(flow).start().expect("it starts");
     let any = ([127, 0, 0, 1], 0).into();
-    let server = node.serve(&Listen { grpc: Some(any), http: Some(any), ..Listen::default() }).expect("it listens");
+    let server =
+        node.serve(&Listen { grpc: Some(any), http: Some(any), ..Listen::default() }).expect("it listens");
     single(&server);
     rates(&server);
     http::asks(&server);

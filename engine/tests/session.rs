@@ -69,7 +69,6 @@ fn a_client_goes_on_where_the_node_is_served_again() {
 }
 
 #[test]
-#[expect(clippy::disallowed_types, reason = "a test finds a port where nobody listens")]
 fn what_cannot_be_reached_is_told() {
     let (_node, server) = served(1);
     let address = server.grpc().expect("it speaks gRPC").to_string();
