@@ -5,6 +5,8 @@
 
 use crate::span::Span;
 
+pub mod question;
+
 /// A flow file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct File {
@@ -401,6 +403,15 @@ pub enum ExprKind {
     Cast(Box<Expr>, TypeName),
     /// `name(a, b)`; the name is not yet known to exist.
     Call(Name, Vec<Expr>),
+    /// `count(*)`, `sum(a)`, `count(distinct a)`; in questions only. The argument is none for `*`.
+    Aggregate {
+        /// Which.
+        kind: anabranch_model::question::AggregateKind,
+        /// Whether equal values count once.
+        distinct: bool,
+        /// Over what.
+        argument: Option<Box<Expr>>,
+    },
 }
 
 /// A constant as written.

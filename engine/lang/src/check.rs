@@ -8,7 +8,7 @@
 //! [`rule`] (the actions of a rule), [`rows`] with [`spread`] (written rows), [`find`] (`where` over a table), [`expr`]
 //! with [`names`], [`literal`], [`wanted`], [`operators`], [`calls`] and [`conversions`] (expressions), [`scope`] (names
 //! and what is known not to be null), [`step`] with [`route`] (who owns a step) and [`undo`] (whether it can fail
-//! half-way), [`unused`] (warnings), [`mod@print`] and [`walk`] (over typed expressions).
+//! half-way), [`unused`] (warnings), [`mod@print`] and [`walk`] (over typed expressions), [`question`] (questions over a table).
 
 mod calls;
 mod conversions;
@@ -20,6 +20,7 @@ mod literal;
 mod names;
 mod operators;
 pub(crate) mod print;
+pub(crate) mod question;
 mod route;
 mod rows;
 mod rule;

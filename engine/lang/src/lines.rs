@@ -45,6 +45,14 @@ impl<'a> Lines<'a> {
         self.starts.get((line as usize).saturating_sub(1)).copied().unwrap_or(self.text.len())
     }
 
+    /// The byte at a place; the end of its line when the line is shorter.
+    pub(crate) fn offset(&self, place: Place) -> usize {
+        let line = self.line(place.line);
+        let characters = (place.column as usize).saturating_sub(1);
+        let within = line.char_indices().nth(characters).map_or(line.len(), |(at, _)| at);
+        self.start(place.line) + within
+    }
+
     /// The text of a line, counted from 1, without its end; empty when there is no such line.
     pub fn line(&self, line: u32) -> &'a str {
         let at = (line as usize).saturating_sub(1);
@@ -99,6 +107,9 @@ mod tests {
             let line = before.matches('\n').count() as u32 + 1;
             let column = before.chars().rev().take_while(|c| *c != '\n').count() as u32 + 1;
             assert_eq!(lines.place(offset), Place { line, column }, "at {offset}");
+            if !text[offset..].starts_with('\n') {
+                assert_eq!(lines.offset(Place { line, column }), offset);
+            }
         }
     }
 

@@ -24,6 +24,7 @@ mod habits;
 mod item;
 mod literal;
 mod policy;
+mod question;
 mod recover;
 mod row;
 mod rule;
@@ -35,6 +36,8 @@ pub const MAX_NESTING: usize = 64;
 
 /// Operators on the longest way down an expression, `a || b || ...` included: whoever walks the tree may recurse.
 pub const MAX_HEIGHT: usize = 128;
+
+pub use question::{QUESTION_BYTES_MAX, question};
 
 /// Bytes of a flow file: a hundred times the largest that anybody would read.
 pub const MAX_FILE_BYTES: usize = 4 << 20;
@@ -64,10 +67,8 @@ pub(crate) fn read(text: &str) -> Source {
         return Source { file, tokens: Vec::new(), comments: Vec::new(), diagnostics: vec![too_large] };
     }
     let lexer::Lexed { tokens, comments, diagnostics } = lexer::lex(text);
-    let junk = diagnostics.starts();
     let enums = declared_enums(text, &tokens);
-    let mut parser =
-        Parser { text, tokens, at: 0, nesting: 0, height: 0, too_deep: false, junk, enums, diagnostics };
+    let mut parser = Parser::new(text, tokens, diagnostics, enums);
     let file = parser.file();
     Source { file, tokens: parser.tokens, comments, diagnostics: parser.diagnostics.into_sorted() }
 }
@@ -100,10 +101,18 @@ struct Parser<'a> {
     junk: Vec<u32>,
     /// The names after `enum`, wherever.
     enums: BTreeSet<&'a str>,
+    /// Whether the text is a question and no flow file.
+    question: bool,
     diagnostics: Sink,
 }
 
 impl<'a> Parser<'a> {
+    fn new(text: &'a str, tokens: Vec<Token>, diagnostics: Sink, enums: BTreeSet<&'a str>) -> Self {
+        let junk = diagnostics.starts();
+        let (nesting, height, too_deep, question) = (0, 0, false, false);
+        Parser { text, tokens, at: 0, nesting, height, too_deep, junk, enums, question, diagnostics }
+    }
+
     fn token(&self) -> Token {
         self.tokens[self.at]
     }
@@ -203,6 +212,7 @@ impl<'a> Parser<'a> {
     /// What stands here, for a message.
     fn found(&self) -> String {
         match self.kind() {
+            Kind::End if self.question => "the end of the question".into(),
             Kind::End => "the end of the file".into(),
             _ => format!("`{}`", shortened(self.here())),
         }
@@ -312,7 +322,10 @@ impl<'a> Parser<'a> {
     /// F023, once per file.
     fn too_deep(&mut self, message: String) -> Reported {
         if !std::mem::replace(&mut self.too_deep, true) {
-            let help = "take a part out with `let`, or write it as several rules";
+            let help = match self.question {
+                true => "ask in several questions, or write less at once",
+                false => "take a part out with `let`, or write it as several rules",
+            };
             self.report(Diagnostic::error("F023", self.token().span, message).help(help));
         }
         Reported

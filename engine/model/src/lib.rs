@@ -17,6 +17,7 @@ pub mod like;
 pub mod message;
 pub mod partition;
 pub mod plan;
+pub mod question;
 pub mod row;
 pub mod stamp;
 pub mod time;

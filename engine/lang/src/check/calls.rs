@@ -270,6 +270,10 @@ impl RuleChecker<'_, '_> {
             );
             return Some(None);
         }
+        if self.asked.is_some() && ["node", "source", "uuid"].contains(word) {
+            self.only_in_a_step(span, word);
+            return Some(None);
+        }
         let (kind, ty) = match *word {
             "node" => (ExprKind::Node, Type::Text),
             "source" => (ExprKind::Source, Type::Text),

@@ -47,6 +47,9 @@ impl<'a> RuleChecker<'_, 'a> {
             Ast::Case { arms, otherwise } => self.case(span, arms, otherwise.as_deref(), want),
             Ast::Cast(inner, ty) => self.cast(span, inner, ty),
             Ast::Call(name, arguments) => self.call(span, name, arguments, want),
+            Ast::Aggregate { kind, distinct, argument } => {
+                self.aggregate(span, *kind, *distinct, argument.as_deref())
+            }
         }
     }
 

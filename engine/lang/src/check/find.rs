@@ -20,10 +20,10 @@ use super::step::PartitionValue;
 use super::walk;
 
 /// A column that `where` fixes.
-struct Fixed<'t> {
+pub(super) struct Fixed<'t> {
     /// Which part of the `where`.
     part: usize,
-    value: Expr,
+    pub(super) value: Expr,
     source: &'t ast::Expr,
 }
 
@@ -46,7 +46,7 @@ impl RuleChecker<'_, '_> {
         let sources = connected_parts(filter, true);
         let parts = self.where_parts(name, content, row, &sources);
         let parts = parts.filter(|_| good)?;
-        let fixed = fixed(content, row, &parts, &sources);
+        let fixed = fixed(&content.key, row, &parts, &sources);
         let whole = self.fixes_enough(name, content, filter.span, &fixed, whole_key)?;
         let mut entries = KeyEntries::new();
         for id in &content.key {
@@ -95,7 +95,7 @@ impl RuleChecker<'_, '_> {
         None
     }
 
-    fn joined(&self, span: Span, mut parts: Vec<Expr>) -> Option<Expr> {
+    pub(super) fn joined(&self, span: Span, mut parts: Vec<Expr>) -> Option<Expr> {
         if parts.len() < 2 {
             return parts.pop();
         }
@@ -182,9 +182,9 @@ impl RuleChecker<'_, '_> {
     }
 }
 
-/// The columns that the parts of a `where` fix.
-fn fixed<'t>(
-    content: &TableContent,
+/// The columns of a key that the parts of a `where` fix.
+pub(super) fn fixed<'t>(
+    key: &[ColumnId],
     row: RowSlot,
     parts: &[Expr],
     sources: &[&'t ast::Expr],
@@ -194,7 +194,7 @@ fn fixed<'t>(
         let ExprKind::Compare(Comparison::Equal, a, b) = &part.kind else { continue };
         let ast::ExprKind::Compare(_, left, right) = &source.kind else { continue };
         let column = |expr: &Expr| match expr.kind {
-            ExprKind::Column(slot, id) if slot == row && content.key.contains(&id) => Some(id),
+            ExprKind::Column(slot, id) if slot == row && key.contains(&id) => Some(id),
             _ => None,
         };
         let sides = [(column(a), b, &**right), (column(b), a, &**left)];

@@ -146,7 +146,7 @@ impl RuleChecker<'_, '_> {
         };
         self.report(
             Diagnostic::error("F044", name.span, format!("there is no `{}` here", name.text))
-                .here("not a name in this rule")
+                .here(if self.asked.is_some() { "no column of the table" } else { "not a name in this rule" })
                 .help(help),
         );
     }
@@ -176,11 +176,14 @@ impl RuleChecker<'_, '_> {
                 format!("`{}` is {noun}; the row is called `{}`", row.text, rows[0])
             }
             (false, _, Some(close)) => format!("did you mean `{close}`?"),
+            (false, _, None) if self.asked.is_some() => {
+                format!("a question is over one table; its row is called {}", quoted(&rows))
+            }
             (false, _, None) => format!("the rows here: {}", quoted(&rows)),
         };
         self.report(
             Diagnostic::error("F044", row.span, format!("there is no row `{}` here", row.text))
-                .here("not a row in this rule")
+                .here(if self.asked.is_some() { "not the table" } else { "not a row in this rule" })
                 .help(help),
         );
     }

@@ -61,7 +61,7 @@ impl RuleChecker<'_, '_> {
         Some(self.make(span, kind, Type::Bool, nullable))
     }
 
-    fn no_order(&mut self, span: Span, ty: &Type) {
+    pub(super) fn no_order(&mut self, span: Span, ty: &Type) {
         self.report(
             Diagnostic::error("F048", span, format!("{ty} has no order"))
                 .here("only `=` and `<>` work on it")

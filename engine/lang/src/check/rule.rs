@@ -13,6 +13,7 @@ use crate::suggest;
 use super::Checker;
 use super::conversions;
 use super::declarations::{Kind, TableContent};
+use super::question::Asked;
 use super::scope::{Blocker, LetVariable, RowVariable, Scope, VariableKind, facts};
 use super::step::{RuleRoute, StepDraft, TableUse, Written};
 use super::walk;
@@ -30,11 +31,13 @@ pub(super) struct RuleChecker<'c, 'a> {
     pub(super) uses: Vec<TableUse>,
     /// The alias, while a route is checked.
     pub(super) routing: Option<String>,
+    /// What a question has gathered, while one is checked.
+    pub(super) asked: Option<Asked>,
 }
 
 impl<'c, 'a> RuleChecker<'c, 'a> {
     pub(super) fn new(checker: &'c mut Checker<'a>, step: &'c mut StepDraft) -> Self {
-        RuleChecker { checker, step, scope: Scope::default(), uses: Vec::new(), routing: None }
+        RuleChecker { checker, step, scope: Scope::default(), uses: Vec::new(), routing: None, asked: None }
     }
 
     pub(super) fn report(&mut self, diagnostic: Diagnostic) {

@@ -25,7 +25,8 @@ pub(crate) fn children(expr: &Expr) -> Vec<&Expr> {
     }
 }
 
-fn children_mut(expr: &mut Expr) -> Vec<&mut Expr> {
+/// As [`children`], to change them.
+pub(crate) fn children_mut(expr: &mut Expr) -> Vec<&mut Expr> {
     match &mut expr.kind {
         ExprKind::And(parts) | ExprKind::Or(parts) | ExprKind::Call(_, parts) => parts.iter_mut().collect(),
         ExprKind::Not(a) | ExprKind::IsNull(a) | ExprKind::Negate(a) | ExprKind::Cast(a) => vec![a],
@@ -70,7 +71,8 @@ pub(crate) fn same(a: &Expr, b: &Expr) -> bool {
     a.ty == b.ty && without_places(a.clone()) == without_places(b.clone())
 }
 
-fn without_places(mut expr: Expr) -> Expr {
+/// `expr` with all places the same.
+pub(crate) fn without_places(mut expr: Expr) -> Expr {
     let mut stack = vec![&mut expr];
     while let Some(one) = stack.pop() {
         one.place = Place::default();

@@ -50,14 +50,25 @@ impl Parser<'_> {
     fn parenthesis(&mut self, start: Span) -> Parsed<Expr> {
         let open = self.bump();
         if self.is_word("select") && matches!(self.ahead(1).kind, Kind::Word | Kind::Star | Kind::Quoted) {
-            let message = "there is no `select` inside an expression";
-            let help = "`read` the row first: `read T where key = ... as row or null`";
-            return Err(self.report(Diagnostic::error("F020", self.token().span, message).help(help)));
+            return Err(self.select_inside());
         }
         let inside = self.expr()?;
         self.close(open)?;
         self.grow_by_one()?;
         Ok(Expr { kind: ExprKind::Paren(Box::new(inside)), span: self.since(start) })
+    }
+
+    /// A `select` where a value is needed.
+    pub(super) fn select_inside(&mut self) -> Reported {
+        let span = self.token().span;
+        if self.question {
+            let message = "a question inside a question is not there yet";
+            let help = "ask twice, or keep the result in a table; subqueries come with views";
+            return self.report(Diagnostic::error("F082", span, message).help(help));
+        }
+        let message = "there is no `select` inside an expression";
+        let help = "`read` the row first: `read T where key = ... as row or null`";
+        self.report(Diagnostic::error("F020", span, message).help(help))
     }
 
     /// `name` or `alias.name`
@@ -69,7 +80,10 @@ impl Parser<'_> {
         if self.is(Kind::Star) {
             let span = self.since(start).to(self.token().span);
             let message = "`*` does not stand for all columns";
-            let help = format!("write `..{}` in a row", name.text);
+            let help = match self.question {
+                true => "write `*` alone: a question is over one table".to_owned(),
+                false => format!("write `..{}` in a row", name.text),
+            };
             return Err(self.report(Diagnostic::error("F020", span, message).help(help)));
         }
         let column = self.name_after_dot()?;
@@ -150,6 +164,11 @@ impl Parser<'_> {
         if name.text == "cast" {
             return self.cast(start, open);
         }
+        if self.question
+            && let Some(kind) = super::question::aggregate_kind(&name.text)
+        {
+            return self.aggregate(start, kind, open);
+        }
         if let Some(reported) = self.foreign_call(&name) {
             return Err(reported);
         }
@@ -226,7 +245,7 @@ impl Parser<'_> {
     }
 
     /// Skips past the `)` of a call whose `(` was taken.
-    fn skip_call(&mut self) {
+    pub(super) fn skip_call(&mut self) {
         self.skip_until(|parser, depth| {
             (depth == 0 && parser.is(Kind::CloseParen))
                 || matches!(parser.kind(), Kind::OpenBrace | Kind::CloseBrace)
@@ -253,7 +272,7 @@ impl Parser<'_> {
         self.report(Diagnostic::error("F019", span, message).help(help))
     }
 
-    fn grow_by_one(&mut self) -> Parsed<()> {
+    pub(super) fn grow_by_one(&mut self) -> Parsed<()> {
         self.height += 1;
         if self.height > super::MAX_HEIGHT {
             return Err(self

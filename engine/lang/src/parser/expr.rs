@@ -186,9 +186,7 @@ impl Parser<'_> {
     fn in_list(&mut self) -> Parsed<Vec<Expr>> {
         let open = self.expect(Kind::OpenParen, "`(` and a list of values")?;
         if self.is_word("select") && matches!(self.ahead(1).kind, Kind::Word | Kind::Star | Kind::Quoted) {
-            let message = "there is no `select` inside an expression";
-            let help = "`read` the row first: `read T where key = ... as row or null`";
-            return Err(self.report(Diagnostic::error("F020", self.token().span, message).help(help)));
+            return Err(self.select_inside());
         }
         if let Some(close) = self.eat(Kind::CloseParen) {
             let message = "`in` needs at least one value";

@@ -32,7 +32,8 @@ impl Parser<'_> {
 
     /// Whether an item begins here: its word first on a line, and a name after it.
     pub(super) fn at_item(&self) -> bool {
-        self.is(Kind::Word)
+        !self.question
+            && self.is(Kind::Word)
             && self.first_on_line()
             && matches!(self.ahead(1).kind, Kind::Word | Kind::Quoted)
             && ITEMS.iter().any(|word| self.is_word(word))
@@ -64,7 +65,8 @@ impl Parser<'_> {
 
     /// Whether an action begins here.
     pub(super) fn at_action(&self) -> bool {
-        if !self.is(Kind::Word) || !ACTIONS.iter().any(|word| self.is_word(word)) {
+        if self.question
+            || !self.is(Kind::Word) || !ACTIONS.iter().any(|word| self.is_word(word)) {
             return false;
         }
         let next = self.ahead(1);
