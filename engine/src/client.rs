@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::key::Key;
 use crate::link::{Connection, Link};
 use crate::load::{NodeLoad, Unanswered};
+use crate::query;
 use crate::rows::{self, Row};
 use crate::scan::Scan;
 
@@ -222,6 +223,33 @@ impl<L: Link> Client<L> {
     pub fn scan(&mut self, table: &str) -> Result<Scan<'_, L>, Error> {
         let named = self.catalog.table(table)?;
         Ok(Scan::new(self, named))
+    }
+
+    /// Asks a question over one table, in SQL's words; the language page says which. The rows are seen as a scan sees
+    /// them: page by page, while the table may change in between.
+    ///
+    /// ```
+    /// # let flow = anabranch::Flow::parse("names.flow", anabranch::doc::NAMES)?;
+    /// # let node = anabranch::Node::builder("A").flow(flow).start()?;
+    /// # let mut client = node.client();
+    /// for (name, value) in [("a", "x"), ("b", "y"), ("c", "x")] {
+    ///     client.ask("UpdateStream", &serde_json::json!({ "name": name, "value": value }))?;
+    /// }
+    /// let mut rows = client.query("select value, count(*) as names from QueryTable group by value")?;
+    /// assert_eq!(rows.next().expect("a group")?.to_string(), r#"{"value":"x","names":2}"#);
+    /// assert_eq!(rows.next().expect("a group")?.to_string(), r#"{"value":"y","names":1}"#);
+    /// assert!(rows.next().is_none());
+    /// # Ok::<(), anabranch::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Query`] with everything that is wrong with the question; a node that has stopped. What fails on the
+    /// way is the last that the rows give.
+    pub fn query(&mut self, question: &str) -> Result<query::Rows<'_, L>, Error> {
+        let flows: Vec<_> = self.catalog.flows().map(|(id, plan)| (id, plan.clone())).collect();
+        let prepared = query::Prepared::new(question, &flows)?;
+        let now = self.link.now();
+        query::Rows::new(self, &prepared, now)
     }
 
     /// Sends a request.

@@ -6,6 +6,7 @@ use anabranch_lang::diagnostic::Diagnostic;
 use anabranch_model::batch::BatchError;
 
 use crate::answer::Refused;
+use crate::query::QueryError;
 use crate::rows::RowProblem;
 
 /// An error of the embedding interface. Unless it says otherwise nothing was sent and nothing has changed.
@@ -98,6 +99,8 @@ pub enum Error {
         /// What is wrong.
         text: String,
     },
+    /// A question that is wrong, or that could not be answered to its end.
+    Query(QueryError),
 }
 
 /// A flow file that does not compile: all that is wrong with it.
@@ -165,12 +168,19 @@ impl fmt::Display for Error {
                  effect"
             ),
             Error::Problem { code, text } => write!(f, "{code}: {text}"),
+            Error::Query(error) => error.fmt(f),
             Error::Start(why) => write!(f, "the node could not start: {why}"),
         }
     }
 }
 
 impl std::error::Error for Error {}
+
+impl From<QueryError> for Error {
+    fn from(error: QueryError) -> Self {
+        Error::Query(error)
+    }
+}
 
 impl From<RowProblem> for Error {
     fn from(problem: RowProblem) -> Self {

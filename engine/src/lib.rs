@@ -99,6 +99,7 @@ mod load;
 mod net;
 mod node;
 mod os;
+pub mod query;
 pub mod rows;
 mod scan;
 pub mod script;

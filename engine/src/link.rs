@@ -8,7 +8,7 @@ use crossbeam_channel::Receiver;
 use crate::driver::Command;
 use crate::egress::Answered;
 use crate::error::Error;
-use crate::os::Door;
+use crate::os::{self, Door};
 use crate::testing::Stage;
 
 /// How a client reaches its worker.
@@ -30,6 +30,11 @@ pub trait Link {
     /// # Errors
     /// The node has stopped.
     fn try_receive(&mut self) -> Result<Option<Answered>, Error>;
+
+    /// The time of the node's clock, in microseconds since 1970 UTC.
+    fn now(&self) -> i64 {
+        os::now_micros()
+    }
 }
 
 /// The way of most clients.
@@ -119,5 +124,9 @@ impl Link for Here {
     fn try_receive(&mut self) -> Result<Option<Answered>, Error> {
         self.stage.borrow_mut().turn();
         Ok(self.answers.try_recv().ok())
+    }
+
+    fn now(&self) -> i64 {
+        self.stage.borrow().now()
     }
 }

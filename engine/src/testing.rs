@@ -59,6 +59,10 @@ impl Stage {
     pub(crate) fn turn(&mut self) {
         self.driver.turn(self.now);
     }
+
+    pub(crate) fn now(&self) -> i64 {
+        self.now
+    }
 }
 
 impl fmt::Debug for Stage {

@@ -1,7 +1,7 @@
 //! The pages behind the diagnostics' numbers: what each means, an example that gives it, the same one mended, and why.
 //!
-//! Numbers are stable: one that is no longer given keeps its page. F001 to F029 are syntax, F030 and up meaning, R001
-//! and up what can still go wrong while a flow runs.
+//! Numbers are stable: one that is no longer given keeps its page. F001 to F029 are syntax, F030 and up meaning (F081
+//! to F089 of questions), R001 and up what can still go wrong while a flow runs.
 
 /// A code with its page, `explain/CODE.md`.
 macro_rules! page {
@@ -90,6 +90,15 @@ const PAGES: &[(&str, &str)] = &[
     page!("F078"),
     page!("F079"),
     page!("F080"),
+    page!("F081"),
+    page!("F082"),
+    page!("F083"),
+    page!("F084"),
+    page!("F085"),
+    page!("F086"),
+    page!("F087"),
+    page!("F088"),
+    page!("F089"),
     page!("F090"),
     page!("F091"),
     page!("F092"),

@@ -42,6 +42,7 @@ fn show(expr: &Expr) -> String {
         }
         ExprKind::Cast(a, ty) => format!("cast {} {:?}", show(a), ty.kind),
         ExprKind::Call(name, arguments) => format!("{}[{}]", name.text, list(arguments)),
+        ExprKind::Aggregate { .. } => unreachable!("a flow has no aggregates"),
     }
 }
 

@@ -196,8 +196,7 @@ impl RuleChecker<'_, '_> {
         self.asked = Some(Asked { aggregates: Vec::new(), first, here: Clause::Results });
         self.step.lets = u16::MAX;
         let shape = table.shape.clone();
-        self.scope.candidate =
-            Some(Candidate { table: table.name.clone(), slot: ROW, shape: shape.clone() });
+        self.scope.candidate = Some(Candidate { table: table.name.clone(), slot: ROW, shape: shape.clone() });
         let Some(written) = &tree.table else { return };
         let name = written.alias.as_ref().unwrap_or(&written.table);
         let row = RowVariable { slot: ROW, shape, nullable: false, key: Vec::new() };
@@ -221,7 +220,6 @@ impl RuleChecker<'_, '_> {
     }
 
     /// The `where`, and the whole key where it fixes it. What it says about nulls is known from here on.
-    #[expect(clippy::type_complexity, reason = "two parts of a question that come together")]
     fn filter(
         &mut self,
         filter: Option<&ast::Expr>,

@@ -58,13 +58,15 @@ impl Parser<'_> {
         Ok(Expr { kind: ExprKind::Paren(Box::new(inside)), span: self.since(start) })
     }
 
-    /// A `select` where a value is needed.
+    /// A `select` behind a `(`.
     pub(super) fn select_inside(&mut self) -> Reported {
         let span = self.token().span;
         if self.question {
             let message = "a question inside a question is not there yet";
             let help = "ask twice, or keep the result in a table; subqueries come with views";
-            return self.report(Diagnostic::error("F082", span, message).help(help));
+            let reported = self.report(Diagnostic::error("F082", span, message).help(help));
+            self.skip_call();
+            return reported;
         }
         let message = "there is no `select` inside an expression";
         let help = "`read` the row first: `read T where key = ... as row or null`";
@@ -214,6 +216,7 @@ impl Parser<'_> {
             _ => return None,
         };
         let help = match name.text.as_str() {
+            _ if self.question => "until then, ask for the rows and put them together",
             "min" => "of several values the smallest is `least(a, b)`; over a table, keep it in a column",
             "max" => "of several values the greatest is `greatest(a, b)`; over a table, keep it in a column",
             _ => "until then, keep the number in a table: `upsert T { key: ..., n += 1 }`",

@@ -201,8 +201,12 @@ impl Parser<'_> {
         let Some(last) = last.filter(|last| *last >= clause) else { return };
         let word = CLAUSES[clause];
         let diagnostic = if last == clause {
-            Diagnostic::error("F081", token.span, format!("`{word}` is there twice"))
-                .help("write one `where`, its conditions joined by `and`; one list behind any other word")
+            Diagnostic::error("F081", token.span, format!("`{word}` is there twice")).help(match word {
+                "where" | "having" => "join the conditions with `and`",
+                "from" => "a question is over one table",
+                "limit" | "offset" => "write one number",
+                _ => "write one list, with commas",
+            })
         } else {
             Diagnostic::error("F081", token.span, format!("`{word}` stands before `{}`", CLAUSES[last])).help(
                 "the order is `select`, `from`, `where`, `group by`, `having`, `order by`, `limit`, `offset`",
@@ -239,7 +243,8 @@ impl Parser<'_> {
             if self.is_word("select") {
                 return Err(self.select_inside());
             }
-            let diagnostic = Diagnostic::error("F081", open.span, "a table's name stands without parentheses");
+            let diagnostic =
+                Diagnostic::error("F081", open.span, "a table's name stands without parentheses");
             return Err(self.report(diagnostic.help("write `from TABLE`")));
         }
         let first = self.name("a table's name")?;
@@ -284,6 +289,8 @@ impl Parser<'_> {
             return Some(self.one_table(span));
         }
         UNIONS.iter().any(|word| self.is_word(word)).then(|| {
+            // What follows is another question.
+            self.skip(self.tokens.len());
             let message = "a question is one `select`";
             self.report(Diagnostic::error("F082", span, message).help("ask twice, and put the rows together"))
         })
@@ -367,7 +374,9 @@ impl Parser<'_> {
         let (name, span) = (kind.name(), self.since(start));
         let diagnostic = Diagnostic::error("F086", span, format!("`{name}` of what?"));
         self.report(diagnostic.help(match kind {
-            AggregateKind::Count => "write `count(*)` for rows, `count(x)` for values that are not null".into(),
+            AggregateKind::Count => {
+                "write `count(*)` for rows, `count(x)` for values that are not null".into()
+            }
             _ => format!("write `{name}(x)`"),
         }))
     }

@@ -65,8 +65,7 @@ impl Parser<'_> {
 
     /// Whether an action begins here.
     pub(super) fn at_action(&self) -> bool {
-        if self.question
-            || !self.is(Kind::Word) || !ACTIONS.iter().any(|word| self.is_word(word)) {
+        if self.question || !self.is(Kind::Word) || !ACTIONS.iter().any(|word| self.is_word(word)) {
             return false;
         }
         let next = self.ahead(1);

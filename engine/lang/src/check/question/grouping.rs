@@ -74,9 +74,7 @@ impl RuleChecker<'_, '_> {
             ast::ExprKind::Name(None, name) if shape.position(&name.text).is_none() => {
                 outputs.iter().find(|output| output.name == name.text)
             }
-            ast::ExprKind::Literal(Literal::Int(number)) => {
-                Some(self.numbered(key.span, *number, outputs)?)
-            }
+            ast::ExprKind::Literal(Literal::Int(number)) => Some(self.numbered(key.span, *number, outputs)?),
             _ => None,
         };
         let Some(output) = named else {
@@ -115,12 +113,7 @@ impl RuleChecker<'_, '_> {
     }
 
     /// `select distinct` is a grouping by all that is selected.
-    pub(super) fn distinct_keys(
-        &mut self,
-        span: Span,
-        tree: &Tree,
-        outputs: &[Output],
-    ) -> Option<Vec<Expr>> {
+    pub(super) fn distinct_keys(&mut self, span: Span, tree: &Tree, outputs: &[Output]) -> Option<Vec<Expr>> {
         let aggregates = self.asked.as_ref().is_some_and(|asked| !asked.aggregates.is_empty());
         if aggregates || !tree.group_by.is_empty() || tree.having.is_some() {
             let message = "`distinct` and groups do not go together";

@@ -87,7 +87,12 @@ impl RuleChecker<'_, '_> {
     }
 
     /// `order by`; none when an element is broken.
-    pub(super) fn sorts(&mut self, order: &[Written], outputs: &[Output], shape: &Shape) -> Option<Vec<Sort>> {
+    pub(super) fn sorts(
+        &mut self,
+        order: &[Written],
+        outputs: &[Output],
+        shape: &Shape,
+    ) -> Option<Vec<Sort>> {
         if let Some(beyond) = order.get(SORTS_MAX) {
             let message = format!("the question orders by more than {SORTS_MAX} values");
             self.report(Diagnostic::error("F024", beyond.value.span, message).help("order by fewer"));
@@ -113,12 +118,10 @@ impl RuleChecker<'_, '_> {
             ast::ExprKind::Literal(Literal::Int(number)) => {
                 self.numbered(value.span, *number, outputs)?.value.clone()
             }
-            ast::ExprKind::Name(None, name) => {
-                match outputs.iter().find(|output| output.name == name.text) {
-                    Some(output) => output.value.clone(),
-                    None => self.table_column(value, name, outputs, shape),
-                }
-            }
+            ast::ExprKind::Name(None, name) => match outputs.iter().find(|output| output.name == name.text) {
+                Some(output) => output.value.clone(),
+                None => self.table_column(value, name, outputs, shape),
+            },
             _ => self.expr(value, None),
         }
     }

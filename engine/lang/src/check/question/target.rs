@@ -24,8 +24,7 @@ impl Checker<'_> {
             [only] => return Some(only),
             [..] => {
                 let names = found.iter().filter_map(|(flow, _)| flows.get(*flow));
-                let names: Vec<_> =
-                    names.map(|plan| format!("{}.{}", plan.name, name.table.text)).collect();
+                let names: Vec<_> = names.map(|plan| format!("{}.{}", plan.name, name.table.text)).collect();
                 let message = format!("`{}` is a table of several flows", name.table.text);
                 let diagnostic = Diagnostic::error("F083", name.table.span, message);
                 self.report(diagnostic.help(format!("write one of {}", quoted(&names))));

@@ -1,0 +1,118 @@
+//! The results of a question that a client asked, as they come.
+
+use std::fmt;
+use std::sync::Arc;
+
+use anabranch_model::message::{Answer, Body};
+use anabranch_model::types::Shape;
+
+use crate::catalog::Named;
+use crate::client::Client;
+use crate::error::Error;
+use crate::link::Link;
+use crate::rows::Row;
+use crate::scan::Scan;
+
+use super::results::Results;
+use super::{Evaluation, Lookup, Prepared};
+
+/// The results of a question, one by one. After an error nothing more comes.
+pub struct Rows<'c, L: Link> {
+    shape: Arc<Shape>,
+    source: Source<'c, L>,
+    stage: Stage,
+}
+
+/// Where rows of the table come from.
+enum Source<'c, L: Link> {
+    Scan(Scan<'c, L>),
+    One(Option<Row>),
+}
+
+enum Stage {
+    Reading(Box<Evaluation>),
+    Giving(Results),
+    Ended,
+}
+
+impl<'c, L: Link> Rows<'c, L> {
+    /// Begins to answer a question; `now` is what `now()` gives.
+    pub(crate) fn new(client: &'c mut Client<L>, prepared: &Prepared, now: i64) -> Result<Self, Error> {
+        let evaluation = Evaluation::new(prepared, now);
+        let table = prepared.table();
+        let id = prepared.question.table;
+        let source = match evaluation.lookup(table)? {
+            Lookup::All => {
+                let (flow, plan) = (prepared.flow, prepared.plan.clone());
+                Source::Scan(Scan::new(client, Named { flow, plan, id }))
+            }
+            Lookup::Key { partition, key } => {
+                let ticket = client.request(prepared.flow, Body::Get { table: id, partition, key }, 0)?;
+                match client.collect(ticket)? {
+                    (_, Answer::Row(row)) => {
+                        Source::One(row.map(|row| Row::new(table.shape.clone(), row.into())))
+                    }
+                    (_, answer) => unreachable!("a point read is answered with a row, not {answer:?}"),
+                }
+            }
+            Lookup::Nothing => Source::One(None),
+        };
+        let shape = prepared.question.shape.clone();
+        Ok(Rows { shape, source, stage: Stage::Reading(Box::new(evaluation)) })
+    }
+
+    /// The columns of the results.
+    pub fn shape(&self) -> &Arc<Shape> {
+        &self.shape
+    }
+
+    fn advance(&mut self) -> Result<Option<Row>, Error> {
+        loop {
+            match std::mem::replace(&mut self.stage, Stage::Ended) {
+                Stage::Reading(mut evaluation) => {
+                    let row = if evaluation.wants_more() { self.source.next().transpose()? } else { None };
+                    let Some(row) = row else {
+                        self.stage = Stage::Giving(evaluation.finish()?);
+                        continue;
+                    };
+                    let result = evaluation.push(row.bytes())?;
+                    self.stage = Stage::Reading(evaluation);
+                    if result.is_some() {
+                        return Ok(result);
+                    }
+                }
+                Stage::Giving(mut results) => {
+                    let Some(row) = results.next().transpose()? else { return Ok(None) };
+                    self.stage = Stage::Giving(results);
+                    return Ok(Some(row));
+                }
+                Stage::Ended => return Ok(None),
+            }
+        }
+    }
+}
+
+impl<L: Link> Iterator for Source<'_, L> {
+    type Item = Result<Row, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self {
+            Source::Scan(scan) => scan.next(),
+            Source::One(row) => row.take().map(Ok),
+        }
+    }
+}
+
+impl<L: Link> Iterator for Rows<'_, L> {
+    type Item = Result<Row, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.advance().transpose()
+    }
+}
+
+impl<L: Link> fmt::Debug for Rows<'_, L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rows").field("shape", &self.shape).finish_non_exhaustive()
+    }
+}
