@@ -14,6 +14,7 @@ mod observe;
 mod remote;
 mod server;
 mod session;
+mod subscriptions;
 mod traffic;
 
 pub use remote::Remote;

@@ -148,6 +148,12 @@ impl Node {
         crate::net::Server::start(self.core.clone(), listen)
     }
 
+    /// What whoever serves clients shares.
+    #[cfg(all(test, feature = "net"))]
+    pub(crate) fn core(&self) -> Arc<Core> {
+        self.core.clone()
+    }
+
     /// Answers what was sent, then stops.
     ///
     /// # Errors

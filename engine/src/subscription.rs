@@ -3,13 +3,13 @@
 //! A subscriber that is slower than its stream never slows writers: its queue is bounded, what finds it full is
 //! counted, and the subscriber is told how many rows it missed at the place where they would have come.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anabranch_model::message::{FlowId, RefusedRow};
 use anabranch_model::plan::{OutputId, Plan};
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, unbounded};
 
 use crate::answer::Refused;
 use crate::rows::Row;
@@ -41,6 +41,18 @@ pub struct Publisher {
     topic: Topic,
     rows: Sender<Queued>,
     waiting: Arc<Waiting>,
+    /// INVARIANT: it stands behind `rows`, so that who is woken last finds the queue without a sender.
+    _wakes: WakesAtItsEnd,
+}
+
+/// Wakes the subscriber when it is dropped.
+#[derive(Clone, Debug)]
+struct WakesAtItsEnd(Arc<Waiting>);
+
+impl Drop for WakesAtItsEnd {
+    fn drop(&mut self) {
+        self.0.wake();
+    }
 }
 
 /// What both ends of a subscription count.
@@ -52,6 +64,25 @@ struct Waiting {
     missed: AtomicU64,
     /// Whether the subscriber is gone.
     gone: AtomicBool,
+    /// What is called when there is something new, where the subscriber wants to be told instead of waiting.
+    alarm: OnceLock<Alarm>,
+}
+
+/// Is called by workers: it only wakes somebody.
+struct Alarm(Box<dyn Fn() + Send + Sync>);
+
+impl std::fmt::Debug for Alarm {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Alarm")
+    }
+}
+
+impl Waiting {
+    fn wake(&self) {
+        if let Some(Alarm(call)) = self.alarm.get() {
+            call();
+        }
+    }
 }
 
 /// A row in the queue.
@@ -92,12 +123,16 @@ impl Publisher {
         }
         let bytes = row.bytes();
         // Several workers may pass the limit together, by a row each.
-        let full = self.waiting.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes > SUBSCRIPTION_BYTES_MAX;
+        let full = self.waiting.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes > SUBSCRIPTION_BYTES_MAX
+            || self.rows.len() >= SUBSCRIPTION_ROWS_MAX;
         let missed_before = if full { 0 } else { self.waiting.missed.swap(0, Ordering::Relaxed) };
         let queued = Queued { missed_before, row };
         let sent = if full { Err(TrySendError::Full(queued)) } else { self.rows.try_send(queued) };
         match sent {
-            Ok(()) => return true,
+            Ok(()) => {
+                self.waiting.wake();
+                return true;
+            }
             Err(TrySendError::Full(_)) => self.waiting.missed.fetch_add(missed_before + 1, Ordering::Relaxed),
             Err(TrySendError::Disconnected(_)) => return false,
         };
@@ -141,13 +176,22 @@ pub struct Subscription {
 
 /// Both ends of a subscription.
 pub(crate) fn subscription(flow: FlowId, plan: Arc<Plan>, topic: Topic) -> (Publisher, Subscription) {
-    let (sender, receiver) = bounded(SUBSCRIPTION_ROWS_MAX);
+    // Its bound is kept by `publish`: a queue with a bound of its own takes memory for all of it at once.
+    let (sender, receiver) = unbounded();
     let waiting = Arc::new(Waiting::default());
-    let publisher = Publisher { flow, topic, rows: sender, waiting: waiting.clone() };
+    let _wakes = WakesAtItsEnd(waiting.clone());
+    let publisher = Publisher { flow, topic, rows: sender, waiting: waiting.clone(), _wakes };
     (publisher, Subscription { plan, topic, rows: receiver, taken: None, waiting })
 }
 
 impl Subscription {
+    /// Has something called, by workers, whenever there is something new: a row, or the end. It is set once, and what
+    /// came before it is not told.
+    #[cfg(feature = "net")]
+    pub(crate) fn alarm(&self, call: impl Fn() + Send + Sync + 'static) {
+        drop(self.waiting.alarm.set(Alarm(Box::new(call))));
+    }
+
     /// The next event; waits for it. `None` when the node has stopped.
     #[expect(clippy::should_implement_trait, reason = "`try_next` and `next_within` stand beside it")]
     pub fn next(&mut self) -> Option<Event> {

@@ -6,6 +6,7 @@
 
 mod ask;
 mod body;
+mod events;
 mod feed;
 mod intake;
 mod pages;
@@ -26,6 +27,7 @@ use self::body::Lingering;
 pub(crate) use self::problem::Problem;
 use super::gate::Gate;
 use super::server::Timeouts;
+use super::subscriptions::Subscriptions;
 use super::{metrics, observe};
 
 /// Bytes of the path and query of an address, at most: the longest key with every byte as `%XX`, and names.
@@ -36,11 +38,12 @@ const ADDRESS_BYTES_MAX: usize = 16 << 10;
 pub(crate) struct App {
     gate: Gate,
     timeouts: Timeouts,
+    subscriptions: Subscriptions,
 }
 
 /// The routes.
-pub(crate) fn router(gate: Gate, timeouts: Timeouts) -> Router {
-    let stream = || post(intake::send);
+pub(crate) fn router(gate: Gate, timeouts: Timeouts, subscriptions: Subscriptions) -> Router {
+    let stream = || post(intake::send).get(events::subscribe);
     let below = |router: Router<App>, flow: &str| {
         router
             .route(&format!("{flow}/streams/{{stream}}"), stream())
@@ -56,13 +59,15 @@ pub(crate) fn router(gate: Gate, timeouts: Timeouts) -> Router {
         .route("/status", get(pages::status))
         .route("/metrics", get(|State(app): State<App>| metrics::answer(app.gate)))
         .route("/flows", get(pages::flows))
-        .route("/flows/{flow}", get(pages::flow));
+        .route("/openapi.json", get(pages::openapi))
+        .route("/flows/{flow}", get(pages::flow))
+        .route("/flows/{flow}/openapi.json", get(pages::flow_openapi));
     below(below(router, ""), "/flows/{flow}")
         .route_layer(from_fn(observe::matched))
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
         .layer(from_fn(around))
-        .with_state(App { gate, timeouts })
+        .with_state(App { gate, timeouts, subscriptions })
 }
 
 /// A page that is the same for everybody.

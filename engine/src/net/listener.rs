@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -18,6 +19,7 @@ use tower::ServiceExt;
 use super::gate::Gate;
 use super::observe::observed;
 use super::server::Timeouts;
+use super::subscriptions::Subscriptions;
 use super::{grpc, http as http_interface};
 
 /// Connections of a listener, at most; the next ones wait in the operating system's queue.
@@ -50,6 +52,7 @@ pub(crate) struct Listener {
     pub(crate) speaks: Speaks,
     pub(crate) gate: Gate,
     pub(crate) timeouts: Timeouts,
+    pub(crate) subscriptions: Subscriptions,
     pub(crate) stopped: watch::Receiver<bool>,
 }
 
@@ -57,7 +60,7 @@ impl Listener {
     /// Accepts connections until the server stops.
     pub(crate) async fn run(mut self) {
         let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-        let router = http_interface::router(self.gate.clone(), self.timeouts);
+        let router = http_interface::router(self.gate.clone(), self.timeouts, self.subscriptions.clone());
         loop {
             let Ok(place) = room.clone().acquire_owned().await else { return };
             let accepted = tokio::select! {
@@ -91,7 +94,10 @@ async fn connection(
 ) {
     // Answers are small and awaited.
     let _ = stream.set_nodelay(true);
+    let asked = Arc::new(AtomicBool::new(false));
+    let asks = asked.clone();
     let service = service_fn(move |request: Request<Incoming>| {
+        asks.store(true, Ordering::Relaxed);
         let (gate, router) = (gate.clone(), router.clone());
         async move {
             let traffic = gate.traffic.clone();
@@ -115,8 +121,18 @@ async fn connection(
         // What a client does wrong ends its connection and concerns nobody else.
         _ = connection.as_mut() => return,
         _ = stopped.wait_for(|stopped| *stopped) => connection.as_mut().graceful_shutdown(),
+        () = silent(&asked, timeouts.head) => connection.as_mut().graceful_shutdown(),
     }
     let _ = connection.await;
+}
+
+/// Ends when a client has asked for nothing within a time: until it has said which version of HTTP it speaks, nothing
+/// else bounds how long it may take.
+async fn silent(asked: &AtomicBool, within: Duration) {
+    drop(tokio::time::timeout(within, std::future::pending::<()>()).await);
+    if asked.load(Ordering::Relaxed) {
+        std::future::pending::<()>().await;
+    }
 }
 
 async fn answer(speaks: Speaks, gate: Gate, router: Router, request: Request<Incoming>) -> Response<Body> {

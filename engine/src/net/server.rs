@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use super::gate::Gate;
 use super::listener::{Listener, Speaks};
+use super::subscriptions::Subscriptions;
 use crate::error::Error;
 use crate::node::Core;
 
@@ -72,14 +73,16 @@ impl Server {
             .build()
             .map_err(|error| Error::Start(format!("no threads for its servers: {error}")))?;
         let (stop, stopped) = watch::channel(false);
+        let subscriptions = Subscriptions::new(core.clone(), listen.timeouts.subscription);
         let gate = Gate::new(core);
         let open = |address: Option<SocketAddr>, speaks: Speaks| -> Result<Option<SocketAddr>, Error> {
             let Some(address) = address else { return Ok(None) };
             let bound = runtime.block_on(bind(address));
             let (socket, bound) = bound
                 .map_err(|error| Error::Listen { address: address.to_string(), why: error.to_string() })?;
-            let (gate, timeouts, stopped) = (gate.clone(), listen.timeouts, stopped.clone());
-            let listener = Listener { socket, speaks, gate, timeouts, stopped };
+            let (gate, subscriptions) = (gate.clone(), subscriptions.clone());
+            let (timeouts, stopped) = (listen.timeouts, stopped.clone());
+            let listener = Listener { socket, speaks, gate, timeouts, subscriptions, stopped };
             runtime.spawn(listener.run());
             Ok(Some(bound))
         };

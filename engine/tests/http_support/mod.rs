@@ -215,7 +215,12 @@ impl Connection {
 
     /// Reads an answer.
     pub fn reply(&mut self, of_head: bool) -> Reply {
-        let mut reply = self.reply_head();
+        let head = self.reply_head();
+        self.body_of(head, of_head)
+    }
+
+    /// Reads the body behind the head of an answer.
+    pub fn body_of(&mut self, mut reply: Reply, of_head: bool) -> Reply {
         let length = reply.header("content-length").map(|length| length.parse::<usize>().expect("a number"));
         let chunked = reply.header("transfer-encoding") == Some("chunked");
         let mut body = Vec::new();

@@ -27,6 +27,11 @@ impl Feed {
         self.0.send(Ok(piece.into())).await.is_ok()
     }
 
+    /// Waits until the client is gone.
+    pub(super) async fn gone(&self) {
+        self.0.closed().await;
+    }
+
     /// Breaks the body off, so that nobody takes it for whole.
     pub(super) async fn fail(self) {
         let _ = self.0.send(Err(io::Error::other("the node could not read on"))).await;

@@ -1,6 +1,7 @@
 //! What a node says of itself.
 
 use anabranch_model::plan::Stream;
+use anabranch_wire::openapi::openapi as wire_openapi;
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -50,6 +51,7 @@ pub(super) async fn status(State(app): State<App>) -> Result<Response, Problem> 
     if let Some(object) = status.as_object_mut() {
         object.insert("unanswered_bytes".to_owned(), app.gate.core.load().bytes().into());
         object.insert("connections".to_owned(), app.gate.connections().into());
+        object.insert("subscriptions".to_owned(), app.subscriptions.len().into());
     }
     Ok(super::json(StatusCode::OK, format!("{status}\n")))
 }
@@ -59,6 +61,19 @@ pub(super) async fn flows(State(app): State<App>) -> Response {
     let catalog = app.gate.core.catalog();
     let flows: Vec<Value> = catalog.flows().map(|(_, plan)| described(plan)).collect();
     super::json(StatusCode::OK, format!("{}\n", json!({ "flows": flows })))
+}
+
+/// `GET /openapi.json`: the interface of all flows.
+pub(super) async fn openapi(State(app): State<App>) -> Response {
+    let catalog = app.gate.core.catalog();
+    let plans: Vec<&Plan> = catalog.flows().map(|(_, plan)| &**plan).collect();
+    super::json(StatusCode::OK, format!("{}\n", wire_openapi(&plans)))
+}
+
+/// `GET /flows/{flow}/openapi.json`.
+pub(super) async fn flow_openapi(State(app): State<App>, target: Target) -> Result<Response, Problem> {
+    let flow = target.flow(&app.gate.core.catalog())?;
+    Ok(super::json(StatusCode::OK, format!("{}\n", wire_openapi(&[&flow.plan]))))
 }
 
 fn described(plan: &Plan) -> Value {

@@ -114,6 +114,11 @@ pub(crate) fn refusal(row: u64, refusal: anabranch_model::message::Refusal, plan
     json!({ "row": row, "code": refused.code.name(), "message": refused.text, "place": place })
 }
 
+/// The members of a refused row that say why: `code`, `message` and `place`, as JSON.
+pub(crate) fn why(refused: &Refused) -> Value {
+    json!({ "code": refused.code.name(), "message": refused.text, "place": place(refused) })
+}
+
 impl From<RowProblem> for Problem {
     fn from(problem: RowProblem) -> Self {
         let help = problem.help.clone().unwrap_or_else(|| "correct the row and send it again".to_owned());

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use anabranch_model::message::FlowId;
-use anabranch_model::plan::{InputId, TableId};
+use anabranch_model::plan::{InputId, OutputId, TableId};
 use axum::extract::FromRequestParts;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
@@ -104,6 +104,19 @@ impl Installed {
             return Err(Problem::method(text, "GET, HEAD"));
         }
         Err(Problem::unknown("input", name, &names(self.plan.inputs.iter().map(|stream| &stream.name))))
+    }
+
+    pub(super) fn output(&self, name: &str) -> Result<OutputId, Problem> {
+        if let Some(found) = self.plan.output(name) {
+            return Ok(found);
+        }
+        if self.plan.input(name).is_some() {
+            let text = format!("`{name}` is an input stream, which cannot be subscribed to");
+            return Err(Problem::method(text, "POST"));
+        }
+        let mut known = names(self.plan.outputs.iter().map(|stream| &stream.name));
+        known.push("errors");
+        Err(Problem::unknown("output", name, &known))
     }
 
     pub(super) fn table(&self, name: &str) -> Result<TableId, Problem> {
