@@ -20,6 +20,7 @@ use crate::load::{NodeLoad, Unanswered};
 use crate::query;
 use crate::rows::{self, Row};
 use crate::scan::Scan;
+use crate::status::NodeStatus;
 
 /// Requests of a client without an answer, at most; the next one waits for an answer.
 pub const WINDOW_REQUESTS: usize = 256;
@@ -66,6 +67,16 @@ impl Client {
     pub fn connect(address: &str) -> Result<Client, Error> {
         let (remote, catalog) = crate::net::Remote::connect(address)?;
         Ok(Client::new(Connection::Remote(Box::new(remote)), catalog, 1, WorkerId(0), NodeLoad::default()))
+    }
+}
+
+impl Client {
+    /// Counts and sizes, as the node knows them now.
+    ///
+    /// # Errors
+    /// Over the network [`Error::Connect`], [`Error::Disconnected`], or [`Error::Problem`] with why the node does not say.
+    pub fn status(&mut self) -> Result<NodeStatus, Error> {
+        self.link.status()
     }
 }
 

@@ -2,13 +2,16 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use crossbeam_channel::Receiver;
 
 use crate::driver::Command;
 use crate::egress::Answered;
 use crate::error::Error;
+use crate::node::Core;
 use crate::os::{self, Door};
+use crate::status::NodeStatus;
 use crate::testing::Stage;
 
 /// How a client reaches its worker.
@@ -47,6 +50,17 @@ pub enum Connection {
     Remote(Box<crate::net::Remote>),
 }
 
+impl Connection {
+    /// What the node knows of itself now.
+    pub(crate) fn status(&mut self) -> Result<NodeStatus, Error> {
+        match self {
+            Connection::Threads(threads) => Ok(threads.core.status()),
+            #[cfg(feature = "net")]
+            Connection::Remote(remote) => remote.status(),
+        }
+    }
+}
+
 impl Link for Connection {
     fn send(&mut self, command: Command) -> Result<(), Error> {
         match self {
@@ -76,6 +90,7 @@ impl Link for Connection {
 /// To a worker on a thread of its own.
 #[derive(Debug)]
 pub struct Threads {
+    pub(crate) core: Arc<Core>,
     pub(crate) door: Door,
     pub(crate) answers: Receiver<Answered>,
 }

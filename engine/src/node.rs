@@ -121,7 +121,7 @@ impl Node {
     pub fn client(&self) -> Client {
         let (sender, answers) = unbounded();
         let (id, worker, door) = self.core.connect(Outlet::Channel(sender));
-        let link = Connection::Threads(Threads { door, answers });
+        let link = Connection::Threads(Threads { core: self.core.clone(), door, answers });
         Client::new(link, self.core.catalog.clone(), id, worker, self.core.load.clone())
     }
 
@@ -253,6 +253,12 @@ impl Core {
 impl Drop for Node {
     fn drop(&mut self) {
         let _ = self.end();
+    }
+}
+
+impl std::fmt::Debug for Core {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Core").field("name", &self.name).finish_non_exhaustive()
     }
 }
 

@@ -3,12 +3,12 @@
 use anabranch_model::message::FlowId;
 use anabranch_model::plan::{Plan, Policy, Sync};
 use anabranch_operators::FlowStatus as Part;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::catalog::Catalog;
 
 /// A node and its flows.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct NodeStatus {
     /// The node's name.
     pub node: String,
@@ -19,7 +19,7 @@ pub struct NodeStatus {
 }
 
 /// A running flow.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct FlowStatus {
     /// Its name.
     pub flow: String,
@@ -34,7 +34,7 @@ pub struct FlowStatus {
 }
 
 /// An input stream.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct InputStatus {
     /// Its name.
     pub stream: String,
@@ -45,7 +45,7 @@ pub struct InputStatus {
 }
 
 /// An output stream.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct OutputStatus {
     /// Its name.
     pub stream: String,
@@ -54,7 +54,7 @@ pub struct OutputStatus {
 }
 
 /// A query table.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct TableStatus {
     /// Its name.
     pub table: String,

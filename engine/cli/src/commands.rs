@@ -8,8 +8,10 @@ mod fmt;
 mod new;
 mod plan;
 mod play;
+mod query;
 mod run;
 mod send;
+mod status;
 mod table;
 mod test;
 
@@ -31,6 +33,8 @@ pub(crate) enum Commands {
     Ask(ask::Ask),
     Play(play::Play),
     Table(table::Table),
+    Query(query::Query),
+    Status(status::Status),
     Completions(completions::Completions),
 }
 
@@ -49,6 +53,8 @@ impl Commands {
             Commands::Ask(ask) => ask.run(),
             Commands::Play(play) => play.run(),
             Commands::Table(table) => table.run(),
+            Commands::Query(query) => query.run(),
+            Commands::Status(status) => status.run(),
             Commands::Completions(completions) => completions.run(),
         }
     }

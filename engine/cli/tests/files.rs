@@ -232,7 +232,7 @@ fn completions_know_the_commands() {
     let directory = Directory::empty();
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let came = directory.run(&format!("completions {shell}")).exits(0);
-        for word in ["on-bad-line", "send", "json-rows", "ask", "table", "repeat"] {
+        for word in ["on-bad-line", "send", "json-rows", "ask", "table", "repeat", "query", "status"] {
             assert!(came.stdout.contains(word), "{shell}: {word}");
         }
     }
@@ -257,6 +257,8 @@ fn every_command_has_help_with_examples() {
         "ask",
         "play",
         "table",
+        "query",
+        "status",
     ];
     for command in commands {
         assert!(help.contains(&format!("\n  {command} ")), "{command}");

@@ -3,6 +3,8 @@
 //! It has no thread: whatever moves, moves while the client is in a call. So a single request costs no switch of
 //! threads; requests gather while others are under way and leave together.
 
+mod calls;
+
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::future::Future;
@@ -73,6 +75,8 @@ pub struct Remote {
 
 /// A live session.
 struct Session {
+    /// For calls beside it.
+    grpc: Grpc<Sender>,
     requests: UnboundedSender<Requests>,
     answers: Streaming<Answers>,
 }
@@ -262,7 +266,7 @@ async fn open(address: &str) -> Result<(Session, CatalogReply), String> {
     let path = PathAndQuery::from_static("/anabranch.v1.Node/Session");
     let codec = ProstCodec::<Requests, Answers>::default();
     let answers = grpc.streaming(tonic::Request::new(Outgoing(outgoing)), path, codec).await.map_err(said)?;
-    Ok((Session { requests, answers: answers.into_inner() }, flows))
+    Ok((Session { grpc, requests, answers: answers.into_inner() }, flows))
 }
 
 async fn dial(address: &str) -> Result<SendRequest<Body>, String> {

@@ -1,10 +1,11 @@
 //! `anabranch run`: a node that runs flows.
 
-use anabranch::{Client, Flow, Listen, Node, NodeStatus, Server};
+use anabranch::{Client, Flow, Listen, Node, Server};
 use clap::Args;
 use serde_json::json;
 
 use crate::address::{self, Address};
+use crate::commands::status::tell_degraded;
 use crate::failure::{Failure, Worst};
 use crate::os;
 use crate::output::{self, Output};
@@ -200,16 +201,5 @@ impl Run {
         tables.iter().try_for_each(|table| table.print(&mut out, self.json))?;
         Summary::new(Some(status), files, played).print(&mut out, self.json)?;
         out.flush()
-    }
-}
-
-/// What tables are owed and this node cannot give.
-fn tell_degraded(status: &NodeStatus) {
-    for flow in &status.flows {
-        for table in &flow.tables {
-            if let Some(missing) = &table.degraded {
-                output::message(&format!("degraded: {}.{} has {missing}", flow.flow, table.table));
-            }
-        }
     }
 }

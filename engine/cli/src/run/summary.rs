@@ -39,7 +39,7 @@ impl Summary {
                 .map_err(|error| Failure::world(format!("the summary cannot be written as JSON: {error}")))?;
             return out.line(&format!("{{\"summary\":{summary}}}"));
         }
-        let of_node = self.status.iter().flat_map(status_tables::of);
+        let of_node = self.status.iter().flat_map(|status| status_tables::of(status, None));
         for table in of_node.chain([self.files()]).filter(|table| !table.is_empty()) {
             out.line(&table.render())?;
         }
