@@ -72,7 +72,7 @@ impl Feed<'_> {
         for batch in batches {
             self.request += 1;
             self.sent += batch.len() as u64;
-            let origin = Origin { worker: self.worker.id(), client: 1, request: self.request };
+            let origin = Origin { worker: self.worker.id(), client: 1, request: self.request, revision: 1 };
             let body = Body::Rows { input: InputId(0), batch };
             self.worker.submit(FLOW, Request { origin, body });
             self.turn();
@@ -88,7 +88,7 @@ impl Feed<'_> {
     fn turn(&mut self) {
         self.worker.turn(0);
         for delivery in self.worker.deliveries() {
-            let Delivery::Part(_, part) = delivery else { continue };
+            let Delivery::Part { part, .. } = delivery else { continue };
             let Answer::Rows(answer) = part.answer else { continue };
             assert!(answer.refusals.is_empty(), "the workload is never refused");
             self.answered += u64::from(answer.accepted);

@@ -1,17 +1,32 @@
 //! The flows of a node by name: what `names.UpdateStream`, or `UpdateStream` where only one flow has it, means.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use anabranch_model::message::FlowId;
-use anabranch_model::plan::{InputId, OutputId, Plan, TableId};
+use anabranch_model::plan::{InputId, OutputId, Plan, Table, TableId};
+use anabranch_operators::REVISIONS_KEPT_MAX;
 
+use crate::deploy::FLOWS_MAX;
 use crate::error::Error;
+use crate::flow::Flow;
 use crate::subscription::{Publisher, Subscription, Topic, subscription};
 
 /// The flows of a node.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Catalog {
-    flows: Vec<Arc<Plan>>,
+    /// By number.
+    flows: Vec<Running>,
+    next: u32,
+}
+
+/// A flow that runs.
+#[derive(Clone, Debug)]
+struct Running {
+    id: FlowId,
+    flow: Flow,
+    /// The revisions before it whose batches are still taken, oldest first.
+    past: VecDeque<Arc<Plan>>,
 }
 
 /// A stream or table of a flow.
@@ -22,41 +37,112 @@ pub(crate) struct Named<T> {
     pub(crate) id: T,
 }
 
+impl Running {
+    fn plan(&self) -> &Arc<Plan> {
+        self.flow.plan()
+    }
+}
+
+impl Named<TableId> {
+    /// The table as a plan declares it.
+    pub(crate) fn table(&self) -> &Table {
+        &self.plan.tables[self.id.0 as usize]
+    }
+
+    /// The same table in another revision of its flow.
+    ///
+    /// # Errors
+    /// It does not have it.
+    pub(crate) fn revised(&self, plan: &Arc<Plan>) -> Result<Named<TableId>, Error> {
+        let id = if Arc::ptr_eq(plan, &self.plan) { Some(self.id) } else { plan.table(&self.table().name) };
+        let changed = || Error::Changed { flow: plan.name.clone(), ticket: None };
+        Ok(Named { flow: self.flow, plan: plan.clone(), id: id.ok_or_else(changed)? })
+    }
+}
+
 impl Catalog {
-    pub(crate) fn new(flows: Vec<Arc<Plan>>) -> Result<Self, Error> {
-        for (at, flow) in flows.iter().enumerate() {
-            if flows[..at].iter().any(|other| other.name == flow.name) {
-                return Err(Error::Start(format!(
-                    "two flows are called `{}`; give one another name",
-                    flow.name
-                )));
-            }
+    /// Flows with the numbers that their node gave them.
+    #[cfg(feature = "net")]
+    pub(crate) fn of(flows: impl Iterator<Item = (FlowId, Flow)>) -> Self {
+        let flows: Vec<_> = flows.map(|(id, flow)| Running { id, flow, past: VecDeque::new() }).collect();
+        let next = flows.iter().map(|running| running.id.0.saturating_add(1)).max().unwrap_or_default();
+        Catalog { flows, next }
+    }
+
+    /// Adds a flow of a new name.
+    ///
+    /// # Errors
+    /// There is one of this name, or there are [`FLOWS_MAX`].
+    pub(crate) fn add(&mut self, flow: Flow) -> Result<FlowId, Error> {
+        if self.named(flow.name()).is_some() {
+            let text = format!("two flows are called `{}`; give one another name", flow.name());
+            return Err(Error::Start(text));
         }
-        Ok(Catalog { flows })
+        if self.flows.len() == FLOWS_MAX {
+            return Err(Error::TooManyFlows);
+        }
+        let id = FlowId(self.next);
+        self.next += 1;
+        self.flows.push(Running { id, flow, past: VecDeque::new() });
+        Ok(id)
     }
 
-    /// The flows with their numbers.
-    pub(crate) fn flows(&self) -> impl Iterator<Item = (FlowId, &Arc<Plan>)> {
-        (0..).map(FlowId).zip(&self.flows)
+    /// Puts a newer revision in the place of a flow.
+    pub(crate) fn replace(&mut self, id: FlowId, flow: Flow) {
+        let Some(running) = self.flows.iter_mut().find(|running| running.id == id) else { return };
+        if running.past.len() == REVISIONS_KEPT_MAX {
+            running.past.pop_front();
+        }
+        running.past.push_back(running.flow.plan().clone());
+        running.flow = flow;
     }
 
-    pub(crate) fn plan(&self, flow: FlowId) -> &Arc<Plan> {
-        &self.flows[flow.0 as usize]
+    /// Removes a flow.
+    pub(crate) fn remove(&mut self, id: FlowId) {
+        self.flows.retain(|running| running.id != id);
     }
 
-    /// The plan of a flow, if it runs in this revision.
+    /// The plan of a revision of a flow whose requests are still understood.
     pub(crate) fn revision(&self, flow: FlowId, revision: i64) -> Option<&Arc<Plan>> {
-        self.flows.get(flow.0 as usize).filter(|plan| plan.revision == revision)
+        let running = self.flows.iter().find(|running| running.id == flow)?;
+        running.past.iter().chain([running.plan()]).find(|plan| plan.revision == revision)
     }
 
-    /// Whether the flow of an id is this one: ids of another node mean other flows.
-    pub(crate) fn has(&self, flow: FlowId, plan: &Arc<Plan>) -> bool {
-        self.flows.get(flow.0 as usize).is_some_and(|own| Arc::ptr_eq(own, plan))
+    /// The plans of the flows with their numbers.
+    pub(crate) fn plans(&self) -> impl Iterator<Item = (FlowId, &Arc<Plan>)> {
+        self.flows.iter().map(|running| (running.id, running.plan()))
+    }
+
+    /// The flows.
+    pub(crate) fn flows(&self) -> impl Iterator<Item = (FlowId, &Flow)> {
+        self.flows.iter().map(|running| (running.id, &running.flow))
+    }
+
+    /// The flow of a name.
+    pub(crate) fn named(&self, name: &str) -> Option<(FlowId, &Flow)> {
+        self.flows().find(|(_, flow)| flow.name() == name)
+    }
+
+    /// Whether a batch that was made for a plan can be sent to a flow. Ids of another node mean other flows.
+    ///
+    /// # Errors
+    /// [`Error::Gone`], [`Error::Changed`], [`Error::OtherNode`].
+    pub(crate) fn check(&self, id: FlowId, plan: &Arc<Plan>) -> Result<(), Error> {
+        let flow = plan.name.clone();
+        match self.flows.iter().find(|running| running.id == id) {
+            Some(running) if Arc::ptr_eq(running.plan(), plan) => Ok(()),
+            Some(running) if running.past.iter().any(|past| Arc::ptr_eq(past, plan)) => Ok(()),
+            Some(running) if running.flow.name() == flow && plan.revision < running.plan().revision => {
+                Err(Error::Changed { flow, ticket: None })
+            }
+            None if id.0 < self.next => Err(Error::Gone { flow, ticket: None }),
+            _ => Err(Error::OtherNode),
+        }
     }
 
     pub(crate) fn flow(&self, name: &str) -> Result<FlowId, Error> {
-        let known = || self.flows.iter().map(|plan| plan.name.clone()).collect();
-        let found = self.flows().find(|(_, plan)| plan.name == name).map(|(id, _)| id);
+        let known = || self.flows().map(|(_, flow)| flow.name().to_owned()).collect();
+        let found = self.named(name).map(|(id, _)| id);
         found.ok_or_else(|| Error::Unknown { what: "flow", name: name.to_owned(), known: known() })
     }
 
@@ -77,18 +163,21 @@ impl Catalog {
 
     /// Both ends of a subscription to an output, or to the refused rows of a flow (`errors`, `flow.errors`).
     pub(crate) fn subscription(&self, name: &str) -> Result<(Publisher, Subscription), Error> {
-        let of_all = name == "errors" && self.flows.iter().all(|plan| plan.output(name).is_none());
+        let of_all = name == "errors" && self.plans().all(|(_, plan)| plan.output(name).is_none());
         let flow = match (name.strip_suffix(".errors"), self.flows.as_slice()) {
-            (Some(flow), _) => Some(self.flow(flow)?),
-            (None, [_]) if of_all => Some(FlowId(0)),
+            (Some(flow), _) => {
+                let id = self.flow(flow)?;
+                self.flows.iter().find(|running| running.id == id)
+            }
+            (None, [only]) if of_all => Some(only),
             (None, [_, _, ..]) if of_all => {
-                let candidates = self.flows.iter().map(|plan| format!("{}.errors", plan.name)).collect();
+                let candidates = self.plans().map(|(_, plan)| format!("{}.errors", plan.name)).collect();
                 return Err(Error::Ambiguous { name: name.to_owned(), candidates });
             }
             _ => None,
         };
         if let Some(flow) = flow {
-            return Ok(subscription(flow, self.plan(flow).clone(), Topic::Errors));
+            return Ok(subscription(flow.id, flow.plan().clone(), Topic::Errors));
         }
         let named = self.output(name)?;
         Ok(subscription(named.flow, named.plan, Topic::Output(named.id)))
@@ -102,7 +191,7 @@ impl Catalog {
         names: impl Fn(&Plan) -> Vec<String>,
     ) -> Result<Named<T>, Error> {
         let mut found = Vec::new();
-        for (flow, plan) in self.flows() {
+        for (flow, plan) in self.plans() {
             let local = name.strip_prefix(plan.name.as_str()).and_then(|rest| rest.strip_prefix('.'));
             if let Some(id) = local.and_then(|local| position(plan, local)) {
                 return Ok(Named { flow, plan: plan.clone(), id });
@@ -121,8 +210,8 @@ impl Catalog {
             }
             (None, _) => {
                 let known = match self.flows.as_slice() {
-                    [only] => names(only),
-                    flows => flows.iter().flat_map(|plan| full(plan)).collect(),
+                    [only] => names(only.plan()),
+                    flows => flows.iter().flat_map(|running| full(running.plan())).collect(),
                 };
                 Err(Error::Unknown { what, name: name.to_owned(), known })
             }

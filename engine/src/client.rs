@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anabranch_model::batch::{Batch, MAX_BATCH_BYTES, SchemaId};
-use anabranch_model::message::{self, Body, FlowId, Origin, Request, WorkerId};
+use anabranch_model::message::{self, Body, FlowId, Origin, Problem, Request, WorkerId};
 use anabranch_model::plan::{InputId, Plan};
 use anabranch_model::value::Value;
 use serde::Serialize;
 
 use crate::answer::{Answer, Reply};
-use crate::catalog::Catalog;
+use crate::deploy::SharedCatalog;
 use crate::driver::Command;
 use crate::egress::Answered;
 use crate::error::Error;
@@ -41,12 +41,13 @@ const REQUEST_BYTES: usize = 256;
 #[derive(Debug)]
 pub struct Client<L: Link = Connection> {
     link: L,
-    catalog: Arc<Catalog>,
+    catalog: SharedCatalog,
     id: u64,
     worker: WorkerId,
     last_request: u64,
     in_flight: Unanswered,
-    uncollected: BTreeMap<u64, (FlowId, Result<message::Answer, Error>)>,
+    /// Each with the plan that its numbers and shapes go by.
+    uncollected: BTreeMap<u64, (Arc<Plan>, Result<message::Answer, Error>)>,
 }
 
 /// A request that was sent, to collect its answer with.
@@ -81,7 +82,7 @@ impl Client {
 }
 
 impl<L: Link> Client<L> {
-    pub(crate) fn new(link: L, catalog: Arc<Catalog>, id: u64, worker: WorkerId, load: NodeLoad) -> Self {
+    pub(crate) fn new(link: L, catalog: SharedCatalog, id: u64, worker: WorkerId, load: NodeLoad) -> Self {
         Client {
             link,
             catalog,
@@ -133,7 +134,7 @@ impl<L: Link> Client<L> {
     /// # Errors
     /// There is no such stream.
     pub fn batch(&self, input: &str) -> Result<InputBatch, Error> {
-        let named = self.catalog.input(input)?;
+        let named = self.catalog.load().input(input)?;
         Ok(InputBatch::new(named.flow, named.plan, named.id))
     }
 
@@ -141,13 +142,11 @@ impl<L: Link> Client<L> {
     /// [`WINDOW_REQUESTS`] or [`WINDOW_BYTES`] of this client are unanswered.
     ///
     /// # Errors
-    /// [`Error::OtherNode`], [`Error::Packed`], [`Error::TooLarge`], [`Error::Uncollected`], [`Error::Full`]: nothing
-    /// was sent. [`Error::Disconnected`]: nothing was sent, and what was under way is answered with the same; the next
-    /// request opens another connection. [`Error::Stopped`].
+    /// [`Error::Gone`], [`Error::Changed`], [`Error::OtherNode`], [`Error::Packed`], [`Error::TooLarge`],
+    /// [`Error::Uncollected`], [`Error::Full`]: nothing was sent. [`Error::Disconnected`]: nothing was sent, and what was
+    /// under way is answered with the same; the next request opens another connection. [`Error::Stopped`].
     pub fn submit(&mut self, batch: InputBatch) -> Result<Ticket, Error> {
-        if !self.catalog.has(batch.flow, &batch.plan) {
-            return Err(Error::OtherNode);
-        }
+        self.catalog.load().check(batch.flow, &batch.plan)?;
         if batch.by_hand {
             batch.rows.check(batch.shape()).map_err(Error::Packed)?;
         }
@@ -155,29 +154,31 @@ impl<L: Link> Client<L> {
         if bytes > MAX_BATCH_BYTES {
             return Err(Error::TooLarge { bytes });
         }
-        self.request(batch.flow, Body::Rows { input: batch.input, batch: batch.rows }, bytes)
+        self.request(batch.flow, &batch.plan, Body::Rows { input: batch.input, batch: batch.rows }, bytes)
     }
 
     /// The answer to a sent batch; waits for it.
     ///
     /// # Errors
-    /// [`Error::NoSuchTicket`], [`Error::Stopped`].
+    /// [`Error::Gone`], [`Error::Changed`], [`Error::NoSuchTicket`], [`Error::Stopped`].
     pub fn wait(&mut self, ticket: Ticket) -> Result<Answer, Error> {
-        let (flow, answer) = self.collect(ticket)?;
-        Ok(self.rows_answer(flow, answer))
+        let (plan, answer) = self.collect(ticket)?;
+        Ok(rows_answer(&plan, answer))
     }
 
     /// The oldest answer that lies here, or the next that comes. `None` when nothing is under way.
     ///
     /// # Errors
-    /// [`Error::Stopped`].
+    /// [`Error::Gone`] and [`Error::Changed`], which name the ticket; [`Error::Stopped`].
     #[expect(clippy::should_implement_trait, reason = "an iterator could not also send")]
     pub fn next(&mut self) -> Result<Option<(Ticket, Answer)>, Error> {
         while self.uncollected.is_empty() && self.in_flight.len() > 0 {
             self.receive()?;
         }
-        let Some((request, (flow, answer))) = self.uncollected.pop_first() else { return Ok(None) };
-        Ok(Some((self.ticket(request), self.rows_answer(flow, answer?))))
+        let Some((request, (plan, answer))) = self.uncollected.pop_first() else { return Ok(None) };
+        let ticket = self.ticket(request);
+        let (plan, answer) = done(ticket, plan, answer?)?;
+        Ok(Some((ticket, rows_answer(&plan, answer))))
     }
 
     /// The oldest answer that lies here or has just come; `None` when none has.
@@ -216,13 +217,15 @@ impl<L: Link> Client<L> {
         table: &str,
         key: impl IntoIterator<Item = impl Into<Value<'k>>>,
     ) -> Result<Option<Row>, Error> {
-        let named = self.catalog.table(table)?;
-        let of = &named.plan.tables[named.id.0 as usize];
-        let key = Key::of(of, key.into_iter().map(Into::into))?;
+        let named = self.catalog.load().table(table)?;
+        let key = Key::of(named.table(), key.into_iter().map(Into::into))?;
         let body = Body::Get { table: named.id, partition: key.partition, key: key.bytes };
-        let ticket = self.request(named.flow, body, 0)?;
+        let ticket = self.request(named.flow, &named.plan, body, 0)?;
         match self.collect(ticket)? {
-            (_, message::Answer::Row(row)) => Ok(row.map(|row| Row::new(of.shape.clone(), row.into()))),
+            (plan, message::Answer::Row(row)) => {
+                let shape = named.revised(&plan)?.table().shape.clone();
+                Ok(row.map(|row| Row::new(shape, row.into())))
+            }
             (_, answer) => unreachable!("a point read is answered with a row, not {answer:?}"),
         }
     }
@@ -232,7 +235,7 @@ impl<L: Link> Client<L> {
     /// # Errors
     /// There is no such table.
     pub fn scan(&mut self, table: &str) -> Result<Scan<'_, L>, Error> {
-        let named = self.catalog.table(table)?;
+        let named = self.catalog.load().table(table)?;
         Ok(Scan::new(self, named))
     }
 
@@ -257,35 +260,45 @@ impl<L: Link> Client<L> {
     /// [`Error::Query`] with everything that is wrong with the question; a node that has stopped. What fails on the
     /// way is the last that the rows give.
     pub fn query(&mut self, question: &str) -> Result<query::Rows<'_, L>, Error> {
-        let flows: Vec<_> = self.catalog.flows().map(|(id, plan)| (id, plan.clone())).collect();
+        let flows: Vec<_> = self.catalog.load().plans().map(|(id, plan)| (id, plan.clone())).collect();
         let prepared = query::Prepared::new(question, &flows)?;
         let now = self.link.now();
         query::Rows::new(self, &prepared, now)
     }
 
-    /// Sends a request.
-    pub(crate) fn request(&mut self, flow: FlowId, body: Body, bytes: usize) -> Result<Ticket, Error> {
+    /// Sends a request that goes by the numbers and shapes of a plan.
+    pub(crate) fn request(
+        &mut self,
+        flow: FlowId,
+        plan: &Arc<Plan>,
+        body: Body,
+        bytes: usize,
+    ) -> Result<Ticket, Error> {
         let bytes = bytes + REQUEST_BYTES;
         self.make_room(bytes)?;
         self.last_request += 1;
-        let origin = Origin { worker: self.worker, client: self.id, request: self.last_request };
+        let (request, revision) = (self.last_request, plan.revision);
+        let origin = Origin { worker: self.worker, client: self.id, request, revision };
         self.link.send(Command::Request(flow, Request { origin, body }))?;
-        self.in_flight.add(self.last_request, flow, bytes);
-        Ok(self.ticket(self.last_request))
+        self.in_flight.add(request, Some(plan.clone()), bytes);
+        Ok(self.ticket(request))
     }
 
     fn ticket(&self, request: u64) -> Ticket {
         Ticket { client: self.id, request }
     }
 
-    /// The answer to a request; waits for it.
-    pub(crate) fn collect(&mut self, ticket: Ticket) -> Result<(FlowId, message::Answer), Error> {
+    /// The answer to a request, and the plan that it goes by; waits for it.
+    ///
+    /// # Errors
+    /// As [`Client::wait`].
+    pub(crate) fn collect(&mut self, ticket: Ticket) -> Result<(Arc<Plan>, message::Answer), Error> {
         if ticket.client != self.id {
             return Err(Error::NoSuchTicket);
         }
         loop {
-            if let Some((flow, answer)) = self.uncollected.remove(&ticket.request) {
-                return answer.map(|answer| (flow, answer));
+            if let Some((plan, answer)) = self.uncollected.remove(&ticket.request) {
+                return done(ticket, plan, answer?);
             }
             if !self.in_flight.contains(ticket.request) {
                 return Err(Error::NoSuchTicket);
@@ -330,15 +343,30 @@ impl<L: Link> Client<L> {
     }
 
     fn keep(&mut self, answered: Answered) {
-        let Some(flow) = self.in_flight.remove(answered.request) else { return };
-        self.uncollected.insert(answered.request, (flow, answered.answer));
+        let Some(plan) = self.in_flight.remove(answered.request) else { return };
+        let Some(plan) = answered.revised.or(plan) else { return };
+        self.uncollected.insert(answered.request, (plan, answered.answer));
     }
+}
 
-    fn rows_answer(&self, flow: FlowId, answer: message::Answer) -> Answer {
-        match answer {
-            message::Answer::Rows(answer) => Answer::of(answer, self.catalog.plan(flow)),
-            message::Answer::Row(_) | message::Answer::Page(_) => Answer::default(),
-        }
+/// The answer to a request, unless it says that nothing was done.
+fn done(
+    ticket: Ticket,
+    plan: Arc<Plan>,
+    answer: message::Answer,
+) -> Result<(Arc<Plan>, message::Answer), Error> {
+    let (flow, ticket) = (|| plan.name.clone(), Some(ticket));
+    match answer {
+        message::Answer::Problem(Problem::Gone) => Err(Error::Gone { flow: flow(), ticket }),
+        message::Answer::Problem(Problem::Changed) => Err(Error::Changed { flow: flow(), ticket }),
+        answer => Ok((plan, answer)),
+    }
+}
+
+fn rows_answer(plan: &Plan, answer: message::Answer) -> Answer {
+    match answer {
+        message::Answer::Rows(answer) => Answer::of(answer, plan),
+        message::Answer::Row(_) | message::Answer::Page(_) | message::Answer::Problem(_) => Answer::default(),
     }
 }
 

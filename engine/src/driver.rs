@@ -1,29 +1,29 @@
 //! A worker with its ways in and out: what a thread of `os` drives in production, and a test or the simulator by hand.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use anabranch_model::message::{Body, FlowId, Origin, Request};
-use anabranch_model::plan::Plan;
 use anabranch_operators::{FlowStatus, Worker};
 use crossbeam_channel::Sender;
 
+use crate::change::{Change, Changes};
 use crate::egress::{Egress, Outlet, Reply, SINGLE};
 use crate::load::Unanswered;
 use crate::subscription::Publisher;
 
 /// What a worker is told.
 pub enum Command {
-    /// A flow to start, before any request to it.
-    Install(FlowId, Arc<Plan>),
+    /// A flow comes, changes or goes.
+    Change(Change),
     /// A client that will ask here.
     Connect(u64, Outlet),
     /// A client that is gone, with what it leaves unanswered.
     Disconnect(u64, Unanswered),
     /// A request of a connected client.
     Request(FlowId, Request),
-    /// A request by itself, with who takes its answer. Where the node stops before, that is dropped.
-    Single(FlowId, Body, Reply),
+    /// A request by itself, for a revision of a flow, with who takes its answer. Where the node stops before, that is
+    /// dropped.
+    Single(FlowId, i64, Body, Reply),
     /// A subscription; every worker gets it and says that it has it.
     Subscribe(Publisher, Sender<()>),
     /// Asks for counts and sizes.
@@ -45,6 +45,7 @@ pub(crate) enum Flowing {
 pub(crate) struct Driver {
     worker: Worker,
     egress: Egress,
+    changes: Changes,
     /// The node is about to stop: what comes now is not taken, or clients that go on asking would keep it running.
     draining: bool,
     drained: Vec<Sender<()>>,
@@ -52,13 +53,14 @@ pub(crate) struct Driver {
 
 impl Driver {
     pub(crate) fn new(worker: Worker) -> Self {
-        Driver { worker, egress: Egress::default(), draining: false, drained: Vec::new() }
+        let (egress, changes) = (Egress::default(), Changes::default());
+        Driver { worker, egress, changes, draining: false, drained: Vec::new() }
     }
 
     /// Carries out a command. Requests move at the next turn.
     pub(crate) fn handle(&mut self, command: Command) -> Flowing {
         match command {
-            Command::Install(flow, plan) => self.worker.install(flow, &plan),
+            Command::Change(change) => self.changes.begin(change, &mut self.worker, &mut self.egress),
             Command::Connect(client, answers) => self.egress.connect(client, answers),
             Command::Disconnect(client, unanswered) => self.egress.disconnect(client, unanswered),
             // Its client is told when the worker has ended.
@@ -67,9 +69,9 @@ impl Driver {
                 self.egress.entered();
                 self.worker.submit(flow, request);
             }
-            Command::Single(flow, body, reply) => {
+            Command::Single(flow, revision, body, reply) => {
                 let request = self.egress.entered_singly(reply);
-                let origin = Origin { worker: self.worker.id(), client: SINGLE, request };
+                let origin = Origin { worker: self.worker.id(), client: SINGLE, request, revision };
                 self.worker.submit(flow, Request { origin, body });
             }
             Command::Subscribe(publisher, taken) => {
@@ -93,8 +95,9 @@ impl Driver {
     pub(crate) fn turn(&mut self, now: i64) -> bool {
         self.worker.turn(now);
         let deliveries = self.worker.deliveries();
-        let busy = !deliveries.is_empty();
+        let mut busy = !deliveries.is_empty();
         deliveries.into_iter().for_each(|delivery| self.egress.deliver(delivery));
+        busy |= self.changes.end(&self.worker);
         if self.egress.unanswered() == 0 {
             for waiting in self.drained.drain(..) {
                 let _ = waiting.send(());

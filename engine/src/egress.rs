@@ -4,10 +4,11 @@
 //! waits until the position under an answer is safe.)
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use anabranch_model::batch::Batch;
 use anabranch_model::message::{Answer, Delivery, FlowId, Page, Part, RefusedRow, Replies, RowsAnswer};
-use anabranch_model::plan::OutputId;
+use anabranch_model::plan::{OutputId, Plan};
 use crossbeam_channel::Sender;
 
 use crate::error::Error;
@@ -19,6 +20,8 @@ use crate::subscription::{Publication, Publisher};
 pub struct Answered {
     pub request: u64,
     pub answer: Result<Answer, Error>,
+    /// The revision that answers, where it is another one than the request's: the answer uses its numbers and shapes.
+    pub revised: Option<Arc<Plan>>,
 }
 
 /// Where the answers of a client go.
@@ -49,7 +52,7 @@ impl std::fmt::Debug for Outlet {
 }
 
 /// Who takes the answer to one request.
-pub(crate) type Reply = Box<dyn FnOnce(Answer) + Send>;
+pub(crate) type Reply = Box<dyn FnOnce(Answered) + Send>;
 
 /// The number of the client whose requests come singly, each with its [`Reply`].
 pub(crate) const SINGLE: u64 = 0;
@@ -93,6 +96,18 @@ impl Egress {
         self.subscribers.push(publisher);
     }
 
+    /// A newer revision takes the place of a flow: rows from now on are its.
+    pub(crate) fn revised(&mut self, flow: FlowId, plan: &Arc<Plan>) {
+        self.subscribers.retain_mut(|subscriber| !subscriber.is_of(flow) || subscriber.revise(plan));
+    }
+
+    /// A flow is dropped: no row comes any more.
+    pub(crate) fn dropped(&mut self, flow: FlowId) {
+        for subscriber in self.subscribers.extract_if(.., |subscriber| subscriber.is_of(flow)) {
+            subscriber.end();
+        }
+    }
+
     /// A request has entered here.
     pub(crate) fn entered(&mut self) {
         self.unanswered += 1;
@@ -114,13 +129,13 @@ impl Egress {
     /// Lets out what a turn produced.
     pub(crate) fn deliver(&mut self, delivery: Delivery) {
         match delivery {
-            Delivery::Part(flow, part) => self.part(flow, part),
+            Delivery::Part { flow, part, revised } => self.part(flow, part, revised),
             Delivery::Emitted(flow, output, batch) => self.emitted(flow, output, batch),
             Delivery::Refused(flow, row) => self.refused(flow, row),
         }
     }
 
-    fn part(&mut self, flow: FlowId, part: Part) {
+    fn part(&mut self, flow: FlowId, part: Part, revised: Option<Arc<Plan>>) {
         if let Answer::Rows(rows) = &part.answer
             && !self.subscribers.is_empty()
         {
@@ -131,13 +146,14 @@ impl Egress {
             parts => self.complete((part.origin.client, part.origin.request), parts, part.answer),
         };
         let Some(answer) = answer else { return };
+        let answered = Answered { request: part.origin.request, answer: Ok(answer), revised };
         self.unanswered -= 1;
         if part.origin.client == SINGLE {
             if let Some(reply) = self.single.remove(&part.origin.request) {
-                reply(answer);
+                reply(answered);
             }
         } else if let Some(outlet) = self.clients.get_mut(&part.origin.client) {
-            outlet.send(Answered { request: part.origin.request, answer: Ok(answer) });
+            outlet.send(answered);
         } else if let Some(left) = self.left.get_mut(&part.origin.client) {
             left.remove(part.origin.request);
             if left.len() == 0 {
@@ -193,7 +209,8 @@ fn merge(parts: Vec<Answer>) -> Answer {
             Answer::Rows(part) => rows.push(part),
             Answer::Page(part) => pages.push(part),
             // A row lies on one worker, so its answer has one part.
-            Answer::Row(_) => {}
+            // What is wrong with a request is said where it enters.
+            Answer::Row(_) | Answer::Problem(_) => {}
         }
     }
     if rows.is_empty() { Answer::Page(Page::merge(pages)) } else { Answer::Rows(merge_rows(&rows)) }

@@ -3,9 +3,12 @@
 use std::fmt;
 
 use anabranch_lang::diagnostic::Diagnostic;
+use anabranch_lang::evolution::{Evolution, Verdict};
 use anabranch_model::batch::BatchError;
 
 use crate::answer::Refused;
+use crate::client::Ticket;
+use crate::deploy::FLOWS_MAX;
 use crate::query::QueryError;
 use crate::rows::RowProblem;
 
@@ -61,6 +64,24 @@ pub enum Error {
         /// Its bytes.
         bytes: usize,
     },
+    /// The flow was dropped.
+    Gone {
+        /// The flow.
+        flow: String,
+        /// The request that this is the answer to; none where it was not sent.
+        ticket: Option<Ticket>,
+    },
+    /// The flow has a newer revision, which the request does not fit. Nothing of the request was done.
+    Changed {
+        /// The flow.
+        flow: String,
+        /// The request that this is the answer to; none where it was not sent.
+        ticket: Option<Ticket>,
+    },
+    /// A revision that may not follow the one that runs, with all that changes; the node runs on as it was.
+    Evolution(Evolution),
+    /// The node has as many flows as it may.
+    TooManyFlows,
     /// A batch that a client of another node made.
     OtherNode,
     /// A batch filled by hand whose bytes are no rows of its stream.
@@ -150,6 +171,16 @@ impl fmt::Display for Error {
                 let limit = anabranch_model::batch::MAX_BATCH_BYTES;
                 write!(f, "the batch has {bytes} bytes, the limit is {limit}; send it in pieces")
             }
+            Error::Gone { flow, .. } => write!(f, "the flow `{flow}` is not on the node any more; deploy it again"),
+            Error::Changed { flow, .. } => write!(
+                f,
+                "the flow `{flow}` has a newer revision, which the request does not fit; nothing of it was done: make it \
+                 again"
+            ),
+            Error::Evolution(evolution) => refusals(evolution, f),
+            Error::TooManyFlows => {
+                write!(f, "the node has {FLOWS_MAX} flows, which is the limit; drop one that is not needed")
+            }
             Error::OtherNode => {
                 f.write_str("the batch was made by a client of another node; make it with this client's `batch`")
             }
@@ -172,6 +203,19 @@ impl fmt::Display for Error {
             Error::Start(why) => write!(f, "the node could not start: {why}"),
         }
     }
+}
+
+/// Why a revision may not follow another: all that is refused.
+fn refusals(evolution: &Evolution, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let Evolution { flow, from, to, changes } = evolution;
+    write!(f, "revision {to} of the flow `{flow}` may not follow revision {from}, which runs on")?;
+    for change in changes.iter().filter(|change| change.verdict == Verdict::Refused) {
+        write!(f, "\n  {}: {}", change.item, change.what)?;
+        if let Some(why) = &change.why {
+            write!(f, ": {why}")?;
+        }
+    }
+    Ok(())
 }
 
 impl std::error::Error for Error {}

@@ -61,6 +61,11 @@ impl Flow {
         &self.plan.name
     }
 
+    /// The flow's revision.
+    pub fn revision(&self) -> i64 {
+        self.plan.revision
+    }
+
     /// The compiled plan.
     pub fn plan(&self) -> &Arc<Plan> {
         &self.plan

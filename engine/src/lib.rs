@@ -87,7 +87,9 @@
 
 mod answer;
 mod catalog;
+mod change;
 mod client;
+mod deploy;
 mod driver;
 mod egress;
 mod error;
@@ -111,8 +113,11 @@ pub use anabranch_model::plan::{Plan, RefusalCode};
 pub use anabranch_model::types::{Column, Shape, Type};
 pub use anabranch_model::{Batch, Decimal, Place, Value};
 
+pub use anabranch_lang::evolution::{Change, Evolution, Verdict};
+
 pub use answer::{Answer, Refused, Reply};
 pub use client::{Client, InputBatch, NODE_BYTES, Ticket, UNCOLLECTED_MAX, WINDOW_BYTES, WINDOW_REQUESTS};
+pub use deploy::{Before, Deployed, FLOWS_MAX};
 pub use error::{Error, FlowError};
 pub use flow::Flow;
 pub use link::{Connection, Here, Link, Threads};

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use anabranch_model::message::FlowId;
+use anabranch_model::plan::Plan;
 
 /// The bytes of the unanswered requests of all clients of a node.
 #[derive(Clone, Debug, Default)]
@@ -56,7 +56,8 @@ impl Drop for Held {
 /// The unanswered requests of a client. What is left of them when it is dropped no longer counts for the node.
 #[derive(Debug)]
 pub struct Unanswered {
-    requests: HashMap<u64, (FlowId, usize)>,
+    /// Each with the plan by which its answer will be read here, if it will.
+    requests: HashMap<u64, (Option<Arc<Plan>>, usize)>,
     bytes: usize,
     node: NodeLoad,
 }
@@ -86,18 +87,18 @@ impl Unanswered {
     }
 
     /// A request was sent.
-    pub(crate) fn add(&mut self, request: u64, flow: FlowId, bytes: usize) {
-        self.requests.insert(request, (flow, bytes));
+    pub(crate) fn add(&mut self, request: u64, plan: Option<Arc<Plan>>, bytes: usize) {
+        self.requests.insert(request, (plan, bytes));
         self.bytes += bytes;
         self.node.0.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// A request was answered: its flow, if it was under way.
-    pub(crate) fn remove(&mut self, request: u64) -> Option<FlowId> {
-        let (flow, bytes) = self.requests.remove(&request)?;
+    /// A request was answered: the plan it was sent with, if it was under way.
+    pub(crate) fn remove(&mut self, request: u64) -> Option<Option<Arc<Plan>>> {
+        let (plan, bytes) = self.requests.remove(&request)?;
         self.bytes -= bytes;
         self.node.0.fetch_sub(bytes, Ordering::Relaxed);
-        Some(flow)
+        Some(plan)
     }
 
     /// Takes the requests over, leaving none.
@@ -121,11 +122,11 @@ mod tests {
     fn a_node_counts_what_clients_have_under_way_until_it_is_answered_or_dropped() {
         let node = NodeLoad::default();
         let (mut first, mut second) = (Unanswered::new(node.clone()), Unanswered::new(node.clone()));
-        first.add(1, FlowId(0), 100);
-        second.add(1, FlowId(0), 10);
-        second.add(2, FlowId(0), 1);
+        first.add(1, None, 100);
+        second.add(1, None, 10);
+        second.add(2, None, 1);
         assert_eq!((node.bytes(), first.bytes(), second.bytes()), (111, 100, 11));
-        assert_eq!((second.remove(1), second.remove(1)), (Some(FlowId(0)), None));
+        assert_eq!((second.remove(1), second.remove(1)), (Some(None), None));
         let left = first.take();
         drop(first);
         assert_eq!(node.bytes(), 101, "what was taken over still counts");

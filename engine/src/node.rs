@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use anabranch_model::message::{FlowId, WorkerId};
+use anabranch_model::message::WorkerId;
 use anabranch_operators::WorkerThreads;
-use crossbeam_channel::{bounded, unbounded};
+use crossbeam_channel::{Sender, bounded, unbounded};
 
 use crate::catalog::Catalog;
 use crate::client::Client;
+use crate::deploy::{Deployed, Flows, Workers};
 use crate::driver::Command;
 use crate::egress::Outlet;
 use crate::error::Error;
@@ -36,8 +37,8 @@ pub struct Node {
 /// What whoever serves clients of a node shares: the ways to its workers, and what it runs.
 pub(crate) struct Core {
     name: String,
-    doors: Vec<Door>,
-    catalog: Arc<Catalog>,
+    doors: Doors,
+    flows: Flows,
     clients: AtomicU64,
     load: NodeLoad,
 }
@@ -86,21 +87,12 @@ impl NodeBuilder {
                 format!("its name is a word of at most {NAME_BYTES_MAX} bytes, which {:?} is not", self.name);
             return Err(Error::Start(text.chars().take(NAME_BYTES_MAX).collect()));
         }
-        let catalog = Catalog::new(self.flows.iter().map(|flow| flow.plan().clone()).collect())?;
         let seed = self.seed.unwrap_or_else(os::seed);
         let (doors, threads) = os::start(&self.name, seed, self.workers).map_err(Error::Start)?;
-        for door in &doors {
-            for (id, plan) in catalog.flows() {
-                door.send(Command::Install(id, plan.clone()));
-            }
-        }
-        let core = Core {
-            name: self.name,
-            doors,
-            catalog: Arc::new(catalog),
-            clients: AtomicU64::new(0),
-            load: NodeLoad::default(),
-        };
+        let doors = Doors(doors);
+        let flows = Flows::start(self.flows, &doors)?;
+        let core =
+            Core { name: self.name, doors, flows, clients: AtomicU64::new(0), load: NodeLoad::default() };
         Ok(Node { core: Arc::new(core), threads: Mutex::new(Some(threads)) })
     }
 }
@@ -122,7 +114,7 @@ impl Node {
         let (sender, answers) = unbounded();
         let (id, worker, door) = self.core.connect(Outlet::Channel(sender));
         let link = Connection::Threads(Threads { core: self.core.clone(), door, answers });
-        Client::new(link, self.core.catalog.clone(), id, worker, self.core.load.clone())
+        Client::new(link, self.core.flows.catalog().clone(), id, worker, self.core.load.clone())
     }
 
     /// A subscription to an output stream (`OutputStream` or `names.OutputStream`), or to a flow's refused rows
@@ -132,6 +124,64 @@ impl Node {
     /// There is no such output, or the node has stopped.
     pub fn subscribe(&self, output: &str) -> Result<Subscription, Error> {
         self.core.subscribe(output)
+    }
+
+    /// Installs a flow, or puts it in the place of its older revision, while other flows go on.
+    ///
+    /// A request that was sent before sees the old revision, one that is sent after this has returned the new one. Tables
+    /// keep their rows: a new column gets its default, or null. Clients, subscriptions and scans go on. The very flow that
+    /// runs is left as it is.
+    ///
+    /// ```
+    /// use anabranch::{Before, Error, Flow, Node};
+    /// use serde_json::json;
+    ///
+    /// let seen = |revision: u32, columns: &str| {
+    ///     let text = format!("flow seen revision {revision}
+    ///         input See: {{ name: text }}
+    ///         table Names: {{ name: text, {columns} }} {{ key name }}
+    ///         on See as s {{ upsert Names {{ name: s.name, times += 1 }} }}");
+    ///     Flow::parse("seen.flow", &text)
+    /// };
+    /// let node = Node::builder("A").start()?;
+    /// node.deploy(seen(1, "times: int")?)?;
+    /// let mut client = node.client();
+    /// client.send("See", &[json!({ "name": "a" })])?;
+    ///
+    /// let deployed = node.deploy(seen(2, "times: int, kind: text default 'old'")?)?;
+    /// assert!(matches!(deployed.before, Before::Older(_)));
+    /// client.send("See", &[json!({ "name": "a" })])?;
+    /// let row = client.get("Names", ["a"])?.expect("it was seen");
+    /// assert_eq!(row.to_string(), r#"{"name":"a","times":2,"kind":"old"}"#);
+    ///
+    /// // What stored rows could not stand is refused, with all reasons; the flow runs on as it was.
+    /// let Err(Error::Evolution(evolution)) = node.deploy(seen(3, "times: int?")?) else { panic!("refused") };
+    /// assert!(evolution.to_string().contains("stored rows have the old type"));
+    /// assert_eq!(node.flows()[0].revision(), 2);
+    ///
+    /// node.drop_flow("seen")?;
+    /// assert!(node.flows().is_empty());
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Evolution`], [`Error::TooManyFlows`]: nothing has changed. [`Error::Stopped`].
+    pub fn deploy(&self, flow: Flow) -> Result<Deployed, Error> {
+        self.core.flows.deploy(flow, &self.core.doors)
+    }
+
+    /// Drops a flow with its rows. Requests that were sent before are answered, later ones get [`Error::Gone`] or
+    /// [`Error::Unknown`]; subscriptions end with [`crate::Event::Gone`].
+    ///
+    /// # Errors
+    /// There is no such flow; [`Error::Stopped`].
+    pub fn drop_flow(&self, name: &str) -> Result<(), Error> {
+        self.core.flows.drop_flow(name, &self.core.doors)
+    }
+
+    /// The flows that run, in the order in which they were installed.
+    pub fn flows(&self) -> Vec<Flow> {
+        self.core.flows.catalog().load().flows().map(|(_, flow)| flow.clone()).collect()
     }
 
     /// Counts and sizes, as the workers know them now.
@@ -165,12 +215,9 @@ impl Node {
     fn end(&mut self) -> Result<(), Error> {
         let threads = self.threads.get_mut().map_or(None, Option::take);
         let Some(threads) = threads else { return Ok(()) };
-        let (sender, drained) = bounded(self.core.doors.len());
-        self.core.tell_all(|| Command::Drain(sender.clone()));
-        drop(sender);
-        // Ends when every worker has said so, or is gone.
-        drained.iter().for_each(drop);
-        self.core.tell_all(|| Command::Stop);
+        // A worker that is gone has nothing to answer.
+        let _ = self.core.doors.ask(Command::Drain);
+        self.core.doors.tell(|| Command::Stop);
         threads.join().map_err(|why| Error::Start(format!("a worker panicked: {why}")))
     }
 }
@@ -183,12 +230,12 @@ impl Core {
 
     /// The ways to the workers, by worker.
     pub(crate) fn doors(&self) -> &[Door] {
-        &self.doors
+        &self.doors.0
     }
 
     /// The flows as they are now.
     pub(crate) fn catalog(&self) -> Arc<Catalog> {
-        self.catalog.clone()
+        self.flows.catalog().load_full()
     }
 
     /// What is under way on the whole node.
@@ -199,8 +246,8 @@ impl Core {
     /// A client that is about to ask at a worker: its number, the worker and the way there.
     pub(crate) fn connect(&self, answers: Outlet) -> (u64, WorkerId, Door) {
         let id = self.clients.fetch_add(1, Ordering::Relaxed) + 1;
-        let worker = (id % self.doors.len() as u64) as usize;
-        let door = self.doors[worker].clone();
+        let worker = (id % self.doors.0.len() as u64) as usize;
+        let door = self.doors.0[worker].clone();
         door.send(Command::Connect(id, answers));
         (id, WorkerId(worker as u32), door)
     }
@@ -211,42 +258,45 @@ impl Core {
     /// # Errors
     /// There is no such output, or the node has stopped.
     pub(crate) fn subscribe(&self, output: &str) -> Result<Subscription, Error> {
-        let (publisher, subscription) = self.catalog.subscription(output)?;
-        let (sender, taken) = bounded(self.doors.len());
-        self.tell_all(|| Command::Subscribe(publisher.clone(), sender.clone()));
-        drop(sender);
-        // Only when every worker has it does the subscription bring all that is sent from now on.
-        match taken.iter().count() == self.doors.len() {
-            true => Ok(subscription),
-            false => Err(Error::Stopped),
-        }
+        self.flows.subscribe(output, &self.doors)
     }
 
     /// Counts and sizes, as the workers know them now.
     pub(crate) fn status(&self) -> NodeStatus {
         let ask = |id| {
-            let (sender, answers) = bounded(self.doors.len());
-            self.tell_all(|| Command::Status(id, sender.clone()));
-            drop(sender);
-            answers.iter().flatten().collect()
+            let parts = self.doors.ask(|answer| Command::Status(id, answer));
+            parts.unwrap_or_default().into_iter().flatten().collect()
         };
-        NodeStatus::collect(&self.name, self.doors.len() as u32, &self.catalog, ask)
+        NodeStatus::collect(&self.name, self.doors.0.len() as u32, &self.flows.catalog().load(), ask)
     }
 
     /// Whether every worker answers.
     #[cfg(feature = "net")]
     pub(crate) fn answers(&self) -> bool {
-        let (sender, answers) = bounded(self.doors.len());
-        self.tell_all(|| Command::Status(FlowId(u32::MAX), sender.clone()));
-        drop(sender);
-        answers.iter().count() == self.doors.len()
+        self.doors.ask(|answer| Command::Status(anabranch_model::message::FlowId(u32::MAX), answer)).is_ok()
     }
+}
 
+/// The ways to all workers of a node.
+struct Doors(Vec<Door>);
+
+impl Doors {
     /// Sends a command to every worker; one that has ended needs not be told.
-    fn tell_all(&self, command: impl Fn() -> Command) {
-        for door in &self.doors {
+    fn tell(&self, command: impl Fn() -> Command) {
+        for door in &self.0 {
             door.send(command());
         }
+    }
+}
+
+impl Workers for Doors {
+    fn ask<T>(&self, command: impl Fn(Sender<T>) -> Command) -> Result<Vec<T>, Error> {
+        let (sender, answers) = bounded(self.0.len());
+        self.tell(|| command(sender.clone()));
+        drop(sender);
+        // Ends when every worker has answered, or is gone.
+        let answers: Vec<T> = answers.iter().collect();
+        if answers.len() == self.0.len() { Ok(answers) } else { Err(Error::Stopped) }
     }
 }
 
@@ -266,7 +316,7 @@ impl std::fmt::Debug for Node {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Node")
             .field("name", &self.core.name)
-            .field("workers", &self.core.doors.len())
+            .field("workers", &self.core.doors.0.len())
             .finish_non_exhaustive()
     }
 }

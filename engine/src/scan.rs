@@ -16,7 +16,7 @@ use crate::rows::Row;
 /// Rows of a page: enough to share the cost of a request, few enough to keep memory and pauses small.
 const PAGE_ROWS: u32 = 1024;
 
-/// The rows of a table in key order. Rows that are there from the first page to the last come exactly once.
+/// The rows of a table in key order, each page in the shape of the revision that gave it. Rows that are there from the first page to the last come exactly once.
 #[derive(Debug)]
 pub struct Scan<'c, L: Link> {
     client: &'c mut Client<L>,
@@ -31,15 +31,16 @@ impl<'c, L: Link> Scan<'c, L> {
         Scan { client, table, page: VecDeque::new(), after: None, ended: false }
     }
 
-    /// The columns of the rows.
+    /// The columns of the last row, or of the first before there is one.
     pub fn shape(&self) -> &Arc<Shape> {
-        &self.table.plan.tables[self.table.id.0 as usize].shape
+        &self.table.table().shape
     }
 
     fn turn_page(&mut self) -> Result<(), Error> {
         let body = Body::Page { table: self.table.id, after: self.after.take(), limit: PAGE_ROWS };
-        let ticket = self.client.request(self.table.flow, body, 0)?;
-        let (_, answer) = self.client.collect(ticket)?;
+        let ticket = self.client.request(self.table.flow, &self.table.plan, body, 0)?;
+        let (plan, answer) = self.client.collect(ticket)?;
+        self.table = self.table.revised(&plan)?;
         let Answer::Page(page) = answer else {
             unreachable!("a page is answered with a page, not {answer:?}")
         };

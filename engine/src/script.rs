@@ -78,7 +78,6 @@ use anabranch_model::expr::Place;
 
 pub use problem::{Problem, ScriptError};
 
-use crate::catalog::Catalog;
 use crate::error::Error;
 use crate::flow::Flow;
 use crate::os;
@@ -198,9 +197,9 @@ fn flows(script: &Script<'_>, load: Load<'_>) -> Result<Vec<Flow>, Vec<Problem>>
 fn outputs(script: &Script<'_>, flows: Vec<Flow>, load: Load<'_>) -> Result<Vec<Vec<String>>, Vec<Problem>> {
     let top = script.flows.first().map_or(Place { line: 1, column: 1 }, |file| file.place);
     let wrong = |error: Error| vec![Problem::new(top, error.to_string(), "correct the header")];
-    let catalog = Catalog::new(flows.iter().map(|flow| flow.plan().clone()).collect()).map_err(wrong)?;
     let node = TestNode::start(&script.node, script.seed, flows).map_err(wrong)?;
     let client = node.client();
+    let catalog = node.catalog().load_full();
     let mut resolver = Resolver::new(&node, &client, &catalog, load);
     let orders = resolver.orders(script)?;
     let subscriptions = resolver.subscriptions;

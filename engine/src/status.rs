@@ -1,7 +1,7 @@
 //! What a node knows of itself.
 
 use anabranch_model::message::FlowId;
-use anabranch_model::plan::{Plan, Policy, Sync};
+use anabranch_model::plan::{Plan, Policy, Stream, Sync, Table};
 use anabranch_operators::FlowStatus as Part;
 use serde::{Deserialize, Serialize};
 
@@ -79,39 +79,50 @@ impl NodeStatus {
         catalog: &Catalog,
         ask: impl Fn(FlowId) -> Vec<Part>,
     ) -> Self {
-        let flows = catalog.flows().map(|(id, plan)| FlowStatus::collect(plan, &ask(id))).collect();
+        let flows = catalog.plans().map(|(id, plan)| FlowStatus::collect(plan, &ask(id))).collect();
         NodeStatus { node: node.to_owned(), workers, flows }
     }
 }
 
 impl FlowStatus {
     fn collect(plan: &Plan, parts: &[Part]) -> Self {
-        let sum = |count: &dyn Fn(&Part) -> u64| parts.iter().map(count).sum();
-        let input = |(at, stream): (usize, &anabranch_model::plan::Stream)| InputStatus {
-            stream: stream.name.clone(),
-            rows_in: sum(&|part| part.counts.rows_in[at]),
-            rows_refused: sum(&|part| part.counts.rows_refused[at]),
+        // A worker may be at another revision for a moment: streams and tables are known by their names.
+        let input = |stream: &Stream| {
+            let of = |part: &Part| part.plan.input(&stream.name).map(|id| id.0 as usize);
+            InputStatus {
+                stream: stream.name.clone(),
+                rows_in: sum(parts, |part| of(part).map(|at| part.counts.rows_in[at])),
+                rows_refused: sum(parts, |part| of(part).map(|at| part.counts.rows_refused[at])),
+            }
         };
-        let output = |(at, stream): (usize, &anabranch_model::plan::Stream)| OutputStatus {
-            stream: stream.name.clone(),
-            rows_out: sum(&|part| part.counts.rows_out[at]),
+        let output = |stream: &Stream| {
+            let of = |part: &Part| part.plan.output(&stream.name).map(|id| id.0 as usize);
+            let rows_out = sum(parts, |part| of(part).map(|at| part.counts.rows_out[at]));
+            OutputStatus { stream: stream.name.clone(), rows_out }
         };
-        let table = |(at, table): (usize, &anabranch_model::plan::Table)| TableStatus {
-            table: table.name.clone(),
-            partitions: table.policy.partitions,
-            rows: sum(&|part| part.tables[at].rows),
-            row_bytes: sum(&|part| part.tables[at].row_bytes),
-            memory_bytes: sum(&|part| part.tables[at].memory_bytes),
-            degraded: degraded(&table.policy),
+        let table = |table: &Table| {
+            let size = |part: &Part| part.plan.table(&table.name).map(|id| part.tables[id.0 as usize]);
+            TableStatus {
+                table: table.name.clone(),
+                partitions: table.policy.partitions,
+                rows: sum(parts, |part| size(part).map(|size| size.rows)),
+                row_bytes: sum(parts, |part| size(part).map(|size| size.row_bytes)),
+                memory_bytes: sum(parts, |part| size(part).map(|size| size.memory_bytes)),
+                degraded: degraded(&table.policy),
+            }
         };
         FlowStatus {
             flow: plan.name.clone(),
             revision: plan.revision,
-            inputs: plan.inputs.iter().enumerate().map(input).collect(),
-            outputs: plan.outputs.iter().enumerate().map(output).collect(),
-            tables: plan.tables.iter().enumerate().map(table).collect(),
+            inputs: plan.inputs.iter().map(input).collect(),
+            outputs: plan.outputs.iter().map(output).collect(),
+            tables: plan.tables.iter().map(table).collect(),
         }
     }
+}
+
+fn sum(parts: &[Part], count: impl Fn(&Part) -> Option<u64>) -> u64 {
+    parts.iter().filter_map(count).sum()
 }
 
 /// What one node in memory does not give of a policy.

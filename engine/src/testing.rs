@@ -23,16 +23,15 @@
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anabranch_model::message::WorkerId;
 use anabranch_model::stamp::MICROS_MAX;
 use anabranch_operators::{Worker, WorkerConfig};
-use crossbeam_channel::unbounded;
+use crossbeam_channel::{Sender, TryRecvError, unbounded};
 
-use crate::catalog::Catalog;
 use crate::client::Client;
+use crate::deploy::{Deployed, Flows, SharedCatalog, Workers};
 use crate::driver::{Command, Driver};
 use crate::egress::Outlet;
 use crate::error::Error;
@@ -75,8 +74,8 @@ impl fmt::Debug for Stage {
 #[derive(Debug)]
 pub struct TestNode {
     name: String,
-    stage: Rc<RefCell<Stage>>,
-    catalog: Arc<Catalog>,
+    stage: OneWorker,
+    flows: Flows,
     clients: Cell<u64>,
     load: NodeLoad,
 }
@@ -87,19 +86,11 @@ impl TestNode {
     /// # Errors
     /// [`Error::Start`] when two flows have one name.
     pub fn start(name: &str, seed: u64, flows: Vec<Flow>) -> Result<Self, Error> {
-        let catalog = Catalog::new(flows.iter().map(|flow| flow.plan().clone()).collect())?;
         let config = WorkerConfig { node: name.into(), seed, started: None };
-        let mut driver = Driver::new(Worker::alone(&config));
-        for (id, plan) in catalog.flows() {
-            driver.handle(Command::Install(id, plan.clone()));
-        }
-        Ok(TestNode {
-            name: name.to_owned(),
-            stage: Rc::new(RefCell::new(Stage { driver, now: CLOCK_START })),
-            catalog: Arc::new(catalog),
-            clients: Cell::new(0),
-            load: NodeLoad::default(),
-        })
+        let driver = Driver::new(Worker::alone(&config));
+        let stage = OneWorker(Rc::new(RefCell::new(Stage { driver, now: CLOCK_START })));
+        let flows = Flows::start(flows, &stage)?;
+        Ok(TestNode { name: name.to_owned(), stage, flows, clients: Cell::new(0), load: NodeLoad::default() })
     }
 
     /// A client of this node.
@@ -107,19 +98,19 @@ impl TestNode {
         let id = self.clients.get() + 1;
         self.clients.set(id);
         let (sender, answers) = unbounded();
-        self.stage.borrow_mut().handle(Command::Connect(id, Outlet::Channel(sender)));
-        let link = Here { stage: self.stage.clone(), answers };
-        Client::new(link, self.catalog.clone(), id, WorkerId(0), self.load.clone())
+        self.stage.0.borrow_mut().handle(Command::Connect(id, Outlet::Channel(sender)));
+        let link = Here { stage: self.stage.0.clone(), answers };
+        Client::new(link, self.flows.catalog().clone(), id, WorkerId(0), self.load.clone())
     }
 
     /// The time on the node's clock, in microseconds since 1970 UTC.
     pub fn now(&self) -> i64 {
-        self.stage.borrow().now
+        self.stage.0.borrow().now
     }
 
     /// Lets time pass; the clock stands still when it has come to the year 2112.
     pub fn advance(&self, by: Duration) {
-        let mut stage = self.stage.borrow_mut();
+        let mut stage = self.stage.0.borrow_mut();
         let then = stage.now.saturating_add(i64::try_from(by.as_micros()).unwrap_or(i64::MAX));
         stage.now = then.min(MICROS_MAX);
         stage.turn();
@@ -130,19 +121,58 @@ impl TestNode {
     /// # Errors
     /// There is no such output.
     pub fn subscribe(&self, output: &str) -> Result<Subscription, Error> {
-        let (publisher, subscription) = self.catalog.subscription(output)?;
-        let (sender, _taken) = unbounded();
-        self.stage.borrow_mut().handle(Command::Subscribe(publisher, sender));
-        Ok(subscription)
+        self.flows.subscribe(output, &self.stage)
+    }
+
+    /// As [`crate::Node::deploy`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn deploy(&self, flow: Flow) -> Result<Deployed, Error> {
+        self.flows.deploy(flow, &self.stage)
+    }
+
+    /// As [`crate::Node::drop_flow`].
+    ///
+    /// # Errors
+    /// There is no such flow.
+    pub fn drop_flow(&self, name: &str) -> Result<(), Error> {
+        self.flows.drop_flow(name, &self.stage)
+    }
+
+    /// The flows that run, in the order in which they were installed.
+    pub fn flows(&self) -> Vec<Flow> {
+        self.flows.catalog().load().flows().map(|(_, flow)| flow.clone()).collect()
+    }
+
+    pub(crate) fn catalog(&self) -> &SharedCatalog {
+        self.flows.catalog()
     }
 
     /// Counts and sizes.
     pub fn status(&self) -> NodeStatus {
         let ask = |id| {
-            let (sender, answer) = unbounded();
-            self.stage.borrow_mut().handle(Command::Status(id, sender));
-            answer.try_iter().flatten().collect()
+            let parts = self.stage.ask(|answer| Command::Status(id, answer));
+            parts.unwrap_or_default().into_iter().flatten().collect()
         };
-        NodeStatus::collect(&self.name, 1, &self.catalog, ask)
+        NodeStatus::collect(&self.name, 1, &self.flows.catalog().load(), ask)
+    }
+}
+
+/// The only worker of a node.
+#[derive(Debug)]
+struct OneWorker(Rc<RefCell<Stage>>);
+
+impl Workers for OneWorker {
+    fn ask<T>(&self, command: impl Fn(Sender<T>) -> Command) -> Result<Vec<T>, Error> {
+        let (sender, answers) = unbounded();
+        self.0.borrow_mut().handle(command(sender));
+        loop {
+            match answers.try_recv() {
+                Ok(answer) => return Ok(vec![answer]),
+                Err(TryRecvError::Empty) => self.0.borrow_mut().turn(),
+                Err(TryRecvError::Disconnected) => return Err(Error::Stopped),
+            }
+        }
     }
 }

@@ -12,6 +12,7 @@ use timely::dataflow::InputHandle;
 use timely::dataflow::channels::pact::{Exchange, Pipeline};
 use timely::dataflow::operators::generic::operator::Operator;
 
+use crate::installed::UnderWay;
 use crate::machine::{Machine, Published};
 use crate::split::{Share, Splitter};
 use crate::worker::Shared;
@@ -54,8 +55,11 @@ pub(crate) fn build(
     flow: FlowId,
     machine: Rc<RefCell<Machine>>,
     splitter: Splitter,
+    under_way: UnderWay,
     shared: Rc<Shared>,
 ) -> Requests {
+    let plan = machine.borrow().plan().clone();
+    let entered = under_way.clone();
     let mut requests = Requests::new();
     let name = format!("flow {}", splitter.flow_name());
     worker.dataflow_named::<u64, _, _>(&name, |scope| {
@@ -67,9 +71,14 @@ pub(crate) fn build(
                 move |input, output| {
                     input.for_each(|time, requests| {
                         let mut session = output.session(&time);
-                        requests
-                            .drain(..)
-                            .for_each(|request| splitter.split(request, |task| session.give(task)));
+                        for request in requests.drain(..) {
+                            let mut tasks = 0;
+                            splitter.split(request, |task| {
+                                tasks += 1;
+                                session.give(task);
+                            });
+                            entered.became(tasks);
+                        }
                     });
                 }
             })
@@ -97,7 +106,11 @@ pub(crate) fn build(
                 "source",
                 move |(input, _)| {
                     input.for_each(|_, done| {
-                        done.drain(..).for_each(|done| shared.deliver(Delivery::Part(flow, done.part)));
+                        for Done { part, .. } in done.drain(..) {
+                            under_way.became(0);
+                            let revised = (part.origin.revision != plan.revision).then(|| plan.clone());
+                            shared.deliver(Delivery::Part { flow, part, revised });
+                        }
                     });
                 },
             );

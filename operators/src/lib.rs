@@ -16,10 +16,13 @@
 
 #![forbid(unsafe_code)]
 
+mod convert;
 mod dataflow;
 mod direct;
 mod effects;
+mod installed;
 mod machine;
+mod migration;
 mod refusal;
 mod route;
 mod rows;
@@ -29,5 +32,6 @@ mod step;
 mod tables;
 mod worker;
 
+pub use installed::REVISIONS_KEPT_MAX;
 pub use machine::{FlowCounts, TableSize};
 pub use worker::{FlowStatus, Worker, WorkerConfig, WorkerThreads, spawn};

@@ -37,6 +37,33 @@ pub struct FlowCounts {
     pub rows_out: Vec<u64>,
 }
 
+impl FlowCounts {
+    fn of(plan: &Plan) -> Self {
+        FlowCounts {
+            rows_in: vec![0; plan.inputs.len()],
+            rows_refused: vec![0; plan.inputs.len()],
+            rows_out: vec![0; plan.outputs.len()],
+        }
+    }
+
+    /// The counts of streams that a newer revision still has go on.
+    fn revised(&self, old: &Plan, new: &Plan) -> Self {
+        let mut revised = FlowCounts::of(new);
+        for (at, stream) in old.inputs.iter().enumerate() {
+            if let Some(input) = new.input(&stream.name) {
+                revised.rows_in[input.0 as usize] = self.rows_in[at];
+                revised.rows_refused[input.0 as usize] = self.rows_refused[at];
+            }
+        }
+        for (at, stream) in old.outputs.iter().enumerate() {
+            if let Some(output) = new.output(&stream.name) {
+                revised.rows_out[output.0 as usize] = self.rows_out[at];
+            }
+        }
+        revised
+    }
+}
+
 /// The size of the partitions of a table on one worker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TableSize {
@@ -58,6 +85,7 @@ pub(crate) enum Published {
 #[derive(Debug)]
 pub(crate) struct Machine {
     plan: Arc<Plan>,
+    seed: u64,
     routers: Vec<Router>,
     programs: Vec<Program>,
     tables: Tables,
@@ -76,11 +104,7 @@ impl Machine {
         let mut scratch = Scratch::default();
         programs.iter().for_each(|program| scratch.fit(program));
         let context = StepContext::new(node.clone(), node, plan.revision, Chance::new(seed));
-        let counts = FlowCounts {
-            rows_in: vec![0; plan.inputs.len()],
-            rows_refused: vec![0; plan.inputs.len()],
-            rows_out: vec![0; plan.outputs.len()],
-        };
+        let counts = FlowCounts::of(&plan);
         Machine {
             routers: Router::of_plan(&plan),
             programs,
@@ -91,8 +115,31 @@ impl Machine {
             effects: Effects::default(),
             counts,
             key: Vec::new(),
+            seed,
             plan,
         }
+    }
+
+    /// The flow at a newer revision: its rows (which have the new bytes already) and counts go on, and so do its clock
+    /// and its chance.
+    pub(crate) fn revised(&mut self, plan: Arc<Plan>) -> Machine {
+        let old = &self.plan;
+        let mut machine = Machine::new(plan.clone(), self.context.node.clone(), self.seed);
+        let tables = std::mem::take(&mut self.tables);
+        machine.tables = tables.revised(old, &plan, self.seed);
+        machine.clock = self.clock.clone();
+        machine.context.chance = self.context.chance.clone();
+        machine.counts = self.counts.revised(old, &plan);
+        machine
+    }
+
+    /// The plan that it runs.
+    pub(crate) fn plan(&self) -> &Arc<Plan> {
+        &self.plan
+    }
+
+    pub(crate) fn tables(&mut self) -> &mut Tables {
+        &mut self.tables
     }
 
     pub(crate) fn counts(&self) -> FlowCounts {

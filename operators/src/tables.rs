@@ -5,7 +5,7 @@ use anabranch_model::plan::{Plan, TableId};
 use anabranch_table::{KeyHash, Table};
 
 /// The tables of a flow on one worker.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Tables {
     tables: Vec<Partitions>,
 }
@@ -24,6 +24,27 @@ impl Tables {
             seed,
         };
         Tables { tables: plan.tables.iter().map(partitions).collect() }
+    }
+
+    /// The tables of a newer revision, with the rows of those that the old one has, too.
+    pub(crate) fn revised(mut self, old: &Plan, new: &Plan, seed: u64) -> Self {
+        let mut revised = Tables::new(new, seed);
+        for (table, kept) in old.tables.iter().zip(self.tables.drain(..)) {
+            if let Some(id) = new.table(&table.name) {
+                revised.tables[id.0 as usize] = kept;
+            }
+        }
+        revised
+    }
+
+    /// Partitions of a table, those of other workers included.
+    pub(crate) fn partitions(&self, table: TableId) -> u32 {
+        self.tables[table.0 as usize].parts.len() as u32
+    }
+
+    /// Puts rows in the place of a partition's.
+    pub(crate) fn set(&mut self, table: TableId, partition: PartitionId, rows: Box<Table>) {
+        self.tables[table.0 as usize].parts[partition.0 as usize] = Some(rows);
     }
 
     /// The rows of a partition, when it ever had one.

@@ -6,12 +6,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anabranch_model::message::{Delivery, FlowId, Request, WorkerId};
+use anabranch_model::message::{Answer, Delivery, FlowId, Origin, Part, Problem, Request, WorkerId};
 use anabranch_model::plan::Plan;
 use timely::communication::allocator::Thread;
 use timely::communication::{Allocator, Config, WorkerGuards, initialize_from};
 
 use crate::dataflow::{Requests, build};
+use crate::installed::{Installed, UnderWay};
 use crate::machine::{FlowCounts, Machine, TableSize};
 use crate::split::Splitter;
 
@@ -77,11 +78,11 @@ impl WorkerThreads {
 /// for id in [7, 8, 7] {
 ///     batch.push_with::<RowError>(&plan.inputs[0].shape, |row| row.value(&Value::Int(id))).unwrap();
 /// }
-/// let origin = Origin { worker: worker.id(), client: 1, request: 1 };
+/// let origin = Origin { worker: worker.id(), client: 1, request: 1, revision: 1 };
 /// let input = plan.input("Seen").expect("declared");
 /// worker.submit(FlowId(0), Request { origin, body: Body::Rows { input, batch } });
 /// worker.turn(0);
-/// let [Delivery::Part(_, part)] = &worker.deliveries()[..] else { panic!("one answer") };
+/// let [Delivery::Part { part, .. }] = &worker.deliveries()[..] else { panic!("one answer") };
 /// let Answer::Rows(answer) = &part.answer else { panic!("about rows") };
 /// assert_eq!((part.parts, answer.accepted), (1, 3));
 /// assert_eq!(worker.status(FlowId(0)).expect("it is installed").tables[0].rows, 2);
@@ -93,12 +94,6 @@ pub struct Worker {
     config: WorkerConfig,
     flows: BTreeMap<FlowId, Installed>,
     shared: Rc<Shared>,
-}
-
-struct Installed {
-    requests: Requests,
-    machine: Rc<RefCell<Machine>>,
-    pending: Vec<Request>,
 }
 
 /// What the operators of a worker share with it.
@@ -120,8 +115,10 @@ impl Shared {
 }
 
 /// A flow as one worker sees it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct FlowStatus {
+    /// The revision that runs; the counts and sizes are in its order.
+    pub plan: Arc<Plan>,
     /// Rows counted since the flow was installed.
     pub counts: FlowCounts,
     /// The sizes of the worker's partitions, per table.
@@ -157,33 +154,117 @@ impl Worker {
         let seed = self.config.seed ^ u64::from(self.id.0) << 32 ^ u64::from(flow.0);
         let node = &self.config.node;
         let machine = Rc::new(RefCell::new(Machine::new(plan.clone(), node.clone(), seed)));
-        let splitter = Splitter::new(plan.clone(), node.clone(), self.peers);
-        let requests = build(&mut self.timely, flow, machine.clone(), splitter, self.shared.clone());
-        self.flows.insert(flow, Installed { requests, machine, pending: Vec::new() });
+        let under_way = UnderWay::default();
+        let requests = self.build(flow, plan, &machine, &under_way);
+        self.flows.insert(flow, Installed::new(requests, machine, under_way));
     }
 
-    /// Takes in a request to an installed flow. It moves at the next [`Worker::turn`].
-    ///
-    /// # Panics
-    /// The flow is not installed: who submits knows which flows are.
+    fn build(
+        &mut self,
+        flow: FlowId,
+        plan: &Arc<Plan>,
+        machine: &Rc<RefCell<Machine>>,
+        under_way: &UnderWay,
+    ) -> Requests {
+        let splitter = Splitter::new(plan.clone(), self.config.node.clone(), self.peers);
+        let shared = self.shared.clone();
+        build(&mut self.timely, flow, machine.clone(), splitter, under_way.clone(), shared)
+    }
+
+    /// Takes in a request. It moves at the next [`Worker::turn`]; one that the flow does not understand, or to a flow
+    /// that is not there, is answered with what is wrong.
     pub fn submit(&mut self, flow: FlowId, request: Request) {
-        let flow = self.flows.get_mut(&flow).expect("requests go to installed flows");
-        flow.pending.push(request);
+        let origin = request.origin;
+        let taken = match self.flows.get_mut(&flow) {
+            Some(installed) => installed.submit(request),
+            None => Err(Problem::Gone),
+        };
+        if let Err(problem) = taken {
+            self.turn_down(flow, origin, problem);
+        }
+    }
+
+    fn turn_down(&mut self, flow: FlowId, origin: Origin, problem: Problem) {
+        let part = Part { origin, parts: 1, answer: Answer::Problem(problem) };
+        self.shared.deliver(Delivery::Part { flow, part, revised: None });
+    }
+
+    /// Holds back further requests to a flow, until it is resumed, replaced or dropped.
+    pub fn pause(&mut self, flow: FlowId) {
+        if let Some(installed) = self.flows.get_mut(&flow) {
+            installed.pause();
+        }
+    }
+
+    /// Whether all requests to a flow that entered here are answered, but for those held back. When this is so on all
+    /// workers nothing of the flow is under way.
+    pub fn is_idle(&self, flow: FlowId) -> bool {
+        self.flows.get(&flow).is_none_or(Installed::is_idle)
+    }
+
+    /// The tables whose rows here may be too long in a newer revision, with the bytes that the longest may come to.
+    pub fn too_long(&self, flow: FlowId, plan: &Plan) -> Vec<(String, usize)> {
+        self.flows.get(&flow).map(|installed| installed.too_long(plan)).unwrap_or_default()
+    }
+
+    /// Lets a paused flow go on as it was.
+    pub fn resume(&mut self, flow: FlowId) {
+        let held = self.flows.get_mut(&flow).map(Installed::resume).unwrap_or_default();
+        held.into_iter().for_each(|request| self.submit(flow, request));
+    }
+
+    /// Begins to put a newer revision in the place of a flow: its tables, counts and clock go on. The flow is paused,
+    /// and idle on all workers; the evolution is allowed; no row is [`Worker::too_long`].
+    ///
+    /// The change goes on with every [`Worker::turn`], so that other flows do, too. All workers have ended it
+    /// ([`Worker::is_changing`]) before another flow is installed, replaced or dropped.
+    pub fn replace(&mut self, flow: FlowId, plan: &Arc<Plan>) {
+        if let Some(installed) = self.flows.get_mut(&flow) {
+            installed.migrate(plan.clone());
+        }
+    }
+
+    /// Whether a newer revision is taking the place of a flow.
+    pub fn is_changing(&self, flow: FlowId) -> bool {
+        self.flows.get(&flow).is_some_and(Installed::is_migrating)
+    }
+
+    /// Ends a flow. What is under way is still answered; what is held back, or comes later, is told that it is gone.
+    pub fn drop_flow(&mut self, flow: FlowId) {
+        let Some(mut installed) = self.flows.remove(&flow) else { return };
+        installed.send();
+        for request in installed.resume() {
+            self.turn_down(flow, request.origin, Problem::Gone);
+        }
+    }
+
+    /// Dataflows that have not ended: one a flow, and those of old revisions and dropped flows until all workers have
+    /// closed them.
+    pub fn dataflows(&self) -> usize {
+        self.timely.installed_dataflows().len()
+    }
+
+    /// Goes on with changes of revisions.
+    fn advance(&mut self) {
+        let changing = |(flow, of): (&FlowId, &Installed)| of.is_migrating().then_some(*flow);
+        let Some(flow) = self.flows.iter().find_map(changing) else { return };
+        let Some(installed) = self.flows.get_mut(&flow) else { return };
+        let Some(machine) = installed.advance() else { return };
+        let (plan, under_way) = (machine.plan().clone(), installed.under_way());
+        let machine = Rc::new(RefCell::new(machine));
+        let requests = self.build(flow, &plan, &machine, &under_way);
+        if let Some(installed) = self.flows.get_mut(&flow) {
+            installed.restart(requests, machine);
+        }
+        self.resume(flow);
     }
 
     /// Moves everything as far as it goes without waiting for another worker. `now` is the time in microseconds since
     /// 1970 UTC.
     pub fn turn(&mut self, now: i64) {
         self.shared.now.set(now);
-        for flow in self.flows.values_mut() {
-            if !flow.pending.is_empty() {
-                flow.requests.send_batch(&mut flow.pending);
-                flow.pending.clear();
-                // Only a new time makes the exchange hand over what it has gathered.
-                let next = flow.requests.time() + 1;
-                flow.requests.advance_to(next);
-            }
-        }
+        self.advance();
+        self.flows.values_mut().for_each(Installed::send);
         self.timely.step();
     }
 
@@ -201,6 +282,6 @@ impl Worker {
     /// Counts and sizes of a flow on this worker.
     pub fn status(&self, flow: FlowId) -> Option<FlowStatus> {
         let machine = self.flows.get(&flow)?.machine.borrow();
-        Some(FlowStatus { counts: machine.counts(), tables: machine.sizes() })
+        Some(FlowStatus { plan: machine.plan().clone(), counts: machine.counts(), tables: machine.sizes() })
     }
 }

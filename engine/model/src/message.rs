@@ -1,11 +1,13 @@
 //! What travels through the dataflow: requests with their origin, and the parts of their answers.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::batch::Batch;
 use crate::expr::Place;
 use crate::partition::PartitionId;
-use crate::plan::{InputId, OutputId, RefusalCode, TableId};
+use crate::plan::{InputId, OutputId, Plan, RefusalCode, TableId};
 use crate::row::row_length;
 
 /// Bytes after which a worker ends a page of rows.
@@ -14,7 +16,7 @@ pub const PAGE_BYTES: usize = 1 << 20;
 /// Bytes of the rows that one worker replies and emits for one request, at most; a step that would send more is refused.
 pub const MAX_SENT_BYTES: usize = 64 << 20;
 
-/// Number of an installed flow on its node.
+/// Number of a flow on its node. It stays when a newer revision takes the flow's place, and is never given again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct FlowId(pub u32);
 
@@ -31,6 +33,8 @@ pub struct Origin {
     pub client: u64,
     /// The client's number for the request; grows by one.
     pub request: u64,
+    /// The revision of the flow whose numbers and shapes the request uses.
+    pub revision: i64,
 }
 
 /// One request to one flow.
@@ -92,6 +96,17 @@ pub enum Answer {
     Row(Option<Vec<u8>>),
     /// Rows in key order.
     Page(Page),
+    /// Nothing of the request was done.
+    Problem(Problem),
+}
+
+/// Why nothing of a request was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Problem {
+    /// The flow was dropped.
+    Gone,
+    /// The flow has a newer revision, which the request does not fit.
+    Changed,
 }
 
 /// Rows of a table in key order.
@@ -223,7 +238,15 @@ impl Replies {
 #[derive(Clone, Debug)]
 pub enum Delivery {
     /// Part of an answer, at the worker where the request entered.
-    Part(FlowId, Part),
+    Part {
+        /// The flow.
+        flow: FlowId,
+        /// The part.
+        part: Part,
+        /// The revision that answers, where it is another one than the request's: the answer uses its numbers and
+        /// shapes.
+        revised: Option<Arc<Plan>>,
+    },
     /// Rows emitted to an output stream, at the worker where the rule ran.
     Emitted(FlowId, OutputId, Batch),
     /// A refused row, for the flow's error stream, at the worker where its step ran.

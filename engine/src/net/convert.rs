@@ -2,12 +2,13 @@
 
 use anabranch_model::batch::Batch;
 use anabranch_model::expr::Place;
-use anabranch_model::message::{Answer, Body, Page, Refusal, Replies, RowsAnswer};
+use anabranch_model::message::{Answer, Body, Page, Problem as Unfit, Refusal, Replies, RowsAnswer};
 use anabranch_model::partition::PartitionId;
 use anabranch_model::plan::{InputId, OutputId, Plan, RefusalCode, TableId};
 use anabranch_model::row::{Row, row_length};
 use anabranch_wire::session as wire;
 
+use crate::egress::Answered;
 use crate::error::Error;
 
 /// Rows of a page that a client may ask for, at most.
@@ -56,10 +57,39 @@ pub(crate) fn body_message(body: Body) -> wire::Body {
     }
 }
 
+/// What was answered as a message.
+pub(crate) fn answered_message(answered: Answered) -> wire::Answer {
+    let Answered { request, answer, revised } = answered;
+    let done = answer.and_then(|answer| match (answer, revised) {
+        (Answer::Problem(problem), _) => Err(Error::Problem {
+            code: match problem {
+                Unfit::Gone => "gone".into(),
+                Unfit::Changed => "changed".into(),
+            },
+            text: "the flow was replaced or dropped; nothing of the request was done: make it again".into(),
+        }),
+        (Answer::Rows(_), Some(plan)) => Err(Error::Problem {
+            code: "revised".into(),
+            text: format!(
+                "the rows were taken by revision {}, which the client does not know",
+                plan.revision
+            ),
+        }),
+        (_, Some(_)) => Err(Error::Problem {
+            code: "changed".into(),
+            text: "the flow has a newer revision; make the request again".into(),
+        }),
+        (answer, None) => Ok(answer),
+    });
+    answer_message(request, done)
+}
+
 /// An answer as a message.
-pub(crate) fn answer_message(number: u64, answer: Result<Answer, Error>) -> wire::Answer {
+fn answer_message(number: u64, answer: Result<Answer, Error>) -> wire::Answer {
     let outcome = match answer {
+        Err(Error::Problem { code, text }) => wire::Outcome::Problem(problem(&code, text)),
         Err(error) => wire::Outcome::Problem(problem("failed", error.to_string())),
+        Ok(Answer::Problem(_)) => wire::Outcome::Problem(problem("changed", "make the request again".into())),
         Ok(Answer::Rows(answer)) => wire::Outcome::Rows(rows_message(answer)),
         Ok(Answer::Row(row)) => wire::Outcome::Row(wire::FoundRow { row }),
         Ok(Answer::Page(page)) => {

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use anabranch_model::message::{Answer, Body, FlowId};
+use anabranch_model::message::{Answer, Body, FlowId, Problem};
 use anabranch_model::partition::PartitionId;
+use anabranch_model::plan::Plan;
 use tokio::sync::oneshot;
 
 use super::grpc::{Index, IndexCell};
@@ -12,6 +13,7 @@ use super::listener::Speaks;
 use super::traffic::Traffic;
 use crate::client::NODE_BYTES;
 use crate::driver::Command;
+use crate::egress::Answered;
 use crate::error::Error;
 use crate::load::Held;
 use crate::node::Core;
@@ -39,15 +41,20 @@ impl Gate {
         [Speaks::Grpc, Speaks::Http].map(|speaks| self.traffic.of(speaks).connections.now()).iter().sum()
     }
 
-    /// Sends a request by itself and waits for its answer. Requests that are sent one after the other may be done in
+    /// Sends a request by itself, for a plan of its flow, and waits for its answer. Requests that are sent one after the other may be done in
     /// any order; who needs an order waits in between, or sends them on one [`Lane`].
     ///
     /// # Errors
-    /// [`Error::Full`], [`Error::Stopped`].
-    pub(crate) async fn call(&self, flow: FlowId, body: Body) -> Result<Answer, Error> {
+    /// [`Error::Full`], and those of [`UnderWay::done`].
+    pub(crate) async fn call(
+        &self,
+        flow: FlowId,
+        plan: &Arc<Plan>,
+        body: Body,
+    ) -> Result<(Arc<Plan>, Answer), Error> {
         let lane = self.lane_of(&body);
         let held = self.hold(bytes(&body))?;
-        self.start(lane, flow, body, held)?.await.map_err(|_| Error::Stopped)
+        self.start(lane, flow, plan, body, held)?.done().await
     }
 
     /// A way for requests whose order matters.
@@ -67,22 +74,23 @@ impl Gate {
     /// applied in the order in which they are sent, wherever they touch the same partition.
     ///
     /// # Errors
-    /// [`Error::Stopped`]; so does the receiver where the node stops before it answers.
+    /// [`Error::Stopped`].
     pub(crate) fn start(
         &self,
         lane: Lane,
         flow: FlowId,
+        plan: &Arc<Plan>,
         body: Body,
         held: Held,
-    ) -> Result<oneshot::Receiver<Answer>, Error> {
+    ) -> Result<UnderWay, Error> {
         let (sender, answer) = oneshot::channel();
         let reply = Box::new(move |answer| {
             drop(held);
             // Who asked may be gone when the answer comes.
             drop(sender.send(answer));
         });
-        match send(&self.core.doors()[lane.0], Command::Single(flow, body, reply)) {
-            true => Ok(answer),
+        match send(&self.core.doors()[lane.0], Command::Single(flow, plan.revision, body, reply)) {
+            true => Ok(UnderWay { plan: plan.clone(), answer }),
             false => Err(Error::Stopped),
         }
     }
@@ -99,6 +107,29 @@ impl Gate {
                 Lane(*partition as usize % self.core.doors().len())
             }
             Body::Rows { .. } | Body::Page { .. } => self.lane(),
+        }
+    }
+}
+
+/// A request that was sent and not answered.
+pub(crate) struct UnderWay {
+    plan: Arc<Plan>,
+    answer: oneshot::Receiver<Answered>,
+}
+
+impl UnderWay {
+    /// The answer, with the plan that its numbers and shapes go by.
+    ///
+    /// # Errors
+    /// [`Error::Gone`], [`Error::Changed`]: nothing of it was done. [`Error::Stopped`].
+    pub(crate) async fn done(self) -> Result<(Arc<Plan>, Answer), Error> {
+        let answered = self.answer.await.map_err(|_| Error::Stopped)?;
+        let plan = answered.revised.unwrap_or(self.plan);
+        let flow = || plan.name.clone();
+        match answered.answer? {
+            Answer::Problem(Problem::Gone) => Err(Error::Gone { flow: flow(), ticket: None }),
+            Answer::Problem(Problem::Changed) => Err(Error::Changed { flow: flow(), ticket: None }),
+            answer => Ok((plan, answer)),
         }
     }
 }

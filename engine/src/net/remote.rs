@@ -13,11 +13,12 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use anabranch_model::message::FlowId;
+use anabranch_model::message::{Answer, FlowId, Problem};
 use anabranch_model::plan::Plan;
 use anabranch_wire::session::{
     self, Answers, CatalogReply, CatalogRequest, Request, Requests, SESSION_VERSION,
 };
+use arc_swap::ArcSwap;
 use http::uri::PathAndQuery;
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -32,6 +33,7 @@ use tonic_prost::ProstCodec;
 
 use super::convert;
 use crate::catalog::Catalog;
+use crate::deploy::SharedCatalog;
 use crate::driver::Command;
 use crate::egress::Answered;
 use crate::error::Error;
@@ -65,7 +67,7 @@ pub struct Remote {
     address: String,
     runtime: Runtime,
     session: Option<Session>,
-    catalog: Arc<Catalog>,
+    catalog: SharedCatalog,
     /// The plans by which the answers of requests under way are read.
     sent: HashMap<u64, Arc<Plan>>,
     gathered: Vec<Request>,
@@ -83,7 +85,7 @@ struct Session {
 
 impl Remote {
     /// Connects to a node and asks for its flows.
-    pub(crate) fn connect(address: &str) -> Result<(Self, Arc<Catalog>), Error> {
+    pub(crate) fn connect(address: &str) -> Result<(Self, SharedCatalog), Error> {
         let problem = |why: String| Error::Connect { address: address.to_owned(), why };
         if tokio::runtime::Handle::try_current().is_ok() {
             let why = "this thread belongs to an async runtime, which a client would block; give the client a thread \
@@ -95,7 +97,7 @@ impl Remote {
             .build()
             .map_err(|error| problem(error.to_string()))?;
         let (session, flows) = runtime.block_on(open(address)).map_err(problem)?;
-        let catalog = Arc::new(catalog(flows)?);
+        let catalog = SharedCatalog::new(ArcSwap::from_pointee(catalog(flows)?));
         let remote = Remote {
             address: address.to_owned(),
             runtime,
@@ -115,9 +117,12 @@ impl Remote {
         if self.session.is_none() {
             self.reconnect()?;
         }
-        let plan = self.catalog.plan(flow).clone();
-        let revision = plan.revision;
-        let number = request.origin.request;
+        let (number, revision) = (request.origin.request, request.origin.revision);
+        let Some(plan) = self.catalog.load().revision(flow, revision).cloned() else {
+            let answer = Ok(Answer::Problem(Problem::Changed));
+            self.received.push_back(Answered { request: number, answer, revised: None });
+            return Ok(());
+        };
         let body = convert::body_message(request.body);
         if let session::Body::Rows(rows) = &body {
             self.gathered_bytes += rows.batch.len();
@@ -210,7 +215,7 @@ impl Remote {
             opened.map_err(|_| last)
         });
         let (session, flows) = opened.map_err(|why| Error::Connect { address: self.address.clone(), why })?;
-        self.catalog = Arc::new(catalog(flows)?);
+        self.catalog.store(Arc::new(catalog(flows)?));
         self.session = Some(session);
         Ok(())
     }
@@ -226,7 +231,7 @@ impl Remote {
                 continue;
             };
             let answer_of = convert::answer(outcome, &plan);
-            self.received.push_back(Answered { request: answer.number, answer: answer_of });
+            self.received.push_back(Answered { request: answer.number, answer: answer_of, revised: None });
         }
     }
 
@@ -240,6 +245,7 @@ impl Remote {
         let lost = |request| Answered {
             request,
             answer: Err(Error::Disconnected { address: self.address.clone(), why: why.to_owned() }),
+            revised: None,
         };
         self.received.extend(numbers.into_iter().map(lost));
     }
@@ -291,9 +297,9 @@ fn catalog(reply: CatalogReply) -> Result<Catalog, Error> {
     let mut flows = Vec::new();
     for flow in reply.flows {
         let compiled = crate::flow::Flow::parse(&flow.file, &flow.text)?;
-        flows.push((FlowId(flow.flow), compiled.plan().clone()));
+        flows.push((FlowId(flow.flow), compiled));
     }
-    Catalog::new(flows.into_iter().map(|(_, plan)| plan).collect())
+    Ok(Catalog::of(flows.into_iter()))
 }
 
 /// An HTTP/2 connection as a service.

@@ -79,7 +79,7 @@ pub(crate) fn open(gate: Gate, requests: Streaming<Requests>) -> AnswerStream {
     let workers = sender.clone();
     // The stream may be gone before its last answer.
     let call = move |answered: Answered| {
-        drop(workers.send(convert::answer_message(answered.request, answered.answer)));
+        drop(workers.send(convert::answered_message(answered)));
     };
     let (client, worker, door) = gate.core.connect(Outlet::Call(Box::new(call)));
     let gone = Arc::new(Notify::new());
@@ -130,7 +130,7 @@ impl Reader {
         let fresh = self.window.with(|unanswered| {
             let fresh = !unanswered.contains(number);
             if fresh {
-                unanswered.add(number, flow, bytes);
+                unanswered.add(number, None, bytes);
             }
             fresh
         });
@@ -148,6 +148,7 @@ impl Reader {
                     worker: self.worker,
                     client: self.client,
                     request: number,
+                    revision: request.revision,
                 };
                 send(&self.door, Command::Request(flow, EngineRequest { origin, body }))
             }

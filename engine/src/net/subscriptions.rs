@@ -227,6 +227,7 @@ fn rows(event: &Event) -> u64 {
     match event {
         Event::Row(_) | Event::Refused(_) => 1,
         Event::Missed(missed) => *missed,
+        Event::Gone => 0,
     }
 }
 
@@ -234,7 +235,7 @@ fn bytes(event: &Event) -> usize {
     match event {
         Event::Row(row) => row.bytes().len(),
         Event::Refused(refused) => refused.row.bytes().len() + refused.refused.text.len(),
-        Event::Missed(_) => 0,
+        Event::Missed(_) | Event::Gone => 0,
     }
 }
 
@@ -332,6 +333,7 @@ mod tests {
                 match event {
                     Event::Missed(rows) => missed += rows,
                     Event::Row(_) | Event::Refused(_) => got += 1,
+                    Event::Gone => {}
                 }
             }
         }

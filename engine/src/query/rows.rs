@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use anabranch_model::message::{Answer, Body};
+use anabranch_model::plan::TableId;
 use anabranch_model::types::Shape;
 
 use crate::catalog::Named;
@@ -20,6 +21,8 @@ use super::{Evaluation, Lookup, Prepared};
 pub struct Rows<'c, L: Link> {
     shape: Arc<Shape>,
     source: Source<'c, L>,
+    /// The table of the question, as the question was prepared for it.
+    table: Named<TableId>,
     stage: Stage,
 }
 
@@ -41,16 +44,20 @@ impl<'c, L: Link> Rows<'c, L> {
         let evaluation = Evaluation::new(prepared, now);
         let table = prepared.table();
         let id = prepared.question.table;
+        let named = Named { flow: prepared.flow, plan: prepared.plan.clone(), id };
         let source = match evaluation.lookup(table)? {
-            Lookup::All => {
-                let (flow, plan) = (prepared.flow, prepared.plan.clone());
-                Source::Scan(Scan::new(client, Named { flow, plan, id }))
-            }
+            Lookup::All => Source::Scan(Scan::new(client, named.clone())),
             Lookup::Key { partition, key } => {
-                let ticket = client.request(prepared.flow, Body::Get { table: id, partition, key }, 0)?;
+                let ticket = client.request(
+                    prepared.flow,
+                    &prepared.plan,
+                    Body::Get { table: id, partition, key },
+                    0,
+                )?;
                 match client.collect(ticket)? {
-                    (_, Answer::Row(row)) => {
-                        Source::One(row.map(|row| Row::new(table.shape.clone(), row.into())))
+                    (plan, Answer::Row(row)) => {
+                        let shape = named.revised(&plan)?.table().shape.clone();
+                        Source::One(row.map(|row| Row::new(shape, row.into())))
                     }
                     (_, answer) => unreachable!("a point read is answered with a row, not {answer:?}"),
                 }
@@ -58,12 +65,24 @@ impl<'c, L: Link> Rows<'c, L> {
             Lookup::Nothing => Source::One(None),
         };
         let shape = prepared.question.shape.clone();
-        Ok(Rows { shape, source, stage: Stage::Reading(Box::new(evaluation)) })
+        Ok(Rows { shape, source, table: named, stage: Stage::Reading(Box::new(evaluation)) })
     }
 
     /// The columns of the results.
     pub fn shape(&self) -> &Arc<Shape> {
         &self.shape
+    }
+
+    /// Whether a row is still one of the table that the question was prepared for.
+    ///
+    /// # Errors
+    /// [`Error::Changed`].
+    fn check(&self, row: &Row) -> Result<(), Error> {
+        let shape = &self.table.table().shape;
+        match Arc::ptr_eq(row.shape(), shape) || row.shape() == shape {
+            true => Ok(()),
+            false => Err(Error::Changed { flow: self.table.plan.name.clone(), ticket: None }),
+        }
     }
 
     fn advance(&mut self) -> Result<Option<Row>, Error> {
@@ -75,6 +94,7 @@ impl<'c, L: Link> Rows<'c, L> {
                         self.stage = Stage::Giving(evaluation.finish()?);
                         continue;
                     };
+                    self.check(&row)?;
                     let result = evaluation.push(row.bytes())?;
                     self.stage = Stage::Reading(evaluation);
                     if result.is_some() {

@@ -43,6 +43,7 @@ pub(super) fn event(stream: &str, event: &Event) -> String {
         Event::Row(published) => row(stream, published),
         Event::Refused(event) => format!("{} {}", row(&event.stream, &event.row), refused(&event.refused)),
         Event::Missed(rows) => format!("missed {rows} rows"),
+        Event::Gone => "gone".to_owned(),
     }
 }
 

@@ -143,6 +143,15 @@ impl Heap {
         self.classes.iter().map(chunk).sum()
     }
 
+    /// Bytes that no row is longer than; exact where one is longer than a chunk.
+    pub(crate) fn row_bytes_at_most(&self) -> usize {
+        let (mut longest, mut from) = (CHUNK_BYTES, (LARGE, 0));
+        while let Some((behind, _, row)) = self.next(from) {
+            (longest, from) = (longest.max(row.len()), behind);
+        }
+        longest
+    }
+
     /// The entry in the first used slot at or after `from`, with the position behind it.
     pub(crate) fn next(&self, mut from: Position) -> Option<(Position, &[u8], &[u8])> {
         loop {

@@ -67,6 +67,11 @@ impl Table {
         }
     }
 
+    /// An empty table with the seed of this one.
+    pub fn empty(&self) -> Self {
+        Table::new(self.seed)
+    }
+
     /// Rows.
     pub fn len(&self) -> usize {
         self.index.len()
@@ -85,6 +90,11 @@ impl Table {
     /// Bytes of memory that keys, rows and the index hold.
     pub fn memory_bytes(&self) -> usize {
         self.heap.memory_bytes() + self.index.memory_bytes()
+    }
+
+    /// Bytes that no row is longer than. Looks at long rows only: short ones count as 32 KiB.
+    pub fn row_bytes_at_most(&self) -> usize {
+        self.heap.row_bytes_at_most()
     }
 
     /// The row of a key.

@@ -110,6 +110,7 @@ pub fn published(
                 Event::Row(row) => row_text(&row, clock),
                 Event::Refused(event) => format!("{} {} {}", event.stream, event.row, event.refused),
                 Event::Missed(count) => panic!("{count} rows were missed"),
+                Event::Gone => panic!("the flow is gone"),
             });
         }
     }

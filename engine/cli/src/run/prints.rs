@@ -88,5 +88,7 @@ fn print(out: &mut Output, name: &str, width: usize, json: bool, event: &Event) 
             output::message(&format!("{name}: {rows} rows are missing here: {why}"));
             if json { out.line(&json!({ "stream": name, "missed": rows }).to_string()) } else { Ok(()) }
         }
+        // The program drops no flow.
+        (Event::Gone, _) => Ok(()),
     }
 }

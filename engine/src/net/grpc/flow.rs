@@ -91,12 +91,12 @@ impl Served {
     async fn ask(&self, input: InputId, message: &[u8]) -> Result<Vec<u8>, Status> {
         let mut batch = Batch::new(SchemaId(input.0.into()));
         self.api.decode_input(input, message, &mut batch).map_err(|error| invalid(&error))?;
-        let mut answer = self.rows(input, batch).await?;
+        let (api, mut answer) = self.rows(input, batch).await?;
         if let Some(refusal) = answer.refusals.pop() {
-            return Err(self.refused(&refusal));
+            return Err(refused(&api, &refusal));
         }
         let mut reply = Vec::new();
-        self.api.encode_reply(answer.replies.iter().map(|(_, output, row)| (output, row)), &mut reply);
+        api.encode_reply(answer.replies.iter().map(|(_, output, row)| (output, row)), &mut reply);
         Ok(reply)
     }
 
@@ -118,7 +118,7 @@ impl Served {
             if batch.len() == BULK_ROWS || message.is_none() && !batch.is_empty() {
                 let full = std::mem::take(&mut batch);
                 let count = full.len();
-                let answer = self.rows(input, full).await?;
+                let (_, answer) = self.rows(input, full).await?;
                 add(&mut summary, answer, taken);
                 taken += count;
                 batch = Batch::new(SchemaId(input.0.into()));
@@ -134,10 +134,10 @@ impl Served {
         let values = self.api.decode_key(table, message).map_err(|error| invalid(&error))?;
         let key = self.key(table, values)?;
         let body = EngineBody::Get { table, partition: key.partition, key: key.bytes };
-        match self.gate.call(self.id, body).await.map_err(failed)? {
-            Answer::Row(Some(row)) => {
+        match self.call(body).await? {
+            (api, Answer::Row(Some(row))) => {
                 let mut message = Vec::new();
-                self.api.encode_table_row(table, &row, &mut message);
+                api.encode_table_row(self.table(table, &api)?, &row, &mut message);
                 Ok(message)
             }
             _ => {
@@ -177,14 +177,13 @@ impl Served {
         while limit > 0 {
             let rows = u32::try_from(limit).unwrap_or(PAGE_ROWS).min(PAGE_ROWS);
             let body = EngineBody::Page { table, after: after.take(), limit: rows };
-            let Answer::Page(page) = self.gate.call(self.id, body).await.map_err(failed)? else {
-                return Ok(());
-            };
+            let (api, Answer::Page(page)) = self.call(body).await? else { return Ok(()) };
+            let as_now = self.table(table, &api)?;
             limit -= page.rows.len() as u64;
             after = page.rows.last().map(|(key, _)| key.clone());
             for (_, row) in page.rows {
                 let mut message = Vec::new();
-                self.api.encode_table_row(table, &row, &mut message);
+                api.encode_table_row(as_now, &row, &mut message);
                 if sender.send(Ok(message)).await.is_err() {
                     return Ok(());
                 }
@@ -201,19 +200,35 @@ impl Served {
             .map_err(|error| Status::invalid_argument(error.to_string()))
     }
 
-    async fn rows(&self, input: InputId, batch: Batch) -> Result<RowsAnswer, Status> {
-        match self.gate.call(self.id, EngineBody::Rows { input, batch }).await.map_err(failed)? {
-            Answer::Rows(answer) => Ok(answer),
+    async fn rows(&self, input: InputId, batch: Batch) -> Result<(Arc<FlowApi>, RowsAnswer), Status> {
+        match self.call(EngineBody::Rows { input, batch }).await? {
+            (api, Answer::Rows(answer)) => Ok((api, answer)),
             _ => Err(Status::internal("rows were answered with something else")),
         }
     }
 
-    fn refused(&self, refusal: &Refusal) -> Status {
-        let place =
-            refusal.place.map(|place| format!(" ({}:{}:{})", self.api.plan().file, place.line, place.column));
-        let text = format!("{}: {}{}", refusal.code.name(), refusal.text, place.unwrap_or_default());
-        Status::new(Code::from_i32(grpc_status(refusal.code)), text)
+    /// The answer to a request, with the interface of the revision that gave it.
+    async fn call(&self, body: EngineBody) -> Result<(Arc<FlowApi>, Answer), Status> {
+        let (plan, answer) = self.gate.call(self.id, self.api.plan(), body).await.map_err(failed)?;
+        let api = match Arc::ptr_eq(&plan, self.api.plan()) {
+            true => self.api.clone(),
+            false => Arc::new(FlowApi::new(plan)),
+        };
+        Ok((api, answer))
     }
+
+    /// A table of this interface in that of another revision.
+    fn table(&self, table: TableId, api: &FlowApi) -> Result<TableId, Status> {
+        let name = &self.api.plan().tables[usize::from(table.0)].name;
+        let gone = || Status::failed_precondition(format!("table `{name}` is not there any more"));
+        api.plan().table(name).ok_or_else(gone)
+    }
+}
+
+fn refused(api: &FlowApi, refusal: &Refusal) -> Status {
+    let place = refusal.place.map(|place| format!(" ({}:{}:{})", api.plan().file, place.line, place.column));
+    let text = format!("{}: {}{}", refusal.code.name(), refusal.text, place.unwrap_or_default());
+    Status::new(Code::from_i32(grpc_status(refusal.code)), text)
 }
 
 /// Adds what became of rows, of which `before` went before.

@@ -21,7 +21,7 @@ impl Index {
             let api = FlowApi::new(plan.clone());
             (api.service(), (id, Arc::new(api)))
         };
-        Index { flows: catalog.flows().map(api).collect() }
+        Index { flows: catalog.plans().map(api).collect() }
     }
 
     /// The flow and method of a path.

@@ -63,7 +63,7 @@ fn list(gate: &Gate, request: &CatalogRequest) -> Result<CatalogReply, Status> {
         name: plan.name.clone(),
     };
     let catalog = gate.core.catalog();
-    Ok(CatalogReply { node: gate.core.name().to_owned(), flows: catalog.flows().map(text).collect() })
+    Ok(CatalogReply { node: gate.core.name().to_owned(), flows: catalog.plans().map(text).collect() })
 }
 
 async fn status(gate: Gate, request: Request<Incoming>) -> Response<Body> {

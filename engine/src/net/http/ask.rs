@@ -36,11 +36,11 @@ pub(super) async fn ask(
     let mut batch = Batch::new(SchemaId(input.0.into()));
     rows::push_json_text(&mut batch, &flow.plan.inputs[input.0 as usize].shape, object.get())?;
     drop((body, held));
-    let answer = app.gate.call(flow.id, Body::Rows { input, batch }).await?;
+    let (plan, answer) = app.gate.call(flow.id, &flow.plan, Body::Rows { input, batch }).await?;
     let Answer::Rows(mut answer) = answer else { unreachable!("rows are answered with what became of them") };
     match answer.refusals.pop() {
-        Some(refusal) => Err(Problem::refused(&Refused::of(refusal, &flow.plan))),
-        None => Ok(super::json(StatusCode::OK, replies(&answer, &flow.plan))),
+        Some(refusal) => Err(Problem::refused(&Refused::of(refusal, &plan))),
+        None => Ok(super::json(StatusCode::OK, replies(&answer, &plan))),
     }
 }
 

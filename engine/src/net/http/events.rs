@@ -106,6 +106,7 @@ fn text(id: SubscriptionId, events: &[(Position, Event)]) -> String {
             Event::Missed(rows) => {
                 let _ = write!(text, "event: missed\ndata: {{\"missed\":{rows}}}\n\n");
             }
+            Event::Gone => text.push_str("event: gone\ndata: {}\n\n"),
             Event::Refused(event) => {
                 text.push_str("data: {\"stream\":");
                 write_string(&event.stream, &mut text);

@@ -7,14 +7,13 @@ use std::collections::VecDeque;
 
 use anabranch_model::batch::{Batch, SchemaId};
 use anabranch_model::message::{Answer, Body, RowsAnswer};
-use anabranch_model::plan::InputId;
+use anabranch_model::plan::{InputId, Plan};
 use anabranch_model::types::Shape;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
-use tokio::sync::oneshot;
 
 use super::App;
 use super::body::{Format, Incoming, Piece};
@@ -23,7 +22,7 @@ use super::target::{Installed, Target};
 use crate::client::NODE_BYTES;
 use crate::error::Error;
 use crate::load::Held;
-use crate::net::gate::{Gate, Lane};
+use crate::net::gate::{Gate, Lane, UnderWay};
 use crate::rows::{self, MAX_LINE_BYTES};
 
 /// Rows of a batch, at most: enough to share the cost of a request to a worker, few enough that the next batch is read
@@ -76,7 +75,7 @@ struct Intake {
     /// Rows in the batches before this one.
     rows_before: u64,
     /// Batches without an answer, each with the rows before it.
-    under_way: VecDeque<(u64, oneshot::Receiver<Answer>)>,
+    under_way: VecDeque<(u64, UnderWay)>,
     accepted: u64,
     refused: Vec<Value>,
     /// Refused rows that are not in `refused`.
@@ -185,7 +184,7 @@ impl Intake {
         let rows = self.batch.len() as u64;
         let next = Batch::with_capacity(self.batch.schema(), self.batch.row_bytes());
         let body = Body::Rows { input: self.input, batch: std::mem::replace(&mut self.batch, next) };
-        let answer = self.gate.start(self.lane, self.flow.id, body, held)?;
+        let answer = self.gate.start(self.lane, self.flow.id, &self.flow.plan, body, held)?;
         self.under_way.push_back((self.rows_before, answer));
         self.rows_before += rows;
         Ok(())
@@ -194,20 +193,19 @@ impl Intake {
     /// Waits for the oldest answer.
     async fn collect(&mut self) -> Result<(), Problem> {
         let Some((rows_before, answer)) = self.under_way.pop_front() else { return Ok(()) };
-        match answer.await {
-            Ok(Answer::Rows(answer)) => self.answered(rows_before, answer),
-            Ok(other) => unreachable!("rows are answered with what became of them, not {other:?}"),
-            Err(_) => return Err(Error::Stopped.into()),
+        match answer.done().await? {
+            (plan, Answer::Rows(answer)) => self.answered(rows_before, answer, &plan),
+            (_, other) => unreachable!("rows are answered with what became of them, not {other:?}"),
         }
         Ok(())
     }
 
-    fn answered(&mut self, rows_before: u64, answer: RowsAnswer) {
+    fn answered(&mut self, rows_before: u64, answer: RowsAnswer, plan: &Plan) {
         self.accepted += u64::from(answer.accepted);
         for refused in answer.refusals {
             if self.refused.len() < REFUSED_TOLD_MAX {
                 let row = rows_before + u64::from(refused.row);
-                self.refused.push(refusal(row, refused, &self.flow.plan));
+                self.refused.push(refusal(row, refused, plan));
             } else {
                 self.refused_more += 1;
             }

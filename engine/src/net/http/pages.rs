@@ -59,14 +59,14 @@ pub(super) async fn status(State(app): State<App>) -> Result<Response, Problem> 
 /// `GET /flows`.
 pub(super) async fn flows(State(app): State<App>) -> Response {
     let catalog = app.gate.core.catalog();
-    let flows: Vec<Value> = catalog.flows().map(|(_, plan)| described(plan)).collect();
+    let flows: Vec<Value> = catalog.plans().map(|(_, plan)| described(plan)).collect();
     super::json(StatusCode::OK, format!("{}\n", json!({ "flows": flows })))
 }
 
 /// `GET /openapi.json`: the interface of all flows.
 pub(super) async fn openapi(State(app): State<App>) -> Response {
     let catalog = app.gate.core.catalog();
-    let plans: Vec<&Plan> = catalog.flows().map(|(_, plan)| &**plan).collect();
+    let plans: Vec<&Plan> = catalog.plans().map(|(_, plan)| &**plan).collect();
     super::json(StatusCode::OK, format!("{}\n", wire_openapi(&plans)))
 }
 

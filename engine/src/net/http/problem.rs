@@ -148,6 +148,12 @@ impl From<Error> for Problem {
                 error.to_string(),
                 "write the values of the key columns in their order, a slash within one as %2F",
             ),
+            Error::Gone { .. } => {
+                Problem::new(StatusCode::GONE, "gone", error.to_string(), "see `/flows` for those that run")
+            }
+            Error::Changed { .. } => {
+                Problem::new(StatusCode::CONFLICT, "changed", error.to_string(), "repeat the request")
+            }
             Error::Full => Problem::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "full",

@@ -13,6 +13,7 @@ use super::feed::{Feed, feed};
 use super::problem::Problem;
 use super::query::Query;
 use super::target::{Installed, Target};
+use crate::catalog::Named;
 use crate::error::Error;
 use crate::key::Key;
 use crate::net::gate::Gate;
@@ -28,9 +29,8 @@ pub(super) async fn row(State(app): State<App>, target: Target) -> Result<Respon
     let table = &flow.plan.tables[id.0 as usize];
     let key = Key::of(table, target.key.iter().map(|part| Value::from(part.as_str())))?;
     let body = Body::Get { table: id, partition: key.partition, key: key.bytes };
-    let Answer::Row(found) = app.gate.call(flow.id, body).await? else {
-        unreachable!("a key is answered with its row")
-    };
+    let (plan, answer) = app.gate.call(flow.id, &flow.plan, body).await?;
+    let Answer::Row(found) = answer else { unreachable!("a key is answered with its row") };
     let Some(bytes) = found else {
         return Err(Problem::new(
             StatusCode::NOT_FOUND,
@@ -40,7 +40,8 @@ pub(super) async fn row(State(app): State<App>, target: Target) -> Result<Respon
         ));
     };
     let mut text = String::with_capacity(2 * bytes.len());
-    rows::write_json(&table.shape, &bytes, &mut text);
+    let named = Named { flow: flow.id, plan: flow.plan.clone(), id }.revised(&plan)?;
+    rows::write_json(&named.table().shape, &bytes, &mut text);
     text.push('\n');
     Ok(super::json(StatusCode::OK, text))
 }
@@ -107,9 +108,11 @@ impl Scan {
             return Ok(Page::default());
         }
         let body = Body::Page { table: self.table, after: self.after.take(), limit: limit as u32 };
-        let Answer::Page(mut page) = self.gate.call(self.flow.id, body).await? else {
-            unreachable!("a page is answered with a page")
-        };
+        let (plan, answer) = self.gate.call(self.flow.id, &self.flow.plan, body).await?;
+        let Answer::Page(mut page) = answer else { unreachable!("a page is answered with a page") };
+        let table =
+            Named { flow: self.flow.id, plan: self.flow.plan.clone(), id: self.table }.revised(&plan)?;
+        (self.flow.plan, self.table) = (table.plan, table.id);
         // Every worker gave so many.
         if page.rows.len() as u64 > limit {
             page.rows.truncate(limit as usize);

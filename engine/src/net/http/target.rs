@@ -47,7 +47,7 @@ impl Target {
 
     /// The flow that is meant: the named one, or the only one.
     pub(super) fn flow(&self, catalog: &Catalog) -> Result<Installed, Problem> {
-        let flows: Vec<(FlowId, &Arc<Plan>)> = catalog.flows().collect();
+        let flows: Vec<(FlowId, &Arc<Plan>)> = catalog.plans().collect();
         let names: Vec<&str> = flows.iter().map(|(_, plan)| plan.name.as_str()).collect();
         let found = match &self.flow {
             Some(name) => flows.iter().find(|(_, plan)| plan.name == *name),

@@ -1,0 +1,156 @@
+//! Flows come, change and go while the node runs: what is checked, and the rounds over the workers.
+//!
+//! Everything that can turn a change down is checked before anything has changed.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use anabranch_lang::evolution::{Change as Step, Evolution, Verdict, evolution};
+use anabranch_model::message::FlowId;
+use anabranch_model::row::MAX_ROW_BYTES;
+use arc_swap::ArcSwap;
+use crossbeam_channel::Sender;
+
+use crate::catalog::Catalog;
+use crate::change::Change;
+use crate::driver::Command;
+use crate::error::Error;
+use crate::flow::Flow;
+use crate::subscription::Subscription;
+
+/// Flows of a node, at most: each takes part in every turn of every worker.
+pub const FLOWS_MAX: usize = 1024;
+
+/// What a deploy did.
+#[derive(Clone, Debug)]
+pub struct Deployed {
+    /// The flow that runs now.
+    pub flow: Flow,
+    /// What was there before.
+    pub before: Before,
+}
+
+/// What was there before a deploy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Before {
+    /// No flow of this name.
+    Nothing,
+    /// An older revision; what has changed.
+    Older(Evolution),
+    /// The same flow, which runs on as it was.
+    Same,
+}
+
+/// The workers of a node, all asked the same.
+pub(crate) trait Workers {
+    /// Sends every worker a command, and waits for the answers of all.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`]: a worker has ended.
+    fn ask<T>(&self, command: impl Fn(Sender<T>) -> Command) -> Result<Vec<T>, Error>;
+}
+
+/// The flows of a node as they are now: what clients read, and one at a time changes.
+pub(crate) type SharedCatalog = Arc<ArcSwap<Catalog>>;
+
+/// The flows of a node.
+#[derive(Debug)]
+pub(crate) struct Flows {
+    catalog: SharedCatalog,
+    changing: Mutex<()>,
+}
+
+impl Flows {
+    /// The flows that a node starts with.
+    pub(crate) fn start(flows: Vec<Flow>, workers: &impl Workers) -> Result<Self, Error> {
+        let started = Flows { catalog: SharedCatalog::default(), changing: Mutex::new(()) };
+        for flow in flows {
+            started.install(flow, workers)?;
+        }
+        Ok(started)
+    }
+
+    pub(crate) fn catalog(&self) -> &SharedCatalog {
+        &self.catalog
+    }
+
+    /// Installs a flow, or puts it in the place of its older revision.
+    pub(crate) fn deploy(&self, flow: Flow, workers: &impl Workers) -> Result<Deployed, Error> {
+        let _changing = self.lock();
+        let catalog = self.catalog.load_full();
+        let Some((id, old)) = catalog.named(flow.name()) else { return self.install(flow, workers) };
+        let evolution = evolution(old.plan(), flow.plan());
+        if !evolution.allowed() {
+            return Err(Error::Evolution(evolution));
+        }
+        // The same revision is allowed only where nothing changes.
+        if flow.revision() == old.revision() {
+            return Ok(Deployed { flow: old.clone(), before: Before::Same });
+        }
+        self.replace(id, flow, evolution, workers)
+    }
+
+    fn install(&self, flow: Flow, workers: &impl Workers) -> Result<Deployed, Error> {
+        let mut catalog = Catalog::clone(&self.catalog.load());
+        let id = catalog.add(flow.clone())?;
+        workers.ask(|done| Command::Change(Change::Install(id, flow.plan().clone(), done)))?;
+        self.catalog.store(Arc::new(catalog));
+        Ok(Deployed { flow, before: Before::Nothing })
+    }
+
+    fn replace(
+        &self,
+        id: FlowId,
+        flow: Flow,
+        mut evolution: Evolution,
+        workers: &impl Workers,
+    ) -> Result<Deployed, Error> {
+        let plan = flow.plan();
+        workers.ask(|done| Command::Change(Change::Pause(id, done)))?;
+        let too_long = workers.ask(|found| Command::Change(Change::Check(id, plan.clone(), found)))?;
+        evolution.changes.extend(too_long.concat().iter().map(|(table, bytes)| refused(table, *bytes)));
+        if !evolution.allowed() {
+            workers.ask(|done| Command::Change(Change::Resume(id, done)))?;
+            return Err(Error::Evolution(evolution));
+        }
+        workers.ask(|done| Command::Change(Change::Replace(id, plan.clone(), done)))?;
+        let mut catalog = Catalog::clone(&self.catalog.load());
+        catalog.replace(id, flow.clone());
+        self.catalog.store(Arc::new(catalog));
+        Ok(Deployed { flow, before: Before::Older(evolution) })
+    }
+
+    /// Drops a flow with its rows.
+    pub(crate) fn drop_flow(&self, name: &str, workers: &impl Workers) -> Result<(), Error> {
+        let _changing = self.lock();
+        let id = self.catalog.load().flow(name)?;
+        workers.ask(|done| Command::Change(Change::Pause(id, done)))?;
+        workers.ask(|done| Command::Change(Change::Drop(id, done)))?;
+        let mut catalog = Catalog::clone(&self.catalog.load());
+        catalog.remove(id);
+        self.catalog.store(Arc::new(catalog));
+        Ok(())
+    }
+
+    /// A subscription that every worker has.
+    pub(crate) fn subscribe(&self, output: &str, workers: &impl Workers) -> Result<Subscription, Error> {
+        // All workers get it while they run the same revision.
+        let _changing = self.lock();
+        let (publisher, subscription) = self.catalog.load().subscription(output)?;
+        workers.ask(|taken| Command::Subscribe(publisher.clone(), taken))?;
+        Ok(subscription)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, ()> {
+        // It guards no data that a panic could leave half changed.
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn refused(table: &str, bytes: usize) -> Step {
+    Step {
+        verdict: Verdict::Refused,
+        item: format!("table {table}"),
+        what: format!("a stored row may come to {bytes} bytes"),
+        why: Some(format!("a row has at most {MAX_ROW_BYTES}; give new columns shorter defaults, or none")),
+    }
+}

@@ -1,0 +1,161 @@
+//! A flow on one worker, seen from outside its dataflow: which requests it understands, what has entered and is not
+//! answered, and what is held back while a newer revision takes its place.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use anabranch_model::message::{Problem, Request};
+use anabranch_model::plan::Plan;
+
+use crate::convert;
+use crate::dataflow::Requests;
+use crate::machine::Machine;
+use crate::migration::{MIGRATED_ROWS, Migration, too_long};
+
+/// Older revisions of a flow whose requests are still understood: more than anybody deploys while a request is under
+/// way.
+pub const REVISIONS_KEPT_MAX: usize = 16;
+
+/// Requests that have entered at this worker and parts of them that are not answered.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct UnderWay(Rc<Cell<usize>>);
+
+impl UnderWay {
+    /// One became so many: a request its tasks, a task none.
+    pub(crate) fn became(&self, parts: usize) {
+        self.0.set(self.0.get() - 1 + parts);
+    }
+
+    fn entered(&self) {
+        self.0.set(self.0.get() + 1);
+    }
+
+    fn none(&self) -> bool {
+        self.0.get() == 0
+    }
+}
+
+/// A flow on one worker.
+pub(crate) struct Installed {
+    /// Kept revisions before the one that runs, oldest first.
+    past: VecDeque<Arc<Plan>>,
+    requests: Requests,
+    pub(crate) machine: Rc<RefCell<Machine>>,
+    pending: Vec<Request>,
+    under_way: UnderWay,
+    /// What came since the flow was paused; `None` while it runs.
+    held: Option<Vec<Request>>,
+    migration: Option<Migration>,
+}
+
+impl Installed {
+    pub(crate) fn new(requests: Requests, machine: Rc<RefCell<Machine>>, under_way: UnderWay) -> Self {
+        Installed {
+            past: VecDeque::new(),
+            requests,
+            machine,
+            pending: Vec::new(),
+            under_way,
+            held: None,
+            migration: None,
+        }
+    }
+
+    /// Takes in a request, or holds it back while the flow is paused.
+    ///
+    /// # Errors
+    /// It is for a revision that it does not fit any more; nothing of it is done.
+    pub(crate) fn submit(&mut self, request: Request) -> Result<(), Problem> {
+        if let Some(held) = &mut self.held {
+            held.push(request);
+            return Ok(());
+        }
+        let request = self.understood(request)?;
+        self.under_way.entered();
+        self.pending.push(request);
+        Ok(())
+    }
+
+    /// The request with the numbers and shapes of the revision that runs.
+    fn understood(&self, request: Request) -> Result<Request, Problem> {
+        let machine = self.machine.borrow();
+        let Request { origin, body } = request;
+        if origin.revision == machine.plan().revision {
+            return Ok(Request { origin, body });
+        }
+        let old = self.past.iter().find(|plan| plan.revision == origin.revision).ok_or(Problem::Changed)?;
+        let body = convert::body(body, old, machine.plan()).ok_or(Problem::Changed)?;
+        Ok(Request { origin, body })
+    }
+
+    /// Gives what has come to the dataflow.
+    pub(crate) fn send(&mut self) {
+        if !self.pending.is_empty() {
+            self.requests.send_batch(&mut self.pending);
+            self.pending.clear();
+            // Only a new time makes the exchange hand over what it has gathered.
+            let next = self.requests.time() + 1;
+            self.requests.advance_to(next);
+        }
+    }
+
+    /// Holds back what comes from now on.
+    pub(crate) fn pause(&mut self) {
+        self.held.get_or_insert_default();
+    }
+
+    /// Ends the pause; gives what was held back, to be submitted again.
+    pub(crate) fn resume(&mut self) -> Vec<Request> {
+        self.held.take().unwrap_or_default()
+    }
+
+    /// Whether everything that has entered here is answered, but for what is held back.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.under_way.none()
+    }
+
+    /// The tables whose rows may be too long in a newer revision, with the bytes that they may come to.
+    pub(crate) fn too_long(&self, plan: &Plan) -> Vec<(String, usize)> {
+        let mut machine = self.machine.borrow_mut();
+        let old = machine.plan().clone();
+        too_long(&old, plan, machine.tables())
+    }
+
+    /// Begins the change to a newer revision of a flow that is paused everywhere.
+    pub(crate) fn migrate(&mut self, plan: Arc<Plan>) {
+        let old = self.machine.borrow().plan().clone();
+        self.migration = Some(Migration::new(&old, plan));
+    }
+
+    pub(crate) fn is_migrating(&self) -> bool {
+        self.migration.is_some()
+    }
+
+    /// Goes on with the change; the flow at its new revision once all rows have followed.
+    pub(crate) fn advance(&mut self) -> Option<Machine> {
+        let migration = self.migration.as_mut()?;
+        let mut machine = self.machine.borrow_mut();
+        if !migration.advance(machine.tables(), MIGRATED_ROWS) {
+            return None;
+        }
+        let plan = migration.plan.clone();
+        self.migration = None;
+        if self.past.len() == REVISIONS_KEPT_MAX {
+            self.past.pop_front();
+        }
+        self.past.push_back(machine.plan().clone());
+        Some(machine.revised(plan))
+    }
+
+    /// Goes on with the dataflow of the new revision; the old one ends, as its input does.
+    pub(crate) fn restart(&mut self, requests: Requests, machine: Rc<RefCell<Machine>>) {
+        self.requests = requests;
+        self.machine = machine;
+    }
+
+    pub(crate) fn under_way(&self) -> UnderWay {
+        self.under_way.clone()
+    }
+}
