@@ -292,3 +292,31 @@ fn tables_of_more_than_a_page_are_read_to_their_end() {
         node.stop().expect("it ends");
     }
 }
+
+/// The page about the language, whose questions are asked as they are written.
+const PAGE: &str = include_str!("../lang/LANGUAGE.md");
+
+#[test]
+fn questions_of_the_language_page_have_the_results_shown() {
+    let blocks = |kind: &str| -> Vec<&str> {
+        let fence = format!("```{kind}\n");
+        PAGE.split(fence.as_str()).skip(1).filter_map(|rest| rest.split("```").next()).collect()
+    };
+    let flow = Flow::parse("shop.flow", blocks("flow")[0]).expect("the first flow compiles");
+    let node = TestNode::start("A", 1, vec![flow]).expect("a node");
+    let mut client = node.client();
+    for (product, number) in [("screw", 2), ("bolt", 12), ("wire", 1), ("nut", 7)] {
+        client.ask("Arrive", &json!({ "product": product, "number": number })).expect("accepted");
+    }
+    client.ask("Sell", &json!({ "product": "wire", "number": 1 })).expect("accepted");
+    let questions = blocks("question");
+    for block in &questions {
+        let (results, question): (Vec<&str>, Vec<&str>) =
+            block.lines().partition(|line| line.starts_with('{'));
+        let question = question.join("\n");
+        let found = ask(&mut client, &question).unwrap_or_else(|error| panic!("{question}: {error}"));
+        assert_eq!(found, results, "{question}");
+        assert!(!results.is_empty(), "{question}: shows no results");
+    }
+    assert_eq!(questions.len(), 4);
+}

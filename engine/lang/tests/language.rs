@@ -10,6 +10,8 @@
 //! | `flow` | it compiles; warnings are allowed; it has the layout of the formatter |
 //! | `flow-wrong F031` | the numbers of its errors, in the order of the text |
 //! | `text` that begins with `error[` | what is said to the `flow-wrong` above it |
+//! | `question` | it compiles over the tables of the first whole file; results stand below it (`engine/tests/questions.rs`) |
+//! | `question-wrong F085` | the numbers of its errors |
 //! | `flow-expr` | `expression  ->  value` or `expression  ->  R001` on every line |
 //!
 //! `UPDATE=1 cargo test -p anabranch-lang --test language` rewrites `FUNCTIONS.md` and the numbers in
@@ -21,7 +23,7 @@ mod support;
 
 use std::path::{Path, PathBuf};
 
-use anabranch_lang::{Severity, codes, compile, explain, format, render};
+use anabranch_lang::{Severity, codes, compile, compile_question, explain, format, render};
 use anabranch_model::frame::Chance;
 use anabranch_model::plan::Action;
 use anabranch_model::{Expr, Fault, Frame, StepContext, Value, eval, function};
@@ -112,6 +114,26 @@ fn flows_in_the_pages_do_what_the_pages_say() {
 }
 
 #[test]
+fn questions_in_the_pages_do_what_the_pages_say() {
+    let mut seen = 0;
+    for page in PAGES {
+        let plan = flows(page).into_iter().find_map(|(place, _, text)| compile(&place, &text).plan);
+        let plan = plan.expect("the first whole file compiles");
+        for block in blocks(page).iter().filter(|block| word(block).starts_with("question")) {
+            let question: Vec<&str> = block.text.lines().filter(|line| !line.starts_with('{')).collect();
+            let question = question.join("\n");
+            let compiled = compile_question(&question, &[&plan]);
+            let found: Vec<&str> = compiled.diagnostics.iter().map(|one| one.code).collect();
+            let wanted: Vec<&str> = block.info.split(' ').skip(1).collect();
+            let place = format!("{page}:{}", block.line);
+            assert_eq!(found, wanted, "{}", render(&place, &question, &compiled.diagnostics, false));
+            seen += 1;
+        }
+    }
+    assert!(seen > 4, "only {seen} questions");
+}
+
+#[test]
 fn flows_in_the_pages_have_the_layout() {
     let mut failures = Vec::new();
     for (place, _, text) in PAGES.iter().flat_map(|page| flows(page)).filter(|(_, info, _)| info == "flow") {
@@ -146,8 +168,19 @@ fn diagnostics_in_the_pages_are_what_is_said() {
 
 #[test]
 fn every_page_has_flows_and_no_block_of_an_unknown_kind() {
-    const KINDS: [&str; 9] =
-        ["flow", "flow-wrong", "flow-expr", "ebnf", "rust", "sh", "toml", "json", "text"];
+    const KINDS: [&str; 11] = [
+        "flow",
+        "flow-wrong",
+        "flow-expr",
+        "question",
+        "question-wrong",
+        "ebnf",
+        "rust",
+        "sh",
+        "toml",
+        "json",
+        "text",
+    ];
     for page in PAGES {
         assert!(!flows(page).is_empty(), "{page} shows no flow");
         for block in blocks(page) {
@@ -307,6 +340,7 @@ fn limits_in_the_language_page_are_those_of_the_sources() {
         ("bytes of a text or json that an expression makes", eval::MAX_RESULT_BYTES),
         ("levels of nesting", anabranch_lang::parser::MAX_NESTING),
         ("operators in a row", anabranch_lang::parser::MAX_HEIGHT),
+        ("bytes of a question", anabranch_lang::parser::QUESTION_BYTES_MAX),
         ("bytes of a flow file", anabranch_lang::parser::MAX_FILE_BYTES),
         ("bytes of a row", anabranch_model::row::MAX_ROW_BYTES),
         ("bytes of a batch", anabranch_model::batch::MAX_BATCH_BYTES),

@@ -18,7 +18,7 @@ use crate::rows::Row;
 use super::groups::Groups;
 use super::order::Sorter;
 use super::results::Results;
-use super::{Prepared, QueryError};
+use super::{LIMITS, Limits, Prepared, QueryError};
 
 /// Which rows a question must be fed.
 #[derive(Debug, PartialEq)]
@@ -51,6 +51,7 @@ pub(super) struct Scope {
     /// The shape of the table's rows.
     shapes: [Arc<Shape>; 1],
     context: StepContext,
+    pub(super) limits: Limits,
     buffer: Vec<u8>,
 }
 
@@ -68,17 +69,21 @@ enum Work {
 impl Evaluation {
     /// Begins to answer; `now` is the time that `now()` gives, in microseconds since 1970 UTC.
     pub(crate) fn new(prepared: &Prepared, now: i64) -> Self {
+        Evaluation::within(prepared, now, LIMITS)
+    }
+
+    pub(super) fn within(prepared: &Prepared, now: i64, limits: Limits) -> Self {
         let question = prepared.question.clone();
         let work = match &question.grouping {
-            Some(grouping) => Work::Group(Groups::new(grouping)),
-            None if !question.order.is_empty() => Work::Sort(Sorter::new(&question)),
+            Some(grouping) => Work::Group(Groups::new(grouping, limits)),
+            None if !question.order.is_empty() => Work::Sort(Sorter::new(&question, limits)),
             None => Work::Stream { skipped: 0, given: 0 },
         };
         let nobody: Arc<str> = Arc::from("");
         let mut context = StepContext::new(nobody.clone(), nobody, prepared.plan.revision, Chance::new(0));
         context.now = now;
         let shapes = [prepared.table().shape.clone()];
-        Evaluation { scope: Scope { question, shapes, context, buffer: Vec::new() }, work }
+        Evaluation { scope: Scope { question, shapes, context, limits, buffer: Vec::new() }, work }
     }
 
     /// Which rows of `table` it must be fed.

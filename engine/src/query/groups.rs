@@ -9,7 +9,7 @@ use anabranch_model::{eval, key};
 
 use super::accumulator::Accumulator;
 use super::order::{bytes_of, order};
-use super::{GROUPS_MAX, HELD_BYTES_MAX, QueryError};
+use super::{Limits, QueryError};
 
 /// Bytes that a group costs beside its keys and aggregates.
 const GROUP_BYTES: usize = 128;
@@ -20,6 +20,7 @@ pub(super) struct Groups {
     /// By the encoded keys.
     groups: HashMap<Box<[u8]>, Group>,
     bytes: usize,
+    limits: Limits,
     buffer: Vec<u8>,
 }
 
@@ -41,12 +42,12 @@ impl Group {
 }
 
 impl Groups {
-    pub(super) fn new(grouping: &Grouping) -> Self {
+    pub(super) fn new(grouping: &Grouping, limits: Limits) -> Self {
         let mut groups = HashMap::new();
         if grouping.keys.is_empty() {
             groups.insert(Box::default(), Group::new(Vec::new(), grouping));
         }
-        Groups { groups, bytes: 0, buffer: Vec::new() }
+        Groups { groups, bytes: 0, limits, buffer: Vec::new() }
     }
 
     /// Takes the row of a frame.
@@ -60,8 +61,8 @@ impl Groups {
         self.buffer.clear();
         keys.iter().for_each(|key| identity(key, &mut self.buffer));
         if !self.groups.contains_key(self.buffer.as_slice()) {
-            if self.groups.len() == GROUPS_MAX {
-                return Err(QueryError::TooMuch { what: "groups", limit: GROUPS_MAX });
+            if self.groups.len() == self.limits.groups {
+                return Err(QueryError::TooMuch { what: "groups", limit: self.limits.groups });
             }
             let keys = keys.into_iter().map(Value::into_owned).collect();
             let group = Group::new(keys, grouping);
@@ -76,10 +77,7 @@ impl Groups {
             };
             self.bytes = self.bytes.saturating_add_signed(accumulator.push(&value));
         }
-        match self.bytes > HELD_BYTES_MAX {
-            true => Err(QueryError::TooMuch { what: "bytes", limit: HELD_BYTES_MAX }),
-            false => Ok(()),
-        }
+        self.limits.check_bytes(self.bytes)
     }
 
     /// The values of every group, keys first, in the order of the keys.

@@ -9,7 +9,7 @@ use anabranch_model::value::Value;
 
 use crate::rows::Row;
 
-use super::{HELD_BYTES_MAX, HELD_ROWS_MAX, QueryError};
+use super::{Limits, QueryError};
 
 /// Bytes that a held result costs beside its row and the texts that it is ordered by.
 const HELD_BYTES: usize = 96;
@@ -113,17 +113,18 @@ pub(super) struct Sorter {
     keeps: u64,
     bytes: usize,
     pushed: u64,
+    limits: Limits,
 }
 
 impl Sorter {
-    pub(super) fn new(question: &Question) -> Self {
+    pub(super) fn new(question: &Question, limits: Limits) -> Self {
         let keeps = match question.limit {
             Some(0) => 0,
             Some(limit) => limit.saturating_add(question.offset),
             None => u64::MAX,
         };
         let directions = question.order.iter().map(Direction::of).collect();
-        Sorter { directions, held: BinaryHeap::new(), keeps, bytes: 0, pushed: 0 }
+        Sorter { directions, held: BinaryHeap::new(), keeps, bytes: 0, pushed: 0, limits }
     }
 
     /// How many results it keeps, at most.
@@ -151,11 +152,9 @@ impl Sorter {
         let held = Held { by, number: self.pushed, row };
         self.pushed += 1;
         self.bytes += held.bytes();
-        if self.bytes > HELD_BYTES_MAX {
-            return Err(QueryError::TooMuch { what: "bytes", limit: HELD_BYTES_MAX });
-        }
-        if self.held.len() >= HELD_ROWS_MAX {
-            return Err(QueryError::TooMuch { what: "rows", limit: HELD_ROWS_MAX });
+        self.limits.check_bytes(self.bytes)?;
+        if self.held.len() >= self.limits.rows {
+            return Err(QueryError::TooMuch { what: "rows", limit: self.limits.rows });
         }
         self.held.push(held);
         Ok(())

@@ -34,7 +34,7 @@ impl Results {
             // A group that fails comes even where it would be passed over: the question failed.
             return Ok(Results(Box::new(Window { results, offset, limit })));
         }
-        let mut sorter = Sorter::new(&question);
+        let mut sorter = Sorter::new(&question, scope.limits);
         for group in groups.into_sorted() {
             let Some(values) = scope.group_values(group)? else { continue };
             let frame = scope.frame(&[], &values);

@@ -35,7 +35,9 @@ const ROW: RowSlot = RowSlot(0);
 /// What a question has gathered while it is checked.
 pub(super) struct Asked {
     /// The aggregates so far, each once.
-    pub(super) aggregates: Vec<Aggregate>,
+    aggregates: Vec<Aggregate>,
+    /// As they are compared: without their places.
+    plain: Vec<Aggregate>,
     /// The number of the first aggregate among the values of a group.
     first: u16,
     /// What is being checked.
@@ -66,7 +68,7 @@ struct Output {
 struct Parts {
     outputs: Vec<Output>,
     having: Option<Expr>,
-    order: Option<Vec<Sort>>,
+    order: Option<Vec<(Sort, Span)>>,
 }
 
 /// Checks and lowers a question over one of `flows`; `parsed` are the parser's diagnostics.
@@ -160,8 +162,8 @@ impl RuleChecker<'_, '_> {
         if let (Some(source), Some(having)) = (&tree.having, &mut parts.having) {
             good &= self.over_groups(having, source.span, groups);
         }
-        for (sort, source) in parts.order.iter_mut().flatten().zip(&tree.order_by) {
-            good &= self.over_groups(&mut sort.value, source.value.span, groups);
+        for (sort, span) in parts.order.iter_mut().flatten() {
+            good &= self.over_groups(&mut sort.value, *span, groups);
         }
         good
     }
@@ -173,7 +175,7 @@ impl RuleChecker<'_, '_> {
         outputs: Vec<Output>,
         (filter, key): (Option<Expr>, Option<Vec<Expr>>),
         grouping: Option<Grouping>,
-        (having, order): (Option<Expr>, Vec<Sort>),
+        (having, order): (Option<Expr>, Vec<(Sort, Span)>),
     ) -> Option<Question> {
         let shape = self.result_shape(&outputs)?;
         Some(Question {
@@ -184,7 +186,7 @@ impl RuleChecker<'_, '_> {
             key,
             grouping,
             having,
-            order,
+            order: order.into_iter().map(|(sort, _)| sort).collect(),
             limit: tree.limit,
             offset: tree.offset.unwrap_or(0),
         })
@@ -193,7 +195,7 @@ impl RuleChecker<'_, '_> {
     /// The names in scope: the table's columns alone and behind its name.
     fn begin(&mut self, tree: &Tree, table: &Table) {
         let first = tree.group_by.len() as u16;
-        self.asked = Some(Asked { aggregates: Vec::new(), first, here: Clause::Results });
+        self.asked = Some(Asked { aggregates: Vec::new(), plain: Vec::new(), first, here: Clause::Results });
         self.step.lets = u16::MAX;
         let shape = table.shape.clone();
         self.scope.candidate = Some(Candidate { table: table.name.clone(), slot: ROW, shape: shape.clone() });

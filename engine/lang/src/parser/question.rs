@@ -108,9 +108,7 @@ impl Parser<'_> {
             match self.output() {
                 Ok(item) => question.items.push(item),
                 Err(Reported) => {
-                    self.skip_until(|parser, depth| {
-                        depth == 0 && (parser.is(Kind::Comma) || parser.at_clause())
-                    });
+                    self.skip_broken(|parser| parser.is(Kind::Comma));
                     question.broken.push(self.since(start));
                 }
             }
@@ -143,6 +141,14 @@ impl Parser<'_> {
         Ok(Item::Value(value, None))
     }
 
+    /// Skips to the next place where `stop` holds or a clause begins. Behind what is too deep nothing is told apart.
+    fn skip_broken(&mut self, stop: impl Fn(&Self) -> bool) {
+        if self.too_deep {
+            self.skip(self.tokens.len());
+        }
+        self.skip_until(|parser, depth| depth == 0 && (stop(parser) || parser.at_clause()));
+    }
+
     /// Whether a clause begins here. Their words are free as names, so more than the word must fit.
     fn at_clause(&self) -> bool {
         let next = self.ahead(1);
@@ -172,7 +178,7 @@ impl Parser<'_> {
                 if self.token().span == start {
                     self.bump();
                 }
-                self.skip_until(|parser, depth| depth == 0 && parser.at_clause());
+                self.skip_broken(|_| false);
                 question.broken.push(self.since(start));
             }
         }

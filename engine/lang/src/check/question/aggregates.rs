@@ -2,7 +2,7 @@
 
 use anabranch_model::decimal::result_scale;
 use anabranch_model::question::{AGGREGATES_MAX, Aggregate, AggregateKind};
-use anabranch_model::{Expr, ExprKind, LetSlot, Operator, Type};
+use anabranch_model::{Expr, ExprKind, LetSlot, Operator, Place, Type};
 
 use crate::ast;
 use crate::check::rule::RuleChecker;
@@ -50,14 +50,12 @@ impl RuleChecker<'_, '_> {
     /// The number of an aggregate: that of an equal one, or the next.
     fn gathered(&mut self, span: Span, aggregate: Aggregate) -> Option<LetSlot> {
         let asked = self.asked.as_mut()?;
-        let same = |other: &Aggregate| {
-            let arguments = match (&other.argument, &aggregate.argument) {
-                (Some(a), Some(b)) => walk::same(a, b),
-                (a, b) => a.is_none() && b.is_none(),
-            };
-            other.kind == aggregate.kind && other.distinct == aggregate.distinct && arguments
+        let plain = Aggregate {
+            argument: aggregate.argument.clone().map(walk::without_places),
+            place: Place::default(),
+            ..aggregate.clone()
         };
-        let at = asked.aggregates.iter().position(same).unwrap_or(asked.aggregates.len());
+        let at = asked.plain.iter().position(|other| *other == plain).unwrap_or(asked.aggregates.len());
         let slot = LetSlot(asked.first.saturating_add(at as u16));
         if at == AGGREGATES_MAX {
             let message = format!("the question has more than {AGGREGATES_MAX} aggregates");
@@ -66,6 +64,7 @@ impl RuleChecker<'_, '_> {
         }
         if at == asked.aggregates.len() {
             asked.aggregates.push(aggregate);
+            asked.plain.push(plain);
         }
         Some(slot)
     }

@@ -1,8 +1,10 @@
 //! Expressions over groups: parts that are equal to a key become that key's value, aggregates have theirs already, and
 //! what is left of the table's columns has no single value in a group.
 
+use std::collections::HashSet;
+
 use anabranch_model::question::GROUP_KEYS_MAX;
-use anabranch_model::{Expr, ExprKind, LetSlot, Place, Shape};
+use anabranch_model::{Expr, ExprKind, LetSlot, Place, Shape, Type, Value};
 
 use crate::ast::question::Question as Tree;
 use crate::ast::{self, Literal};
@@ -65,24 +67,38 @@ impl RuleChecker<'_, '_> {
             self.report(Diagnostic::error("F024", beyond.span, message).help("group by fewer"));
             return None;
         }
-        let keys: Vec<_> = group_by.iter().map(|key| self.group_key(key, outputs, shape)).collect();
+        let mut selected = HashSet::new();
+        let mut key = |key| self.group_key(key, outputs, shape, &mut selected);
+        let keys: Vec<_> = group_by.iter().map(&mut key).collect();
         keys.into_iter().collect()
     }
 
-    fn group_key(&mut self, key: &ast::Expr, outputs: &[Output], shape: &Shape) -> Option<Expr> {
+    /// One value of `group by`; `selected` are the numbers of the outputs that are keys already.
+    fn group_key(
+        &mut self,
+        key: &ast::Expr,
+        outputs: &[Output],
+        shape: &Shape,
+        selected: &mut HashSet<usize>,
+    ) -> Option<Expr> {
         let named = match &key.kind {
             ast::ExprKind::Name(None, name) if shape.position(&name.text).is_none() => {
-                outputs.iter().find(|output| output.name == name.text)
+                outputs.iter().position(|output| output.name == name.text)
             }
             ast::ExprKind::Literal(Literal::Int(number)) => Some(self.numbered(key.span, *number, outputs)?),
             _ => None,
         };
-        let Some(output) = named else {
+        let Some((at, output)) = named.and_then(|at| Some((at, outputs.get(at)?))) else {
             let before = self.enter(Clause::GroupBy);
             let typed = self.expr(key, None);
             before.map(|before| self.enter(before));
             return typed;
         };
+        if !selected.insert(at) {
+            // A key again divides nothing further: a constant keeps its place, and copies of a large value cannot fill
+            // the memory.
+            return Some(self.make(key.span, ExprKind::Literal(Value::Int(0)), Type::Int, false));
+        }
         let value = output.value.clone()?;
         if walk::all(&value).any(|one| matches!(one.kind, ExprKind::Let(_))) {
             let message = format!("`{}` holds an aggregate, which needs the groups first", output.name);
@@ -93,14 +109,9 @@ impl RuleChecker<'_, '_> {
         Some(value)
     }
 
-    /// The element of the list behind `select` with this number, from 1.
-    pub(super) fn numbered<'o>(
-        &mut self,
-        span: Span,
-        number: i64,
-        outputs: &'o [Output],
-    ) -> Option<&'o Output> {
-        let found = position(number).and_then(|at| outputs.get(at));
+    /// Which element of the list behind `select` has this number, from 1.
+    pub(super) fn numbered(&mut self, span: Span, number: i64, outputs: &[Output]) -> Option<usize> {
+        let found = position(number).filter(|at| *at < outputs.len());
         if found.is_none() {
             let message = format!("there is no column {number} behind `select`");
             let diagnostic = Diagnostic::error("F088", span, message);

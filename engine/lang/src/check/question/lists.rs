@@ -1,5 +1,7 @@
 //! The lists of a question: what is selected, and what is ordered by.
 
+use std::collections::HashSet;
+
 use anabranch_model::question::{SORTS_MAX, Sort};
 use anabranch_model::types::MAX_COLUMNS;
 use anabranch_model::{ColumnId, Expr, ExprKind, Shape, Type};
@@ -20,13 +22,13 @@ pub(super) fn position(number: i64) -> Option<usize> {
 }
 
 /// Whether results come in this order anyway, when they come in the order of the key.
-pub(super) fn in_key_order(order: &[Sort], key: &[ColumnId]) -> bool {
+pub(super) fn in_key_order(order: &[(Sort, Span)], key: &[ColumnId]) -> bool {
     let column = |sort: &Sort| match sort.value.kind {
         ExprKind::Column(slot, id) if slot == ROW && !sort.descending => Some(id),
         _ => None,
     };
     // Behind the whole key nothing is left to order.
-    order.iter().zip(key).all(|(sort, id)| column(sort) == Some(*id))
+    order.iter().zip(key).all(|((sort, _), id)| column(sort) == Some(*id))
 }
 
 impl RuleChecker<'_, '_> {
@@ -86,24 +88,52 @@ impl RuleChecker<'_, '_> {
         }
     }
 
-    /// `order by`; none when an element is broken.
+    /// `order by`, with where each element is written; none when one is broken.
     pub(super) fn sorts(
         &mut self,
         order: &[Written],
         outputs: &[Output],
         shape: &Shape,
-    ) -> Option<Vec<Sort>> {
+    ) -> Option<Vec<(Sort, Span)>> {
         if let Some(beyond) = order.get(SORTS_MAX) {
             let message = format!("the question orders by more than {SORTS_MAX} values");
             self.report(Diagnostic::error("F024", beyond.value.span, message).help("order by fewer"));
             return None;
         }
-        let sorts: Vec<_> = order.iter().map(|sort| self.sort(sort, outputs, shape)).collect();
-        sorts.into_iter().collect()
+        let mut selected = HashSet::new();
+        let mut sorts = Vec::new();
+        let mut good = true;
+        for sort in order {
+            let output = self.selected(&sort.value, outputs);
+            // What results are ordered by already orders them no further.
+            if output.is_some_and(|at| !selected.insert(at)) {
+                continue;
+            }
+            let checked = self.sort(sort, output, outputs, shape);
+            good &= checked.is_some();
+            sorts.extend(checked.map(|checked| (checked, sort.value.span)));
+        }
+        good.then_some(sorts)
     }
 
-    fn sort(&mut self, sort: &Written, outputs: &[Output], shape: &Shape) -> Option<Sort> {
-        let value = self.sorted_by(&sort.value, outputs, shape)?;
+    fn sort(
+        &mut self,
+        sort: &Written,
+        output: Option<usize>,
+        outputs: &[Output],
+        shape: &Shape,
+    ) -> Option<Sort> {
+        let value = match (output.and_then(|at| outputs.get(at)), &sort.value.kind) {
+            (Some(output), _) => output.value.clone()?,
+            (None, ast::ExprKind::Literal(Literal::Int(number))) => {
+                self.numbered(sort.value.span, *number, outputs);
+                return None;
+            }
+            (None, ast::ExprKind::Name(None, name)) => {
+                self.table_column(&sort.value, name, outputs, shape)?
+            }
+            (None, _) => self.expr(&sort.value, None)?,
+        };
         if value.ty == Type::Json {
             self.no_order(sort.value.span, &value.ty);
             return None;
@@ -113,16 +143,14 @@ impl RuleChecker<'_, '_> {
         Some(Sort { value, descending: sort.descending, nulls_first })
     }
 
-    fn sorted_by(&mut self, value: &ast::Expr, outputs: &[Output], shape: &Shape) -> Option<Expr> {
+    /// Which element of the list behind `select` a number or a name means.
+    fn selected(&self, value: &ast::Expr, outputs: &[Output]) -> Option<usize> {
         match &value.kind {
             ast::ExprKind::Literal(Literal::Int(number)) => {
-                self.numbered(value.span, *number, outputs)?.value.clone()
+                position(*number).filter(|at| *at < outputs.len())
             }
-            ast::ExprKind::Name(None, name) => match outputs.iter().find(|output| output.name == name.text) {
-                Some(output) => output.value.clone(),
-                None => self.table_column(value, name, outputs, shape),
-            },
-            _ => self.expr(value, None),
+            ast::ExprKind::Name(None, name) => outputs.iter().position(|output| output.name == name.text),
+            _ => None,
         }
     }
 
