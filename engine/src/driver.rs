@@ -21,6 +21,8 @@ pub enum Command {
     Disconnect(u64, Unanswered),
     /// A request of a connected client.
     Request(FlowId, Request),
+    /// Requests of a connected client, to be done in this order.
+    Requests(Vec<(FlowId, Request)>),
     /// A request by itself, for a revision of a flow, with who takes its answer. Where the node stops before, that is
     /// dropped.
     Single(FlowId, i64, Body, Reply),
@@ -64,10 +66,10 @@ impl Driver {
             Command::Connect(client, answers) => self.egress.connect(client, answers),
             Command::Disconnect(client, unanswered) => self.egress.disconnect(client, unanswered),
             // Its client is told when the worker has ended.
-            Command::Request(..) | Command::Single(..) if self.draining => {}
-            Command::Request(flow, request) => {
-                self.egress.entered();
-                self.worker.submit(flow, request);
+            Command::Request(..) | Command::Requests(_) | Command::Single(..) if self.draining => {}
+            Command::Request(flow, request) => self.enter(flow, request),
+            Command::Requests(requests) => {
+                requests.into_iter().for_each(|(flow, request)| self.enter(flow, request));
             }
             Command::Single(flow, revision, body, reply) => {
                 let request = self.egress.entered_singly(reply);
@@ -91,12 +93,18 @@ impl Driver {
         Flowing::On
     }
 
+    fn enter(&mut self, flow: FlowId, request: Request) {
+        self.egress.entered();
+        self.worker.submit(flow, request);
+    }
+
     /// Moves everything on by one turn at time `now`. Whether something came out.
     pub(crate) fn turn(&mut self, now: i64) -> bool {
         self.worker.turn(now);
         let deliveries = self.worker.deliveries();
         let mut busy = !deliveries.is_empty();
         deliveries.into_iter().for_each(|delivery| self.egress.deliver(delivery));
+        self.egress.end_turn();
         busy |= self.changes.end(&self.worker);
         if self.egress.unanswered() == 0 {
             for waiting in self.drained.drain(..) {

@@ -28,16 +28,40 @@ pub struct Answered {
 pub enum Outlet {
     /// To a thread that waits for them.
     Channel(Sender<Answered>),
-    /// To whoever is called, in the thread of the worker: it only hands on.
-    Call(Box<dyn FnMut(Answered) + Send>),
+    /// To whoever is called at the end of each turn, in the thread of the worker: it only hands on.
+    Call {
+        /// Takes the answers of a turn.
+        call: Box<dyn FnMut(Vec<Answered>) + Send>,
+        /// Those of this turn.
+        gathered: Vec<Answered>,
+    },
 }
 
 impl Outlet {
-    fn send(&mut self, answered: Answered) {
+    /// To whoever is called, once a turn.
+    #[cfg(feature = "net")]
+    pub(crate) fn calling(call: impl FnMut(Vec<Answered>) + Send + 'static) -> Self {
+        Outlet::Call { call: Box::new(call), gathered: Vec::new() }
+    }
+
+    /// Sends an answer, or keeps it until the turn ends; whether it is the first that is kept.
+    fn send(&mut self, answered: Answered) -> bool {
         match self {
             // The client may have dropped its end of the channel; its answers are nobody's then.
-            Outlet::Channel(sender) => drop(sender.send(answered)),
-            Outlet::Call(call) => call(answered),
+            Outlet::Channel(sender) => {
+                drop(sender.send(answered));
+                false
+            }
+            Outlet::Call { gathered, .. } => {
+                gathered.push(answered);
+                gathered.len() == 1
+            }
+        }
+    }
+
+    fn end_turn(&mut self) {
+        if let Outlet::Call { call, gathered } = self {
+            call(std::mem::take(gathered));
         }
     }
 }
@@ -46,7 +70,7 @@ impl std::fmt::Debug for Outlet {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Outlet::Channel(_) => "Channel",
-            Outlet::Call(_) => "Call",
+            Outlet::Call { .. } => "Call",
         })
     }
 }
@@ -61,6 +85,8 @@ pub(crate) const SINGLE: u64 = 0;
 #[derive(Default)]
 pub(crate) struct Egress {
     clients: HashMap<u64, Outlet>,
+    /// Clients whose outlets keep answers of this turn.
+    keeping: Vec<u64>,
     /// Who waits for the answers of single requests, by request.
     single: HashMap<u64, Reply>,
     last_single: u64,
@@ -126,6 +152,15 @@ impl Egress {
         self.unanswered
     }
 
+    /// Lets out what was kept until the end of the turn.
+    pub(crate) fn end_turn(&mut self) {
+        for client in self.keeping.drain(..) {
+            if let Some(outlet) = self.clients.get_mut(&client) {
+                outlet.end_turn();
+            }
+        }
+    }
+
     /// Lets out what a turn produced.
     pub(crate) fn deliver(&mut self, delivery: Delivery) {
         match delivery {
@@ -153,7 +188,9 @@ impl Egress {
                 reply(answered);
             }
         } else if let Some(outlet) = self.clients.get_mut(&part.origin.client) {
-            outlet.send(answered);
+            if outlet.send(answered) {
+                self.keeping.push(part.origin.client);
+            }
         } else if let Some(left) = self.left.get_mut(&part.origin.client) {
             left.remove(part.origin.request);
             if left.len() == 0 {

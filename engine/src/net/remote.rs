@@ -137,8 +137,18 @@ impl Remote {
         Ok(())
     }
 
-    /// Lets go what has gathered.
+    /// Lets go what has gathered, as far as the socket.
     pub(crate) fn flush(&mut self) {
+        self.hand_over();
+        self.runtime.block_on(async {
+            for _ in 0..WRITE_TURNS {
+                tokio::task::yield_now().await;
+            }
+        });
+    }
+
+    /// Hands what has gathered to the connection, which sends it when the runtime turns next.
+    fn hand_over(&mut self) {
         if self.gathered.is_empty() {
             return;
         }
@@ -148,13 +158,7 @@ impl Remote {
             self.session.as_ref().is_some_and(|session| session.requests.send(Requests { requests }).is_ok());
         if !sent {
             self.lost("the node closed the session");
-            return;
         }
-        self.runtime.block_on(async {
-            for _ in 0..WRITE_TURNS {
-                tokio::task::yield_now().await;
-            }
-        });
     }
 
     /// The next answer; waits for it.
@@ -163,7 +167,7 @@ impl Remote {
             if let Some(answered) = self.received.pop_front() {
                 return Ok(answered);
             }
-            self.flush();
+            self.hand_over();
             match &mut self.session {
                 Some(session) => {
                     let message = self.runtime.block_on(session.answers.message());

@@ -4,8 +4,8 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
-use anabranch_model::message::{FlowId, Request as EngineRequest};
-use anabranch_wire::session::{Answer, Answers, Outcome, Request, Requests};
+use anabranch_model::message::{FlowId, Origin, Request as EngineRequest, WorkerId};
+use anabranch_wire::session::{Answers, Request, Requests};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_stream::{Stream, StreamExt};
@@ -13,8 +13,10 @@ use tonic::{Status, Streaming};
 
 use super::convert;
 use super::gate::{Gate, send};
+use crate::catalog::Catalog;
 use crate::driver::Command;
 use crate::egress::{Answered, Outlet};
+use crate::error::Error;
 use crate::load::Unanswered;
 use crate::os::Door;
 
@@ -24,7 +26,7 @@ const SESSION_REQUESTS_MAX: usize = 4096;
 /// Bytes of them, at most (one larger request alone is let through).
 const SESSION_BYTES_MAX: usize = 32 << 20;
 
-/// Answers in one message, at most.
+/// Answers after which a message is full; those of one turn are never parted.
 const ANSWERS_PER_MESSAGE: usize = 512;
 
 /// What a request holds beside its bytes.
@@ -43,13 +45,13 @@ impl Window {
         of(&mut self.unanswered.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Waits until there is room for a request of so many bytes.
-    async fn room(&self, bytes: usize) {
+    /// Waits until there is room for so many requests of so many bytes.
+    async fn room(&self, requests: usize, bytes: usize) {
         loop {
             let freed = self.freed.notified();
             let fits = self.with(|unanswered| {
                 unanswered.len() == 0
-                    || unanswered.len() < SESSION_REQUESTS_MAX
+                    || unanswered.len() + requests <= SESSION_REQUESTS_MAX
                         && unanswered.bytes() + bytes <= SESSION_BYTES_MAX
             });
             if fits {
@@ -78,14 +80,12 @@ pub(crate) fn open(gate: Gate, requests: Streaming<Requests>) -> AnswerStream {
     let (sender, answers) = unbounded_channel();
     let workers = sender.clone();
     // The stream may be gone before its last answer.
-    let call = move |answered: Answered| {
-        drop(workers.send(convert::answered_message(answered)));
-    };
-    let (client, worker, door) = gate.core.connect(Outlet::Call(Box::new(call)));
+    let (client, worker, door) =
+        gate.core.connect(Outlet::calling(move |answered| drop(workers.send(answered))));
     let gone = Arc::new(Notify::new());
     let reader = Reader { gate, window: window.clone(), client, worker, door, problems: sender };
     tokio::spawn(reader.run(requests, gone.clone()));
-    AnswerStream { answers, gathered: Vec::new(), window, gone }
+    AnswerStream { answers, window, gone }
 }
 
 /// The end of a session that reads.
@@ -93,10 +93,10 @@ struct Reader {
     gate: Gate,
     window: Arc<Window>,
     client: u64,
-    worker: anabranch_model::message::WorkerId,
+    worker: WorkerId,
     door: Door,
     /// Answers that no worker gives.
-    problems: UnboundedSender<Answer>,
+    problems: UnboundedSender<Vec<Answered>>,
 }
 
 impl Reader {
@@ -104,10 +104,8 @@ impl Reader {
         let _counted = self.gate.traffic.sessions().enter();
         let read = async {
             while let Some(Ok(message)) = requests.next().await {
-                for request in message.requests {
-                    if !self.take(request).await {
-                        return;
-                    }
+                if !self.take(message.requests).await {
+                    return;
                 }
             }
             // The client may send no more and still wait for answers.
@@ -121,60 +119,69 @@ impl Reader {
         send(&self.door, Command::Disconnect(self.client, left));
     }
 
-    /// Passes a request on. False when the session cannot go on.
-    async fn take(&self, request: Request) -> bool {
-        let number = request.number;
-        let bytes = REQUEST_BYTES + prost_bytes(&request);
-        self.window.room(bytes).await;
-        let flow = FlowId(request.flow);
+    /// Passes the requests of a message on, together: they are done in the same turns and answered in one message.
+    /// False when the session cannot go on.
+    async fn take(&self, requests: Vec<Request>) -> bool {
+        self.window.room(requests.len(), requests.iter().map(held_bytes).sum()).await;
         let fresh = self.window.with(|unanswered| {
-            let fresh = !unanswered.contains(number);
-            if fresh {
-                unanswered.add(number, None, bytes);
-            }
-            fresh
+            requests.iter().all(|request| {
+                let fresh = !unanswered.contains(request.number);
+                if fresh {
+                    unanswered.add(request.number, None, held_bytes(request));
+                }
+                fresh
+            })
         });
         if !fresh {
             return false;
         }
         let catalog = self.gate.core.catalog();
-        let body = match catalog.revision(flow, request.revision) {
-            Some(plan) => convert::body(request.body, plan).map_err(|text| ("invalid", text)),
-            None => Err(("changed", "the flow was replaced or dropped; make the request again".to_owned())),
-        };
-        match body {
-            Ok(body) => {
-                let origin = anabranch_model::message::Origin {
-                    worker: self.worker,
-                    client: self.client,
-                    request: number,
-                    revision: request.revision,
-                };
-                send(&self.door, Command::Request(flow, EngineRequest { origin, body }))
-            }
-            Err((code, text)) => {
-                let answer = Answer { number, outcome: Some(Outcome::Problem(convert::problem(code, text))) };
-                self.problems.send(answer).is_ok()
+        let mut passed = Vec::with_capacity(requests.len());
+        let mut problems = Vec::new();
+        for request in requests {
+            let number = request.number;
+            match self.checked(request, &catalog) {
+                Ok(request) => passed.push(request),
+                Err(error) => problems.push(Answered { request: number, answer: Err(error), revised: None }),
             }
         }
+        let told = problems.is_empty() || self.problems.send(problems).is_ok();
+        told && send(&self.door, Command::Requests(passed))
+    }
+
+    /// A request as the workers take it.
+    fn checked(&self, request: Request, catalog: &Catalog) -> Result<(FlowId, EngineRequest), Error> {
+        let problem = |code: &str, text: String| Error::Problem { code: code.to_owned(), text };
+        let flow = FlowId(request.flow);
+        let plan = catalog.revision(flow, request.revision).ok_or_else(|| {
+            problem("changed", "the flow was replaced or dropped; make the request again".to_owned())
+        })?;
+        let body = convert::body(request.body, plan).map_err(|text| problem("invalid", text))?;
+        let origin = Origin {
+            worker: self.worker,
+            client: self.client,
+            request: request.number,
+            revision: request.revision,
+        };
+        Ok((flow, EngineRequest { origin, body }))
     }
 }
 
-/// Bytes of what a request carries.
-fn prost_bytes(request: &Request) -> usize {
+/// What a request holds until it is answered, in bytes.
+fn held_bytes(request: &Request) -> usize {
     use anabranch_wire::session::Body;
-    match &request.body {
+    let carried = match &request.body {
         Some(Body::Rows(rows)) => rows.batch.len(),
         Some(Body::Get(get)) => get.key.len(),
         Some(Body::Page(page)) => page.after.as_ref().map_or(0, Vec::len),
         None => 0,
-    }
+    };
+    REQUEST_BYTES + carried
 }
 
 /// The answers of a session, as many in a message as are there.
 pub(crate) struct AnswerStream {
-    answers: UnboundedReceiver<Answer>,
-    gathered: Vec<Answer>,
+    answers: UnboundedReceiver<Vec<Answered>>,
     window: Arc<Window>,
     gone: Arc<Notify>,
 }
@@ -183,21 +190,23 @@ impl Stream for AnswerStream {
     type Item = Result<Answers, Status>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let this = &mut *self;
-        match this.answers.poll_recv_many(context, &mut this.gathered, ANSWERS_PER_MESSAGE) {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(0) => Poll::Ready(None),
-            Poll::Ready(_) => {
-                let answers = std::mem::take(&mut this.gathered);
-                this.window.with(|unanswered| {
-                    for answer in &answers {
-                        unanswered.remove(answer.number);
-                    }
-                });
-                this.window.freed.notify_one();
-                Poll::Ready(Some(Ok(Answers { answers })))
-            }
+        let Some(mut answers) = std::task::ready!(self.answers.poll_recv(context)) else {
+            return Poll::Ready(None);
+        };
+        while answers.len() < ANSWERS_PER_MESSAGE
+            && let Ok(more) = self.answers.try_recv()
+        {
+            answers.extend(more);
         }
+        self.window.with(|unanswered| {
+            for answer in &answers {
+                unanswered.remove(answer.request);
+            }
+        });
+        self.window.freed.notify_one();
+        Poll::Ready(Some(Ok(Answers {
+            answers: answers.into_iter().map(convert::answered_message).collect(),
+        })))
     }
 }
 
