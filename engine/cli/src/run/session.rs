@@ -167,7 +167,7 @@ impl Session {
         }
         let unknown: u64 = self.under_way.values().map(|sent| sent.lines.len() as u64).sum();
         if unknown > 0 {
-            let told = format!("{} have no answer and may or may not have taken effect", rows(unknown));
+            let told = format!("no answer came to {}, which may or may not have taken effect", rows(unknown));
             self.progress.tell(&told);
         }
     }
