@@ -10,10 +10,11 @@ use anabranch_model::value::Value;
 use serde::Serialize;
 
 use crate::answer::{Answer, Reply};
-use crate::deploy::SharedCatalog;
+use crate::deploy::{Deployed, SharedCatalog};
 use crate::driver::Command;
 use crate::egress::Answered;
 use crate::error::Error;
+use crate::flow::Flow;
 use crate::key::Key;
 use crate::link::{Connection, Link};
 use crate::load::{NodeLoad, Unanswered};
@@ -78,6 +79,31 @@ impl Client {
     /// Over the network [`Error::Connect`], [`Error::Disconnected`], or [`Error::Problem`] with why the node does not say.
     pub fn status(&mut self) -> Result<NodeStatus, Error> {
         self.link.status()
+    }
+
+    /// The flows that the node has now.
+    ///
+    /// # Errors
+    /// As [`Client::status`].
+    pub fn flows(&mut self) -> Result<Vec<Flow>, Error> {
+        self.link.flows()
+    }
+
+    /// Installs a flow, or puts it in the place of its older revision: see [`Node::deploy`](crate::Node::deploy).
+    ///
+    /// # Errors
+    /// [`Error::Evolution`], [`Error::TooManyFlows`]; over the network [`Error::Problem`] stands for them, and the rest
+    /// as for [`Client::status`]. Nothing has changed, unless the connection was lost.
+    pub fn deploy(&mut self, flow: Flow) -> Result<Deployed, Error> {
+        self.link.deploy(flow)
+    }
+
+    /// Drops a flow with its rows: see [`Node::drop_flow`](crate::Node::drop_flow).
+    ///
+    /// # Errors
+    /// There is no such flow; over the network as [`Client::status`].
+    pub fn drop_flow(&mut self, name: &str) -> Result<(), Error> {
+        self.link.drop_flow(name)
     }
 }
 

@@ -6,9 +6,11 @@ use std::sync::Arc;
 
 use crossbeam_channel::Receiver;
 
+use crate::deploy::Deployed;
 use crate::driver::Command;
 use crate::egress::Answered;
 use crate::error::Error;
+use crate::flow::Flow;
 use crate::node::Core;
 use crate::os::{self, Door};
 use crate::status::NodeStatus;
@@ -57,6 +59,33 @@ impl Connection {
             Connection::Threads(threads) => Ok(threads.core.status()),
             #[cfg(feature = "net")]
             Connection::Remote(remote) => remote.status(),
+        }
+    }
+
+    /// The flows that the node has now.
+    pub(crate) fn flows(&mut self) -> Result<Vec<Flow>, Error> {
+        match self {
+            Connection::Threads(threads) => Ok(threads.core.flows()),
+            #[cfg(feature = "net")]
+            Connection::Remote(remote) => remote.flows(),
+        }
+    }
+
+    /// Installs a flow, or puts it in the place of its older revision.
+    pub(crate) fn deploy(&mut self, flow: Flow) -> Result<Deployed, Error> {
+        match self {
+            Connection::Threads(threads) => threads.core.deploy(flow),
+            #[cfg(feature = "net")]
+            Connection::Remote(remote) => remote.deploy(&flow),
+        }
+    }
+
+    /// Drops a flow with its rows.
+    pub(crate) fn drop_flow(&mut self, name: &str) -> Result<(), Error> {
+        match self {
+            Connection::Threads(threads) => threads.core.drop_flow(name),
+            #[cfg(feature = "net")]
+            Connection::Remote(remote) => remote.drop_flow(name),
         }
     }
 }

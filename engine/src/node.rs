@@ -167,7 +167,7 @@ impl Node {
     /// # Errors
     /// [`Error::Evolution`], [`Error::TooManyFlows`]: nothing has changed. [`Error::Stopped`].
     pub fn deploy(&self, flow: Flow) -> Result<Deployed, Error> {
-        self.core.flows.deploy(flow, &self.core.doors)
+        self.core.deploy(flow)
     }
 
     /// Drops a flow with its rows. Requests that were sent before are answered, later ones get [`Error::Gone`] or
@@ -176,12 +176,12 @@ impl Node {
     /// # Errors
     /// There is no such flow; [`Error::Stopped`].
     pub fn drop_flow(&self, name: &str) -> Result<(), Error> {
-        self.core.flows.drop_flow(name, &self.core.doors)
+        self.core.drop_flow(name)
     }
 
     /// The flows that run, in the order in which they were installed.
     pub fn flows(&self) -> Vec<Flow> {
-        self.core.flows.catalog().load().flows().map(|(_, flow)| flow.clone()).collect()
+        self.core.flows()
     }
 
     /// Counts and sizes, as the workers know them now.
@@ -259,6 +259,21 @@ impl Core {
     /// There is no such output, or the node has stopped.
     pub(crate) fn subscribe(&self, output: &str) -> Result<Subscription, Error> {
         self.flows.subscribe(output, &self.doors)
+    }
+
+    /// Installs a flow, or puts it in the place of its older revision.
+    pub(crate) fn deploy(&self, flow: Flow) -> Result<Deployed, Error> {
+        self.flows.deploy(flow, &self.doors)
+    }
+
+    /// Drops a flow with its rows.
+    pub(crate) fn drop_flow(&self, name: &str) -> Result<(), Error> {
+        self.flows.drop_flow(name, &self.doors)
+    }
+
+    /// The flows that run, in the order in which they were installed.
+    pub(crate) fn flows(&self) -> Vec<Flow> {
+        self.flows.catalog().load().flows().map(|(_, flow)| flow.clone()).collect()
     }
 
     /// Counts and sizes, as the workers know them now.

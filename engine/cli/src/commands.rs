@@ -3,7 +3,10 @@
 mod ask;
 mod check;
 mod completions;
+mod deploy;
+mod drop;
 mod explain;
+mod flows;
 mod fmt;
 mod new;
 mod plan;
@@ -34,6 +37,9 @@ pub(crate) enum Commands {
     Play(play::Play),
     Table(table::Table),
     Query(query::Query),
+    Deploy(deploy::Deploy),
+    Flows(flows::Flows),
+    Drop(drop::Drop),
     Status(status::Status),
     Completions(completions::Completions),
 }
@@ -54,6 +60,9 @@ impl Commands {
             Commands::Play(play) => play.run(),
             Commands::Table(table) => table.run(),
             Commands::Query(query) => query.run(),
+            Commands::Deploy(deploy) => deploy.run(),
+            Commands::Flows(flows) => flows.run(),
+            Commands::Drop(drop) => drop.run(),
             Commands::Status(status) => status.run(),
             Commands::Completions(completions) => completions.run(),
         }

@@ -127,6 +127,9 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let exit = match &error {
             Error::Unknown { .. } | Error::Ambiguous { .. } => Exit::Usage,
+            Error::Problem { code, .. } if code == "unknown" => Exit::Usage,
+            Error::Problem { code, .. } if code == "invalid" => Exit::Wrong,
+            Error::Evolution(_) => Exit::Wrong,
             Error::Flow(_) | Error::Row(_) | Error::Key { .. } | Error::Refused(_) => Exit::Wrong,
             _ => Exit::World,
         };

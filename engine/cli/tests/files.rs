@@ -232,7 +232,20 @@ fn completions_know_the_commands() {
     let directory = Directory::empty();
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let came = directory.run(&format!("completions {shell}")).exits(0);
-        for word in ["on-bad-line", "send", "json-rows", "ask", "table", "repeat", "query", "status"] {
+        for word in [
+            "on-bad-line",
+            "send",
+            "json-rows",
+            "ask",
+            "table",
+            "repeat",
+            "query",
+            "status",
+            "deploy",
+            "deploy",
+            "flows",
+            "drop",
+        ] {
             assert!(came.stdout.contains(word), "{shell}: {word}");
         }
     }

@@ -2,6 +2,7 @@
 //! flow, and what tools expect of a server (health, reflection).
 
 mod flow;
+mod flows;
 mod index;
 mod node;
 mod raw;

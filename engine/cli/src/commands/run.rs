@@ -41,8 +41,8 @@ Exit codes: 0 all is well (rows that the flow refused are counted, and are no fa
 or a file of rows has a bad line that stops, 2 there is no such stream or table, 3 a file cannot be read
 or an address cannot be had.")]
 pub(crate) struct Run {
-    /// Flow files
-    #[arg(required = true, value_name = "FILE")]
+    /// Flow files; none is needed where others can be deployed to the node
+    #[arg(required_unless_present_any = ["listen", "http"], value_name = "FILE")]
     files: Vec<String>,
     /// The node's name
     #[arg(long, default_value = "A", value_name = "NAME", value_parser = node_name)]

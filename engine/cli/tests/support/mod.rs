@@ -95,8 +95,12 @@ impl Directory {
 
     /// Starts a node of `names.flow` that listens at free ports, and waits until it is ready.
     pub(crate) fn serve(&self, arguments: &str) -> Serving {
-        let mut running =
-            self.start(&format!("run names.flow --listen 127.0.0.1:0 --http 127.0.0.1:0 {arguments}"));
+        self.serve_flows(&format!("names.flow {arguments}"))
+    }
+
+    /// The same with other flows.
+    pub(crate) fn serve_flows(&self, arguments: &str) -> Serving {
+        let mut running = self.start(&format!("run --listen 127.0.0.1:0 --http 127.0.0.1:0 {arguments}"));
         let ready = running.line();
         let address =
             |name: &str| ready.split(' ').find_map(|word| word.strip_prefix(name)).expect(&ready).to_owned();

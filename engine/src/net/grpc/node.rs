@@ -15,7 +15,7 @@ use tonic::{Status, Streaming};
 use tonic_prost::ProstCodec;
 use tower::service_fn;
 
-use super::MESSAGE_BYTES_MAX;
+use super::{MESSAGE_BYTES_MAX, flows};
 use crate::net::gate::Gate;
 use crate::net::session::open;
 
@@ -25,6 +25,8 @@ pub(crate) async fn serve(gate: Gate, method: &str, request: Request<Incoming>) 
         "Session" => session(gate, request).await,
         "Catalog" => catalog(gate, request).await,
         "Status" => status(gate, request).await,
+        "Deploy" => flows::deploy(gate, request).await,
+        "Drop" => flows::drop_flow(gate, request).await,
         _ => super::no_method(request.uri().path(), &gate.index()),
     }
 }

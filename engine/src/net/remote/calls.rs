@@ -1,15 +1,22 @@
 //! Calls beside the session: one request, one answer. They have no order with the session's requests.
 
 use std::error::Error as _;
+use std::sync::Arc;
 
-use anabranch_wire::session::{StatusReply, StatusRequest};
+use anabranch_lang::evolution::{Evolution, evolution};
+use anabranch_wire::session::{
+    CatalogReply, CatalogRequest, DeployReply, DeployRequest, DropReply, DropRequest, SESSION_VERSION,
+    StatusReply, StatusRequest,
+};
 use http::uri::PathAndQuery;
 use prost::Message;
 use tonic::{Code, Status};
 use tonic_prost::ProstCodec;
 
 use super::Remote;
+use crate::deploy::{Before, Deployed};
 use crate::error::Error;
+use crate::flow::Flow;
 use crate::status::NodeStatus;
 
 impl Remote {
@@ -18,6 +25,50 @@ impl Remote {
         let reply: StatusReply = self.call("/anabranch.v1.Node/Status", StatusRequest {})?;
         serde_json::from_str(&reply.json)
             .map_err(|error| Error::Problem { code: "protocol".into(), text: format!("the status: {error}") })
+    }
+
+    /// Asks for the flows that the node has now.
+    fn refresh(&mut self) -> Result<(), Error> {
+        let request = CatalogRequest { version: SESSION_VERSION };
+        let reply: CatalogReply = self.call("/anabranch.v1.Node/Catalog", request)?;
+        self.catalog.store(Arc::new(super::catalog(reply)?));
+        Ok(())
+    }
+
+    /// The flows that the node has now.
+    pub(crate) fn flows(&mut self) -> Result<Vec<Flow>, Error> {
+        self.refresh()?;
+        Ok(self.catalog.load().flows().map(|(_, flow)| flow.clone()).collect())
+    }
+
+    /// Installs a flow, or puts it in the place of its older revision.
+    pub(crate) fn deploy(&mut self, flow: &Flow) -> Result<Deployed, Error> {
+        self.refresh()?;
+        let old = self.catalog.load().named(flow.name()).map(|(_, flow)| flow.clone());
+        let request = DeployRequest { file: flow.plan().file.clone(), text: flow.text().to_owned() };
+        let reply: DeployReply = self.call("/anabranch.v1.Node/Deploy", request)?;
+        self.refresh()?;
+        let before = match (reply.replaced, old) {
+            (None, _) => Before::Nothing,
+            (Some(same), _) if same == flow.revision() => Before::Same,
+            (Some(from), Some(old)) if old.revision() == from => {
+                Before::Older(evolution(old.plan(), flow.plan()))
+            }
+            // Another revision came in between, whose text is not known here.
+            (Some(from), _) => {
+                let (flow, to) = (flow.name().to_owned(), flow.revision());
+                Before::Older(Evolution { flow, from, to, changes: Vec::new() })
+            }
+        };
+        Ok(Deployed { flow: flow.clone(), before })
+    }
+
+    /// Drops a flow with its rows.
+    pub(crate) fn drop_flow(&mut self, name: &str) -> Result<(), Error> {
+        self.refresh()?;
+        self.catalog.load().flow(name)?;
+        let DropReply {} = self.call("/anabranch.v1.Node/Drop", DropRequest { flow: name.to_owned() })?;
+        self.refresh()
     }
 
     /// Calls a method and waits for its answer.

@@ -1,0 +1,73 @@
+//! The methods of service `anabranch.v1.Node` that change the flows of a node.
+
+use anabranch_wire::session::{DeployReply, DeployRequest, DropReply, DropRequest, FlowText};
+use http::{Request, Response};
+use hyper::body::Incoming;
+use tonic::Status;
+use tonic::body::Body;
+use tonic::server::Grpc;
+use tonic_prost::ProstCodec;
+use tower::service_fn;
+
+use super::MESSAGE_BYTES_MAX;
+use crate::deploy::{Before, Deployed};
+use crate::error::Error;
+use crate::flow::Flow;
+use crate::net::gate::Gate;
+
+/// Installs a flow, or puts it in the place of its older revision.
+pub(super) async fn deploy(gate: Gate, request: Request<Incoming>) -> Response<Body> {
+    let deploy = service_fn(move |request: tonic::Request<DeployRequest>| {
+        let (gate, DeployRequest { file, text }) = (gate.clone(), request.into_inner());
+        async move {
+            let deployed = tokio::task::block_in_place(|| gate.core.deploy(Flow::parse(&file, &text)?));
+            deployed
+                .map(|deployed| tonic::Response::new(reply(&gate, deployed)))
+                .map_err(|error| refused(&error))
+        }
+    });
+    let codec = ProstCodec::<DeployReply, DeployRequest>::default();
+    Grpc::new(codec).max_decoding_message_size(MESSAGE_BYTES_MAX).unary(deploy, request).await
+}
+
+/// Drops a flow with its rows.
+pub(super) async fn drop_flow(gate: Gate, request: Request<Incoming>) -> Response<Body> {
+    let drop_flow = service_fn(move |request: tonic::Request<DropRequest>| {
+        let (gate, DropRequest { flow }) = (gate.clone(), request.into_inner());
+        async move {
+            let dropped = tokio::task::block_in_place(|| gate.core.drop_flow(&flow));
+            dropped.map(|()| tonic::Response::new(DropReply {})).map_err(|error| refused(&error))
+        }
+    });
+    Grpc::new(ProstCodec::<DropReply, DropRequest>::default()).unary(drop_flow, request).await
+}
+
+fn reply(gate: &Gate, deployed: Deployed) -> DeployReply {
+    let plan = deployed.flow.plan();
+    let (replaced, changes) = match &deployed.before {
+        Before::Nothing => (None, Vec::new()),
+        Before::Same => (Some(plan.revision), Vec::new()),
+        Before::Older(evolution) => {
+            let change = |change: &crate::Change| format!("{}: {}", change.item, change.what);
+            (Some(evolution.from), evolution.changes.iter().map(change).collect())
+        }
+    };
+    let flow = gate.core.catalog().flow(&plan.name).ok().map(|id| FlowText {
+        flow: id.0,
+        revision: plan.revision,
+        file: plan.file.clone(),
+        text: deployed.flow.text().to_owned(),
+        name: plan.name.clone(),
+    });
+    DeployReply { flow, replaced, changes, warnings: String::new() }
+}
+
+fn refused(error: &Error) -> Status {
+    let text = error.to_string();
+    match error {
+        Error::Flow(_) => Status::invalid_argument(text),
+        Error::Unknown { .. } => Status::not_found(text),
+        Error::Stopped => Status::unavailable(text),
+        _ => Status::failed_precondition(text),
+    }
+}
