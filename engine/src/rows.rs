@@ -124,7 +124,14 @@ fn push_json_text_with(
     text: &str,
     extra: ExtraColumns,
 ) -> Result<(), RowProblem> {
-    batch.push_with(shape, |writer| json::assemble_text(Assembler::new(writer, shape), text, extra))
+    let usual =
+        batch.push_with(shape, |writer| json::assemble_usual(Assembler::new(writer, shape), text, extra));
+    match usual {
+        Ok(()) => Ok(()),
+        Err(json::Unusual) => {
+            batch.push_with(shape, |writer| json::assemble_text(Assembler::new(writer, shape), text, extra))
+        }
+    }
 }
 
 fn line_too_long() -> RowProblem {

@@ -209,3 +209,37 @@ fn a_node_tells_what_it_has_and_how_it_is() {
     let ready = http_support::connect(&served.server).request("GET", "/ready", &[], b"");
     assert_eq!(ready.problem(), (503, "stopped".into()));
 }
+
+#[test]
+fn questions_are_answered_with_a_row_a_line() {
+    let served = shop();
+    let rows: String =
+        (0..3000).map(|n| json!({ "shelf": "s", "number": n, "price": n % 3 }).to_string() + "\n").collect();
+    served.request("POST", "/streams/Put", &[NDJSON], &rows);
+    let ask =
+        |kind: &str, question: &str| served.request("POST", "/query", &[("content-type", kind)], question);
+    let groups =
+        ask("text/plain", "select price, count(*) as items from Items group by price order by price");
+    assert_eq!(
+        groups.body,
+        "{\"price\":\"0.00\",\"items\":1000}\n{\"price\":\"1.00\",\"items\":1000}\n{\"price\":\"2.00\",\"items\":1000}\n"
+    );
+    assert_eq!(groups.header("content-type"), Some("application/x-ndjson"));
+    let all = ask("text/plain", "select * from shop.Items");
+    assert_eq!((all.whole, all.body.lines().count()), (true, 3000));
+    let one =
+        ask("application/json", r#"{"query": "select number from Items where shelf = 's' and number = 7"}"#);
+    assert_eq!(one.body, "{\"number\":7}\n");
+    let none = ask("text/plain", "select number from Items where shelf = 'x'");
+    assert_eq!((none.status, none.body.as_str()), (200, ""));
+    let wrong = ask("text/plain", "select numbr from Items");
+    assert_eq!(wrong.problem(), (400, "invalid".into()));
+    assert!(
+        wrong.json()["diagnostics"][0]["code"].as_str().is_some_and(|code| code.starts_with('F')),
+        "{wrong:?}"
+    );
+    assert_eq!(ask("text/plain", "select 1 / (number - 5) as x from Items").problem().0, 400);
+    for (kind, body) in [("application/json", "{}"), ("application/json", "x"), ("text/plain", "")] {
+        assert_eq!(ask(kind, body).problem(), (400, "invalid".into()), "{body}");
+    }
+}

@@ -12,6 +12,7 @@ mod intake;
 mod pages;
 mod problem;
 mod query;
+mod question;
 mod tables;
 mod target;
 
@@ -25,6 +26,7 @@ use axum::routing::{MethodRouter, get, post};
 
 use self::body::Lingering;
 pub(crate) use self::problem::Problem;
+use self::question::Questions;
 use super::gate::Gate;
 use super::server::Timeouts;
 use super::subscriptions::Subscriptions;
@@ -39,6 +41,7 @@ pub(crate) struct App {
     gate: Gate,
     timeouts: Timeouts,
     subscriptions: Subscriptions,
+    questions: Questions,
 }
 
 /// The routes.
@@ -59,6 +62,7 @@ pub(crate) fn router(gate: Gate, timeouts: Timeouts, subscriptions: Subscription
         .route("/status", get(pages::status))
         .route("/metrics", get(|State(app): State<App>| metrics::answer(app.gate)))
         .route("/flows", get(pages::flows))
+        .route("/query", post(question::query))
         .route("/openapi.json", get(pages::openapi))
         .route("/flows/{flow}", get(pages::flow))
         .route("/flows/{flow}/openapi.json", get(pages::flow_openapi));
@@ -67,7 +71,7 @@ pub(crate) fn router(gate: Gate, timeouts: Timeouts, subscriptions: Subscription
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
         .layer(from_fn(around))
-        .with_state(App { gate, timeouts, subscriptions })
+        .with_state(App { gate, timeouts, subscriptions, questions: Questions::default() })
 }
 
 /// A page that is the same for everybody.

@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
 use crate::answer::Refused;
-use crate::error::Error;
+use crate::error::{Error, FlowError};
 use crate::rows::RowProblem;
 use crate::{Plan, RefusalCode};
 
@@ -119,6 +119,12 @@ pub(crate) fn why(refused: &Refused) -> Value {
     json!({ "code": refused.code.name(), "message": refused.text, "place": place(refused) })
 }
 
+/// All that is wrong with a text, each as `{"code","severity","message","help","labels"}`.
+pub(crate) fn diagnostics(wrong: &FlowError) -> Value {
+    let told = |one| anabranch_lang::render::to_json(&wrong.file, &wrong.text, one);
+    wrong.diagnostics.iter().map(told).collect()
+}
+
 impl From<RowProblem> for Problem {
     fn from(problem: RowProblem) -> Self {
         let help = problem.help.clone().unwrap_or_else(|| "correct the row and send it again".to_owned());
@@ -143,6 +149,7 @@ impl From<Error> for Problem {
                 Problem::unknown(what, &name, &known)
             }
             Error::Row(problem) => problem.into(),
+            Error::Query(error) => error.into(),
             Error::Refused(refused) => Problem::refused(&refused),
             Error::Key { .. } => Problem::invalid(
                 error.to_string(),

@@ -73,13 +73,13 @@ pub(super) async fn list(
 }
 
 /// A table that is read page by page.
-struct Scan {
-    gate: Gate,
-    flow: Installed,
-    table: TableId,
-    after: Option<Vec<u8>>,
+pub(super) struct Scan {
+    pub(super) gate: Gate,
+    pub(super) flow: Installed,
+    pub(super) table: TableId,
+    pub(super) after: Option<Vec<u8>>,
     /// Rows that are still wanted.
-    left: u64,
+    pub(super) left: u64,
 }
 
 impl Scan {
@@ -102,7 +102,8 @@ impl Scan {
         }
     }
 
-    async fn page(&mut self) -> Result<Page, Error> {
+    /// The next page.
+    pub(super) async fn page(&mut self) -> Result<Page, Error> {
         let limit = self.left.min(PAGE_ROWS);
         if limit == 0 {
             return Ok(Page::default());
