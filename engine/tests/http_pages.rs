@@ -1,5 +1,11 @@
 //! The pages tell the truth: every `curl` of HTTP.md and README.md, run as written, gives what stands below it.
 
+#![allow(
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test panics where it fails, and says what it skips"
+)]
+
 mod http_support;
 
 use std::process::Command;

@@ -243,3 +243,37 @@ fn questions_are_answered_with_a_row_a_line() {
         assert_eq!(ask(kind, body).problem(), (400, "invalid".into()), "{body}");
     }
 }
+
+#[test]
+fn flows_are_installed_replaced_and_dropped() {
+    let served = names();
+    let text = |revision: u32, columns: &str| {
+        format!(
+            "flow seen revision {revision}\ninput See: {{ name: text }}\ntable Names: {{ name: text, {columns} }} {{ key name }}\n\
+             on See as s {{ upsert Names {{ name: s.name, times += 1 }} }}\n"
+        )
+    };
+    let put = |text: &str| served.request("PUT", "/flows/seen", &[], text);
+    assert_eq!(put(&text(1, "times: int")).status, 201);
+    assert_eq!(served.post("/flows/seen/streams/See", r#"{"name":"a"}"#).json()["accepted"], 1);
+    let newer = put(&text(2, "times: int, kind: text default 'old'"));
+    assert_eq!((newer.status, &newer.json()["revision"]), (200, &json!(2)));
+    assert_eq!(newer.json()["changes"][0]["verdict"], "allowed");
+    assert_eq!(
+        served.get("/flows/seen/tables/Names/a").json(),
+        json!({ "name": "a", "times": 1, "kind": "old" })
+    );
+    let refused = put(&text(3, "times: int?"));
+    assert_eq!(refused.problem(), (409, "refused".into()));
+    assert!(refused.json()["changes"].as_array().is_some_and(|changes| changes.len() >= 2), "{refused:?}");
+    let wrong = put("flow seen revision 4\ninput See { name: txt }\n");
+    assert_eq!(wrong.problem(), (422, "wrong_flow".into()));
+    assert!(wrong.json()["diagnostics"][0]["labels"][0]["line"].is_u64(), "{wrong:?}");
+    let other = served.request("PUT", "/flows/other", &[], &text(9, "times: int"));
+    assert_eq!(other.problem(), (400, "invalid".into()));
+    assert_eq!(served.get("/flows/seen").body, text(2, "times: int, kind: text default 'old'"));
+    let dropped = served.request("DELETE", "/flows/seen", &[], "");
+    assert_eq!((dropped.status, dropped.json()), (200, json!({ "dropped": "seen" })));
+    assert_eq!(served.request("DELETE", "/flows/seen", &[], "").problem(), (404, "unknown".into()));
+    assert_eq!(served.get("/flows").json()["flows"].as_array().map(Vec::len), Some(1));
+}

@@ -8,6 +8,7 @@ mod ask;
 mod body;
 mod events;
 mod feed;
+mod flows;
 mod intake;
 mod pages;
 mod problem;
@@ -64,7 +65,7 @@ pub(crate) fn router(gate: Gate, timeouts: Timeouts, subscriptions: Subscription
         .route("/flows", get(pages::flows))
         .route("/query", post(question::query))
         .route("/openapi.json", get(pages::openapi))
-        .route("/flows/{flow}", get(pages::flow))
+        .route("/flows/{flow}", get(pages::flow).put(flows::put).delete(flows::delete))
         .route("/flows/{flow}/openapi.json", get(pages::flow_openapi));
     below(below(router, ""), "/flows/{flow}")
         .route_layer(from_fn(observe::matched))

@@ -155,6 +155,24 @@ impl From<Error> for Problem {
                 error.to_string(),
                 "write the values of the key columns in their order, a slash within one as %2F",
             ),
+            Error::Flow(wrong) => {
+                let text = format!("the flow file has {} mistakes", wrong.diagnostics.len());
+                let help = "correct what `diagnostics` tells; `anabranch check` shows it with its lines";
+                Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "wrong_flow", text, help)
+                    .with("diagnostics", diagnostics(&wrong))
+            }
+            Error::Evolution(ref evolution) => {
+                let help =
+                    "correct what `changes` refuses, or give the flow another name; nothing has changed";
+                Problem::new(StatusCode::CONFLICT, "refused", first_line(&error.to_string()), help)
+                    .with("changes", json!(evolution.changes))
+            }
+            Error::TooManyFlows => Problem::new(
+                StatusCode::CONFLICT,
+                "too_many",
+                error.to_string(),
+                "drop a flow: `DELETE /flows/NAME`",
+            ),
             Error::Gone { .. } => {
                 Problem::new(StatusCode::GONE, "gone", error.to_string(), "see `/flows` for those that run")
             }
@@ -177,6 +195,10 @@ impl From<Error> for Problem {
             other => Problem::invalid(other.to_string(), "see the message"),
         }
     }
+}
+
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().to_owned()
 }
 
 impl IntoResponse for Problem {

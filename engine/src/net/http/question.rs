@@ -15,6 +15,7 @@ use super::feed::{Feed, feed};
 use super::problem::Problem;
 use super::tables::Scan;
 use super::target::Installed;
+use crate::Plan;
 use crate::error::Error;
 use crate::os;
 use crate::query::{Evaluation, Lookup, Prepared, QueryError};
@@ -91,7 +92,7 @@ enum Stage {
 
 impl Answering {
     async fn begin(app: &App, question: &str, room: OwnedSemaphorePermit) -> Result<Self, Problem> {
-        let flows: Vec<_> = app.gate.core.catalog().flows().map(|(id, plan)| (id, plan.clone())).collect();
+        let flows: Vec<_> = app.gate.core.catalog().plans().map(|(id, plan)| (id, plan.clone())).collect();
         let prepared = Prepared::new(question, &flows)?;
         let evaluation = Evaluation::new(&prepared, os::now_micros());
         let table = prepared.question.table;
@@ -103,9 +104,9 @@ impl Answering {
             }
             Lookup::Key { partition, key } => {
                 let body = Body::Get { table, partition, key };
-                let Answer::Row(row) = app.gate.call(prepared.flow, body).await? else {
-                    unreachable!("a key is answered with its row")
-                };
+                let (plan, answer) = app.gate.call(prepared.flow, &prepared.plan, body).await?;
+                same(&plan, &prepared.plan)?;
+                let Answer::Row(row) = answer else { unreachable!("a key is answered with its row") };
                 Source::One(row)
             }
             Lookup::Nothing => Source::One(None),
@@ -178,12 +179,22 @@ impl Answering {
     }
 }
 
+/// A question is asked of one revision: rows of another have other columns.
+fn same(asked: &Arc<Plan>, answered: &Arc<Plan>) -> Result<(), Error> {
+    match Arc::ptr_eq(asked, answered) {
+        true => Ok(()),
+        false => Err(Error::Changed { flow: asked.name.clone(), ticket: None }),
+    }
+}
+
 impl Source {
     /// The next rows of the table; none at its end.
     async fn rows(&mut self) -> Result<Vec<Vec<u8>>, Error> {
         match std::mem::replace(self, Source::End) {
             Source::Pages(mut scan) => {
+                let plan = scan.flow.plan.clone();
                 let page = scan.page().await?;
+                same(&plan, &scan.flow.plan)?;
                 if page.more {
                     *self = Source::Pages(scan);
                 }

@@ -1,0 +1,59 @@
+//! Flows that are installed, replaced and dropped while the node runs.
+
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde_json::{Value, json};
+
+use super::App;
+use super::body::Incoming;
+use super::problem::Problem;
+use super::target::Target;
+use crate::deploy::Before;
+use crate::error::Error;
+use crate::flow::Flow;
+
+/// `PUT /flows/{flow}`: its file.
+pub(super) async fn put(
+    State(app): State<App>,
+    target: Target,
+    request: Request,
+) -> Result<Response, Problem> {
+    let name = target.flow.unwrap_or_default();
+    let (body, _held) = Incoming::new(request.into_body(), app.timeouts.body).whole(&app.gate).await?;
+    let text = String::from_utf8(body)
+        .map_err(|_| Problem::invalid("the flow file is not UTF-8", "save the file as UTF-8"))?;
+    let core = app.gate.core.clone();
+    let deployed = tokio::task::spawn_blocking(move || {
+        let flow = Flow::parse(&format!("{name}.flow"), &text)?;
+        match flow.name() == name {
+            true => Ok(core.deploy(flow)?),
+            false => Err(Problem::invalid(
+                format!("the file is of the flow `{}`, the path says `{name}`", flow.name()),
+                format!("send it to `/flows/{}`", flow.name()),
+            )),
+        }
+    });
+    let deployed = deployed.await.map_err(|_| Error::Stopped)??;
+    let (status, changes) = match &deployed.before {
+        Before::Nothing => (StatusCode::CREATED, json!([])),
+        Before::Same => (StatusCode::OK, json!([])),
+        Before::Older(evolution) => (StatusCode::OK, json!(evolution.changes)),
+    };
+    let told: Vec<Value> = deployed.flow.warnings().iter().map(|one| warning(&deployed.flow, one)).collect();
+    let (flow, revision) = (deployed.flow.name(), deployed.flow.revision());
+    let answer = json!({ "flow": flow, "revision": revision, "changes": changes, "warnings": told });
+    Ok(super::json(status, format!("{answer}\n")))
+}
+
+fn warning(flow: &Flow, warning: &anabranch_lang::Diagnostic) -> Value {
+    anabranch_lang::to_json(&flow.plan().file, flow.text(), warning)
+}
+
+/// `DELETE /flows/{flow}`: with its rows.
+pub(super) async fn delete(State(app): State<App>, target: Target) -> Result<Response, Problem> {
+    let flow = target.flow(&app.gate.core.catalog())?;
+    let (core, name) = (app.gate.core.clone(), flow.plan.name.clone());
+    tokio::task::spawn_blocking(move || core.drop_flow(&name)).await.map_err(|_| Error::Stopped)??;
+    Ok(super::json(StatusCode::OK, format!("{}\n", json!({ "dropped": flow.plan.name }))))
+}
