@@ -285,18 +285,6 @@ impl Core {
         NodeStatus::collect(&self.name, self.doors.0.len() as u32, &self.flows.catalog().load(), ask)
     }
 
-    /// Installs a flow, or puts it in the place of its older revision: see [`Node::deploy`].
-    #[cfg(feature = "net")]
-    pub(crate) fn deploy(&self, flow: Flow) -> Result<Deployed, Error> {
-        self.flows.deploy(flow, &self.doors)
-    }
-
-    /// Drops a flow with its rows: see [`Node::drop_flow`].
-    #[cfg(feature = "net")]
-    pub(crate) fn drop_flow(&self, name: &str) -> Result<(), Error> {
-        self.flows.drop_flow(name, &self.doors)
-    }
-
     /// Whether every worker answers.
     #[cfg(feature = "net")]
     pub(crate) fn answers(&self) -> bool {
