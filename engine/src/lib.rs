@@ -77,6 +77,28 @@
 //! # Ok::<(), anabranch::Error>(())
 //! ```
 //!
+//! # Live flows
+//!
+//! [`Node::deploy`] installs a flow on a running node, or puts a newer revision in the place of an older one; clients,
+//! subscriptions and other flows go on, tables keep their rows:
+//!
+//! ```
+//! # let node = anabranch::Node::builder("A").start()?;
+//! let greet = |revision: u32, word: &str| anabranch::Flow::parse("greet.flow", &format!("
+//!     flow greet revision {revision}
+//!     input  Hello: {{ name: text }}
+//!     output Greeting: {{ text: text }}
+//!     on Hello as h {{ reply Greeting {{ text: '{word} ' || h.name }} }}
+//! "));
+//! node.deploy(greet(1, "hello")?)?;
+//! let mut client = node.client();
+//! let ada = serde_json::json!({ "name": "Ada" });
+//! assert_eq!(client.ask("Hello", &ada)?[0].row.to_string(), r#"{"text":"hello Ada"}"#);
+//! node.deploy(greet(2, "welcome")?)?;
+//! assert_eq!(client.ask("Hello", &ada)?[0].row.to_string(), r#"{"text":"welcome Ada"}"#);
+//! # Ok::<(), anabranch::Error>(())
+//! ```
+//!
 //! # Testing flows
 //!
 //! [`testing::TestNode`] is a node in one thread with a clock that you advance: the same requests give the same
