@@ -22,6 +22,7 @@ use crate::query;
 use crate::rows::{self, Row};
 use crate::scan::Scan;
 use crate::status::NodeStatus;
+use crate::watch::Watch;
 
 /// Requests of a client without an answer, at most; the next one waits for an answer.
 pub const WINDOW_REQUESTS: usize = 256;
@@ -79,6 +80,15 @@ impl Client {
     /// Over the network [`Error::Connect`], [`Error::Disconnected`], or [`Error::Problem`] with why the node does not say.
     pub fn status(&mut self) -> Result<NodeStatus, Error> {
         self.link.status()
+    }
+
+    /// The rows of an output (`OutputStream` or `names.OutputStream`), or a flow's refused rows (`errors` or
+    /// `names.errors`), from now on. Over the network the client is busy with it until it is dropped.
+    ///
+    /// # Errors
+    /// There is no such output; as [`Client::status`].
+    pub fn subscribe(&mut self, output: &str) -> Result<Watch<'_>, Error> {
+        self.link.subscribe(output)
     }
 
     /// The flows that the node has now.

@@ -130,6 +130,7 @@ pub mod script;
 mod status;
 mod subscription;
 pub mod testing;
+mod watch;
 
 pub use anabranch_model::plan::{Plan, RefusalCode};
 pub use anabranch_model::types::{Column, Shape, Type};
@@ -150,6 +151,7 @@ pub use rows::{Row, RowProblem};
 pub use scan::Scan;
 pub use status::{FlowStatus, InputStatus, NodeStatus, OutputStatus, TableStatus};
 pub use subscription::{Event, RefusedRowEvent, SUBSCRIPTION_BYTES_MAX, SUBSCRIPTION_ROWS_MAX, Subscription};
+pub use watch::Watch;
 
 #[doc(hidden)]
 pub mod doc {

@@ -1,6 +1,7 @@
 //! How a client reaches its worker: over a channel to a thread, or by a call in the same thread.
 
 use std::cell::RefCell;
+use std::marker::PhantomData;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use crate::node::Core;
 use crate::os::{self, Door};
 use crate::status::NodeStatus;
 use crate::testing::Stage;
+use crate::watch::{Source, Watch};
 
 /// How a client reaches its worker.
 pub trait Link {
@@ -60,6 +62,18 @@ impl Connection {
             #[cfg(feature = "net")]
             Connection::Remote(remote) => remote.status(),
         }
+    }
+
+    /// Subscribes to an output or to refused rows, from now on.
+    pub(crate) fn subscribe(&mut self, output: &str) -> Result<Watch<'_>, Error> {
+        let source = match self {
+            Connection::Threads(threads) => {
+                Source::Here(Box::new(threads.core.subscribe(output)?), PhantomData)
+            }
+            #[cfg(feature = "net")]
+            Connection::Remote(remote) => Source::Remote(Box::new(remote.subscribe(output)?)),
+        };
+        Ok(Watch::new(source))
     }
 
     /// The flows that the node has now.

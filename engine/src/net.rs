@@ -18,4 +18,5 @@ mod subscriptions;
 mod traffic;
 
 pub use remote::Remote;
+pub(crate) use remote::RemoteSubscription;
 pub use server::{Listen, Server, Timeouts};

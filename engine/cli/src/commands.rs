@@ -17,6 +17,7 @@ mod send;
 mod status;
 mod table;
 mod test;
+mod watch;
 
 use clap::Subcommand;
 
@@ -36,6 +37,7 @@ pub(crate) enum Commands {
     Ask(ask::Ask),
     Play(play::Play),
     Table(table::Table),
+    Watch(watch::Watch),
     Query(query::Query),
     Deploy(deploy::Deploy),
     Flows(flows::Flows),
@@ -59,6 +61,7 @@ impl Commands {
             Commands::Ask(ask) => ask.run(),
             Commands::Play(play) => play.run(),
             Commands::Table(table) => table.run(),
+            Commands::Watch(watch) => watch.run(),
             Commands::Query(query) => query.run(),
             Commands::Deploy(deploy) => deploy.run(),
             Commands::Flows(flows) => flows.run(),

@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 
 use super::grpc::{Index, IndexCell};
 use super::listener::Speaks;
+use super::subscriptions::Subscriptions;
 use super::traffic::Traffic;
 use crate::client::NODE_BYTES;
 use crate::driver::Command;
@@ -27,13 +28,20 @@ const REQUEST_BYTES: usize = 256;
 pub(crate) struct Gate {
     pub(crate) core: Arc<Core>,
     pub(crate) traffic: Traffic,
+    pub(crate) subscriptions: Subscriptions,
     turn: Arc<AtomicUsize>,
     index: IndexCell,
 }
 
 impl Gate {
-    pub(crate) fn new(core: Arc<Core>) -> Self {
-        Gate { core, traffic: Traffic::default(), turn: Arc::default(), index: IndexCell::default() }
+    pub(crate) fn new(core: Arc<Core>, subscriptions: Subscriptions) -> Self {
+        Gate {
+            core,
+            subscriptions,
+            traffic: Traffic::default(),
+            turn: Arc::default(),
+            index: IndexCell::default(),
+        }
     }
 
     /// Connections that are open.

@@ -6,6 +6,7 @@ mod flows;
 mod index;
 mod node;
 mod raw;
+mod subscribe;
 mod tools;
 
 use anabranch_wire::session::SERVICE;

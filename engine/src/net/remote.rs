@@ -4,6 +4,7 @@
 //! threads; requests gather while others are under way and leave together.
 
 mod calls;
+mod subscription;
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -31,6 +32,7 @@ use tonic::body::Body;
 use tonic::client::Grpc;
 use tonic_prost::ProstCodec;
 
+pub(crate) use self::subscription::RemoteSubscription;
 use super::convert;
 use crate::catalog::Catalog;
 use crate::deploy::SharedCatalog;

@@ -74,7 +74,7 @@ impl Server {
             .map_err(|error| Error::Start(format!("no threads for its servers: {error}")))?;
         let (stop, stopped) = watch::channel(false);
         let subscriptions = Subscriptions::new(core.clone(), listen.timeouts.subscription);
-        let gate = Gate::new(core);
+        let gate = Gate::new(core, subscriptions.clone());
         let open = |address: Option<SocketAddr>, speaks: Speaks| -> Result<Option<SocketAddr>, Error> {
             let Some(address) = address else { return Ok(None) };
             let bound = runtime.block_on(bind(address));

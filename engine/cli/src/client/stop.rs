@@ -29,4 +29,9 @@ impl Stop {
     pub(crate) fn within(&self, at_most: Duration) -> bool {
         self.0.recv_timeout(at_most).is_ok()
     }
+
+    /// Whether the wish has come.
+    pub(crate) fn asked(&self) -> bool {
+        self.0.try_recv().is_ok()
+    }
 }

@@ -70,7 +70,7 @@ impl Play {
         let play = play::Play::open(&option, &mut client.batch(&self.into)?, self.lines.extra_columns())?;
         let plays = vec![play.times(self.repeat).in_batches_of(self.rate.batch_rows(BATCH_ROWS))];
         let session = Session::new(client, &plays, Prints::none(), self.lines.on_bad_line);
-        let mut session = session.paced(self.rate.pace()).all_refused("the flow's `errors` have all");
+        let mut session = session.paced(self.rate.pace()).all_refused("`anabranch watch errors` shows all");
         let feed = Feed::start(plays)?;
         let ended = session.run(&feed, Until::AllRead);
         let (_, files, played, _) = session.into_parts();

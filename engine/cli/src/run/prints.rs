@@ -68,7 +68,14 @@ impl Prints {
     }
 }
 
-fn print(out: &mut Output, name: &str, width: usize, json: bool, event: &Event) -> Result<(), Failure> {
+/// Prints an event: a line with the stream and the row, or a JSON object.
+pub(crate) fn print(
+    out: &mut Output,
+    name: &str,
+    width: usize,
+    json: bool,
+    event: &Event,
+) -> Result<(), Failure> {
     match (event, json) {
         (Event::Row(row), true) => {
             out.line(&format!("{{\"stream\":{},\"row\":{}}}", json!(name), row.to_json_text()))

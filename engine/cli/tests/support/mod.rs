@@ -245,6 +245,19 @@ impl Running {
         line.trim_end().to_owned()
     }
 
+    /// Waits for a line on standard error that begins so.
+    pub(crate) fn message(&mut self, begin: &str) {
+        let stderr = self.child.stderr.as_mut().unwrap();
+        let mut line = Vec::new();
+        while !line.ends_with(b"\n") {
+            let mut byte = [0];
+            stderr.read_exact(&mut byte).unwrap();
+            line.push(byte[0]);
+        }
+        let line = String::from_utf8(line).unwrap();
+        assert!(line.starts_with(begin), "{line}");
+    }
+
     /// Writes to its standard input, which stays open.
     pub(crate) fn write(&mut self, text: &str) {
         let stdin = self.stdin.as_mut().unwrap();

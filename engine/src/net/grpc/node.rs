@@ -15,7 +15,7 @@ use tonic::{Status, Streaming};
 use tonic_prost::ProstCodec;
 use tower::service_fn;
 
-use super::{MESSAGE_BYTES_MAX, flows};
+use super::{MESSAGE_BYTES_MAX, flows, subscribe};
 use crate::net::gate::Gate;
 use crate::net::session::open;
 
@@ -27,6 +27,7 @@ pub(crate) async fn serve(gate: Gate, method: &str, request: Request<Incoming>) 
         "Status" => status(gate, request).await,
         "Deploy" => flows::deploy(gate, request).await,
         "Drop" => flows::drop_flow(gate, request).await,
+        "Subscribe" => subscribe::subscribe(gate, request).await,
         _ => super::no_method(request.uri().path(), &gate.index()),
     }
 }

@@ -28,7 +28,7 @@ impl Remote {
     }
 
     /// Asks for the flows that the node has now.
-    fn refresh(&mut self) -> Result<(), Error> {
+    pub(super) fn refresh(&mut self) -> Result<(), Error> {
         let request = CatalogRequest { version: SESSION_VERSION };
         let reply: CatalogReply = self.call("/anabranch.v1.Node/Catalog", request)?;
         self.catalog.store(Arc::new(super::catalog(reply)?));
@@ -88,7 +88,7 @@ impl Remote {
     }
 
     /// Why a call has no answer. One that did not come from the node is the end of the connection.
-    fn refused(&mut self, status: &Status) -> Error {
+    pub(super) fn refused(&mut self, status: &Status) -> Error {
         let text = status.message().to_owned();
         if status.source().is_some() {
             self.lost(&text);
