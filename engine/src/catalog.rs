@@ -69,6 +69,13 @@ impl Catalog {
         Catalog { flows, next }
     }
 
+    /// The part of it that is of some flows, by their names.
+    #[cfg(feature = "net")]
+    pub(crate) fn only(&self, wanted: impl Fn(&str) -> bool) -> Self {
+        let flows = self.flows.iter().filter(|running| wanted(running.flow.name()));
+        Catalog { flows: flows.cloned().collect(), next: self.next }
+    }
+
     /// Adds a flow of a new name.
     ///
     /// # Errors

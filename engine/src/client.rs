@@ -63,12 +63,18 @@ pub struct Ticket {
 impl Client {
     /// A client of a node at another place: `host:port` of its gRPC address.
     ///
-    /// Requests gather while others are under way, and leave at the latest when the client waits for an answer.
+    /// Requests gather while others are under way, and leave at the latest when the client waits for an answer. TLS and
+    /// tokens go by [`ConnectOptions`](crate::ConnectOptions).
     ///
     /// # Errors
     /// [`Error::Connect`].
     pub fn connect(address: &str) -> Result<Client, Error> {
-        let (remote, catalog) = crate::net::Remote::connect(address)?;
+        crate::net::ConnectOptions::new(address).connect()
+    }
+
+    /// A client of a node at another place, with TLS or a token.
+    pub(crate) fn connect_with(options: &crate::net::ConnectOptions) -> Result<Client, Error> {
+        let (remote, catalog) = crate::net::Remote::connect(options)?;
         Ok(Client::new(Connection::Remote(Box::new(remote)), catalog, 1, WorkerId(0), NodeLoad::default()))
     }
 }

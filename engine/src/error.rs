@@ -113,6 +113,15 @@ pub enum Error {
         /// Why.
         why: String,
     },
+    /// A file of certificates, keys or tokens that cannot be used.
+    Secret {
+        /// Which.
+        path: String,
+        /// All that is wrong with it.
+        problems: Vec<String>,
+    },
+    /// The token does not allow this; or there is none.
+    Denied(String),
     /// The node did not carry a request out; nothing of it took effect.
     Problem {
         /// What a program may act on.
@@ -200,6 +209,8 @@ impl fmt::Display for Error {
             ),
             Error::Problem { code, text } => write!(f, "{code}: {text}"),
             Error::Query(error) => error.fmt(f),
+            Error::Secret { path, problems } => write!(f, "cannot use `{path}`: {}", problems.join("\n  ")),
+            Error::Denied(why) => f.write_str(why),
             Error::Start(why) => write!(f, "the node could not start: {why}"),
         }
     }

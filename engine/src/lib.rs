@@ -145,7 +145,9 @@ pub use error::{Error, FlowError};
 pub use flow::Flow;
 pub use link::{Connection, Here, Link, Threads};
 #[cfg(feature = "net")]
-pub use net::{Listen, Remote, Server, Timeouts};
+pub use net::{
+    ConnectOptions, Listen, NetLimits, NewToken, Remote, Scope, Server, ServerTls, Timeouts, Tokens, Trust,
+};
 pub use node::{NAME_BYTES_MAX, Node, NodeBuilder, WORKERS_MAX};
 pub use rows::{Row, RowProblem};
 pub use scan::Scan;

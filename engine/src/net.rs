@@ -2,21 +2,42 @@
 //!
 //! The only place beside `os` that touches sockets. A server has a runtime of its own, so that a host application needs
 //! none; handlers never block it, they wait for workers through [`gate`].
+//!
+//! A connection goes through `listener` (how many there are), `connection` (TLS, HTTP/1.1 or 2, how long it may take) and
+//! `guard` (host, origin, token); a handler behind them reaches the node through a [`gate`] with the rights of its
+//! caller, which [`access`] tells.
 
+mod access;
+mod audit;
+mod connect;
+mod connection;
 mod convert;
+mod counted;
 mod exposition;
 mod gate;
 mod grpc;
+mod guard;
 mod http;
+mod limits;
+mod listen;
 mod listener;
 mod metrics;
 mod observe;
 mod remote;
 mod server;
 mod session;
+mod socket;
 mod subscriptions;
+mod tls;
+mod tokens;
 mod traffic;
 
+pub use access::Scope;
+pub use connect::ConnectOptions;
+pub use limits::NetLimits;
+pub use listen::Listen;
 pub use remote::Remote;
 pub(crate) use remote::RemoteSubscription;
-pub use server::{Listen, Server, Timeouts};
+pub use server::{Server, Timeouts};
+pub use tls::{ServerTls, Trust};
+pub use tokens::{NewToken, Tokens};

@@ -161,6 +161,28 @@ pub(crate) fn read_text(path: &Path) -> io::Result<String> {
     std::fs::read_to_string(path).map_err(plain)
 }
 
+/// The text of a file that only its owner, or a group of theirs, may read: keys and tokens.
+///
+/// # Errors
+/// As [`read_text`], or everybody may read it.
+#[cfg(feature = "net")]
+pub(crate) fn read_secret(path: &Path) -> io::Result<String> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = std::fs::metadata(path).map_err(plain)?.permissions().mode();
+        if mode & 0o007 != 0 {
+            let text = format!(
+                "every user of this machine may open it (its mode is {:03o}); run `chmod o= {}`",
+                mode & 0o777,
+                path.display()
+            );
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
+        }
+    }
+    read_text(path)
+}
+
 /// An error of the operating system in our words; its kind stays.
 fn plain(error: io::Error) -> io::Error {
     let why = match error.kind() {

@@ -1,21 +1,30 @@
-//! How handlers of the network reach the workers without blocking their runtime.
+//! How handlers of the network reach the node: with the rights of who sent the request, and without blocking their
+//! runtime.
+//!
+//! A gate as it is made lets nobody through. The listener finds out who sends a request and opens a gate for them; a
+//! handler of HTTP takes it as its argument (`gate: Gate`), not from the router's state.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anabranch_model::message::{Answer, Body, FlowId, Problem};
 use anabranch_model::partition::PartitionId;
-use anabranch_model::plan::Plan;
+use anabranch_model::plan::{InputId, Plan};
 use tokio::sync::oneshot;
 
+use super::access::{Caller, Operation};
+use super::audit;
+use super::connection::Speaks;
 use super::grpc::{Index, IndexCell};
-use super::listener::Speaks;
 use super::subscriptions::Subscriptions;
 use super::traffic::Traffic;
+use crate::catalog::Catalog;
 use crate::client::NODE_BYTES;
+use crate::deploy::Deployed;
 use crate::driver::Command;
 use crate::egress::Answered;
 use crate::error::Error;
+use crate::flow::Flow;
 use crate::load::Held;
 use crate::node::Core;
 use crate::os::Door;
@@ -23,7 +32,7 @@ use crate::os::Door;
 /// What a request holds beside its bytes.
 const REQUEST_BYTES: usize = 256;
 
-/// The ways to the workers of a node.
+/// The ways to the workers of a node, for one caller.
 #[derive(Clone)]
 pub(crate) struct Gate {
     pub(crate) core: Arc<Core>,
@@ -31,9 +40,11 @@ pub(crate) struct Gate {
     pub(crate) subscriptions: Subscriptions,
     turn: Arc<AtomicUsize>,
     index: IndexCell,
+    caller: Caller,
 }
 
 impl Gate {
+    /// A gate that lets nobody through.
     pub(crate) fn new(core: Arc<Core>, subscriptions: Subscriptions) -> Self {
         Gate {
             core,
@@ -41,6 +52,57 @@ impl Gate {
             traffic: Traffic::default(),
             turn: Arc::default(),
             index: IndexCell::default(),
+            caller: Caller::NOBODY,
+        }
+    }
+
+    /// The gate for a caller.
+    pub(crate) fn open(&self, caller: Caller) -> Gate {
+        Gate { caller, ..self.clone() }
+    }
+
+    /// Who goes through it.
+    pub(crate) fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// The flows that the caller may know of.
+    pub(crate) fn catalog(&self) -> Arc<Catalog> {
+        let all = self.core.catalog();
+        match self.caller.sees_all() {
+            true => all,
+            false => Arc::new(all.only(|flow| self.caller.sees(flow))),
+        }
+    }
+
+    /// The plans of the flows that the caller may know of.
+    pub(crate) fn flows(&self) -> Vec<(FlowId, Arc<Plan>)> {
+        self.catalog().plans().map(|(id, plan)| (id, plan.clone())).collect()
+    }
+
+    /// Whether the caller may have this done on a flow; `plan` is the revision that the request means.
+    ///
+    /// # Errors
+    /// [`Error::Denied`].
+    pub(crate) fn check(&self, flow: FlowId, plan: &Arc<Plan>, body: &Body) -> Result<(), Error> {
+        let operation = match body {
+            // Who may change something may also read by asking, so it matters only to others which it is.
+            Body::Rows { .. } if self.caller.check(Operation::Send, &plan.name).is_ok() => return Ok(()),
+            Body::Rows { input, .. } => self.rows(flow, plan, *input),
+            Body::Get { .. } | Body::Page { .. } => Operation::Read,
+        };
+        self.caller.check(operation, &plan.name)
+    }
+
+    /// What rows for an input do in the revision that the request means or, if it is another, in the one that runs.
+    fn rows(&self, flow: FlowId, plan: &Arc<Plan>, input: InputId) -> Operation {
+        let of = |plan: &Plan, input: InputId| Operation::rows(&plan.steps[usize::from(input.0)]);
+        let catalog = self.core.catalog();
+        let running = catalog.plans().find(|(id, running)| *id == flow && !Arc::ptr_eq(running, plan));
+        let name = &plan.inputs[usize::from(input.0)].name;
+        match running.and_then(|(_, running)| running.input(name).map(|input| of(running, input))) {
+            Some(Operation::Send) => Operation::Send,
+            _ => of(plan, input),
         }
     }
 
@@ -53,7 +115,7 @@ impl Gate {
     /// any order; who needs an order waits in between, or sends them on one [`Lane`].
     ///
     /// # Errors
-    /// [`Error::Full`], and those of [`UnderWay::done`].
+    /// [`Error::Denied`], [`Error::Full`], and those of [`UnderWay::done`].
     pub(crate) async fn call(
         &self,
         flow: FlowId,
@@ -82,7 +144,7 @@ impl Gate {
     /// applied in the order in which they are sent, wherever they touch the same partition.
     ///
     /// # Errors
-    /// [`Error::Stopped`].
+    /// [`Error::Denied`], [`Error::Stopped`].
     pub(crate) fn start(
         &self,
         lane: Lane,
@@ -91,6 +153,7 @@ impl Gate {
         body: Body,
         held: Held,
     ) -> Result<UnderWay, Error> {
+        self.check(flow, plan, &body)?;
         let (sender, answer) = oneshot::channel();
         let reply = Box::new(move |answer| {
             drop(held);
@@ -103,9 +166,48 @@ impl Gate {
         }
     }
 
-    /// The typed services of the flows that run now.
+    /// The typed services of the flows that run now, as far as the caller may know of them.
     pub(crate) fn index(&self) -> Arc<Index> {
-        self.index.of(self.core.catalog())
+        let index = self.index.of(self.core.catalog());
+        match self.caller.sees_all() {
+            true => index,
+            false => Arc::new(index.of_flows(|flow| self.caller.sees(flow))),
+        }
+    }
+
+    /// Installs a flow, or puts it in the place of its older revision; who does it is noted.
+    ///
+    /// # Errors
+    /// [`Error::Denied`], and those of a deploy.
+    pub(crate) fn deploy(&self, flow: Flow) -> Result<Deployed, Error> {
+        let name = flow.name().to_owned();
+        self.may_change(Operation::Deploy, &name)?;
+        let deployed = self.core.deploy(flow);
+        audit::record(&self.caller, Operation::Deploy, &name, &deployed);
+        deployed
+    }
+
+    /// Drops a flow with its rows; who does it is noted.
+    ///
+    /// # Errors
+    /// [`Error::Denied`], and those of dropping.
+    pub(crate) fn drop_flow(&self, name: &str) -> Result<(), Error> {
+        self.may_change(Operation::Drop, name)?;
+        let dropped = self.core.drop_flow(name);
+        audit::record(&self.caller, Operation::Drop, name, &dropped);
+        dropped
+    }
+
+    /// Whether the caller may change a flow; where not, that is noted.
+    ///
+    /// # Errors
+    /// [`Error::Denied`].
+    pub(crate) fn may_change(&self, operation: Operation, flow: &str) -> Result<(), Error> {
+        let may = self.caller.check(operation, flow);
+        if may.is_err() {
+            audit::record(&self.caller, operation, flow, &may);
+        }
+        may
     }
 
     /// Where a request enters: at the worker that has the row, where that is known, else at each in turn.

@@ -17,9 +17,12 @@ mod question;
 mod tables;
 mod target;
 
+use std::convert::Infallible;
+
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::{FromRequestParts, Request};
+use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
@@ -28,21 +31,32 @@ use axum::routing::{MethodRouter, get, post};
 use self::body::Lingering;
 pub(crate) use self::problem::Problem;
 use self::question::Questions;
+use super::access::Caller;
 use super::gate::Gate;
+use super::observe;
 use super::server::Timeouts;
 use super::subscriptions::Subscriptions;
-use super::{metrics, observe};
 
 /// Bytes of the path and query of an address, at most: the longest key with every byte as `%XX`, and names.
 const ADDRESS_BYTES_MAX: usize = 16 << 10;
 
-/// What handlers share.
+/// What handlers share, with the gate for who sent the request: they take it as their argument (`app: App`), because
+/// the gate in the router's state lets nobody through.
 #[derive(Clone)]
 pub(crate) struct App {
     gate: Gate,
     timeouts: Timeouts,
     subscriptions: Subscriptions,
     questions: Questions,
+}
+
+impl FromRequestParts<App> for App {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<App, Infallible> {
+        let caller = parts.extensions.get::<Caller>().cloned().unwrap_or(Caller::NOBODY);
+        Ok(App { gate: app.gate.open(caller), ..app.clone() })
+    }
 }
 
 /// The routes.
@@ -61,7 +75,7 @@ pub(crate) fn router(gate: Gate, timeouts: Timeouts, subscriptions: Subscription
         .route("/live", page(pages::live))
         .route("/ready", get(pages::ready))
         .route("/status", get(pages::status))
-        .route("/metrics", get(|State(app): State<App>| metrics::answer(app.gate)))
+        .route("/metrics", get(pages::metrics))
         .route("/flows", get(pages::flows))
         .route("/query", post(question::query))
         .route("/openapi.json", get(pages::openapi))

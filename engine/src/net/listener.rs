@@ -1,156 +1,136 @@
-//! A listening socket and its connections.
+//! A listening socket: takes connections, as many as there may be, and counts them.
 
-use std::convert::Infallible;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::Body;
-use http::{Request, Response, StatusCode, header};
-use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
-use tower::ServiceExt;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::timeout;
 
-use super::gate::Gate;
-use super::observe::observed;
-use super::server::Timeouts;
-use super::subscriptions::Subscriptions;
-use super::{grpc, http as http_interface};
+use super::connection::Service;
+use super::limits::NetLimits;
+use super::traffic::{Counted, Gauge};
 
-/// Connections of a listener, at most; the next ones wait in the operating system's queue.
-const CONNECTIONS_MAX: usize = 10_000;
-
-/// Bytes of the head of a request, at most; beyond it the answer is 431.
-const HEAD_BYTES_MAX: usize = 64 << 10;
-
-/// How often an idle HTTP/2 connection is asked whether it lives, and how long it may take to say so.
-const PING_EVERY: Duration = Duration::from_secs(30);
-const PONG_WITHIN: Duration = Duration::from_secs(20);
-
-/// Streams of an HTTP/2 connection, at most.
-const STREAMS_MAX: u32 = 256;
-
-/// Bytes that a client may send ahead on a stream, and on a connection.
-const STREAM_WINDOW_BYTES: u32 = 1 << 20;
-const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
-
-/// What a listener speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Speaks {
-    Grpc,
-    Http,
-}
+/// How long no connection is taken, at most, after one could not be.
+const REST: Duration = Duration::from_millis(50);
 
 /// A listening socket.
 pub(crate) struct Listener {
     pub(crate) socket: TcpListener,
-    pub(crate) speaks: Speaks,
-    pub(crate) gate: Gate,
-    pub(crate) timeouts: Timeouts,
-    pub(crate) subscriptions: Subscriptions,
+    pub(crate) service: Service,
+    pub(crate) places: Places,
     pub(crate) stopped: watch::Receiver<bool>,
 }
 
 impl Listener {
     /// Accepts connections until the server stops.
     pub(crate) async fn run(mut self) {
-        let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-        let router = http_interface::router(self.gate.clone(), self.timeouts, self.subscriptions.clone());
+        let service = Arc::new(self.service);
         loop {
-            let Ok(place) = room.clone().acquire_owned().await else { return };
+            let Some(room) = self.places.room().await else { return };
             let accepted = tokio::select! {
                 accepted = self.socket.accept() => accepted,
                 _ = self.stopped.wait_for(|stopped| *stopped) => return,
             };
-            // A connection that failed in the queue is not ours; with no file handles left, one must close first.
-            let Ok((stream, _)) = accepted else {
-                tokio::task::yield_now().await;
-                continue;
+            let (stream, from) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    self.places.rest(&error).await;
+                    continue;
+                }
             };
-            let connected = self.gate.traffic.of(self.speaks).connections.enter();
-            let (gate, stopped) = (self.gate.clone(), self.stopped.clone());
-            let serve = connection(stream, self.speaks, gate, router.clone(), self.timeouts, stopped);
-            tokio::spawn(async move {
-                serve.await;
-                drop((place, connected));
-            });
+            // One that its address has too many of is closed here.
+            let Some(place) = self.places.take(room, from.ip()) else { continue };
+            tokio::spawn(serve(service.clone(), stream, from, self.stopped.clone(), place));
         }
     }
 }
 
-/// Serves a connection until it ends or the server stops.
-async fn connection(
+async fn serve(
+    service: Arc<Service>,
     stream: TcpStream,
-    speaks: Speaks,
-    gate: Gate,
-    router: Router,
-    timeouts: Timeouts,
-    mut stopped: watch::Receiver<bool>,
+    from: SocketAddr,
+    stopped: watch::Receiver<bool>,
+    place: Place,
 ) {
-    // Answers are small and awaited.
-    let _ = stream.set_nodelay(true);
-    let asked = Arc::new(AtomicBool::new(false));
-    let asks = asked.clone();
-    let service = service_fn(move |request: Request<Incoming>| {
-        asks.store(true, Ordering::Relaxed);
-        let (gate, router) = (gate.clone(), router.clone());
-        async move {
-            let traffic = gate.traffic.clone();
-            let answer = |request| answer(speaks, gate, router, request);
-            Ok::<_, Infallible>(observed(&traffic, speaks, request, answer).await)
+    service.serve(stream, from, stopped).await;
+    drop(place);
+}
+
+/// The places for connections of a listener.
+pub(crate) struct Places {
+    room: Arc<Semaphore>,
+    per_address_max: usize,
+    by_address: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    gauge: Gauge,
+    /// Connections of all listeners.
+    open: Arc<watch::Sender<usize>>,
+}
+
+/// A place that is taken until it is dropped.
+pub(crate) struct Place {
+    _room: OwnedSemaphorePermit,
+    address: IpAddr,
+    by_address: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    open: Arc<watch::Sender<usize>>,
+    _counted: Counted,
+}
+
+impl Places {
+    /// Places for a listener, counted by `gauge`; `open` has those of all.
+    pub(crate) fn new(limits: &NetLimits, gauge: Gauge, open: Arc<watch::Sender<usize>>) -> Self {
+        Places {
+            room: Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS))),
+            per_address_max: limits.connections_per_address,
+            by_address: Arc::default(),
+            gauge,
+            open,
         }
-    });
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(timeouts.head).max_buf_size(HEAD_BYTES_MAX);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .keep_alive_interval(PING_EVERY)
-        .keep_alive_timeout(PONG_WITHIN)
-        .max_concurrent_streams(STREAMS_MAX)
-        .initial_stream_window_size(STREAM_WINDOW_BYTES)
-        .initial_connection_window_size(CONNECTION_WINDOW_BYTES);
-    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
-    let mut connection = std::pin::pin!(connection);
-    tokio::select! {
-        // What a client does wrong ends its connection and concerns nobody else.
-        _ = connection.as_mut() => return,
-        _ = stopped.wait_for(|stopped| *stopped) => connection.as_mut().graceful_shutdown(),
-        () = silent(&asked, timeouts.head) => connection.as_mut().graceful_shutdown(),
     }
-    let _ = connection.await;
-}
 
-/// Ends when a client has asked for nothing within a time: until it has said which version of HTTP it speaks, nothing
-/// else bounds how long it may take.
-async fn silent(asked: &AtomicBool, within: Duration) {
-    drop(tokio::time::timeout(within, std::future::pending::<()>()).await);
-    if asked.load(Ordering::Relaxed) {
-        std::future::pending::<()>().await;
+    /// Waits until there is room for a connection.
+    async fn room(&self) -> Option<OwnedSemaphorePermit> {
+        self.room.clone().acquire_owned().await.ok()
     }
-}
 
-async fn answer(speaks: Speaks, gate: Gate, router: Router, request: Request<Incoming>) -> Response<Body> {
-    let kind = request.headers().get(header::CONTENT_TYPE).map(http::HeaderValue::as_bytes);
-    let is_grpc = kind.is_some_and(|kind| kind.starts_with(b"application/grpc"));
-    match speaks {
-        Speaks::Grpc if is_grpc => grpc::serve(gate, request).await.map(Body::new),
-        Speaks::Grpc => elsewhere(),
-        Speaks::Http => router.oneshot(request.map(Body::new)).await.unwrap_or_else(|never| match never {}),
+    /// After a connection could not be taken: one that ended in the queue is nothing to wait for; where file handles are
+    /// missing, some come back when a connection ends, or when others of the process give theirs back.
+    async fn rest(&self, error: &io::Error) {
+        use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
+        if !matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted) {
+            let mut connections = self.open.subscribe();
+            let _ = timeout(REST, connections.changed()).await;
+        }
+    }
+
+    /// A place for an address that does not have too many.
+    fn take(&self, room: OwnedSemaphorePermit, address: IpAddr) -> Option<Place> {
+        let address = address.to_canonical();
+        let mut counts = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry(address).or_default();
+        if *count >= self.per_address_max {
+            return None;
+        }
+        *count += 1;
+        self.open.send_modify(|open| *open += 1);
+        let (by_address, open) = (self.by_address.clone(), self.open.clone());
+        Some(Place { _room: room, address, by_address, open, _counted: self.gauge.enter() })
     }
 }
 
-/// For who speaks HTTP where gRPC is spoken.
-fn elsewhere() -> Response<Body> {
-    let text = "{\"code\":\"wrong_address\",\"message\":\"this address speaks gRPC\",\
-                \"help\":\"send HTTP requests to the address that was given with `--http`\"}\n";
-    let mut response = Response::new(Body::from(text));
-    *response.status_mut() = StatusCode::MISDIRECTED_REQUEST;
-    response.headers_mut().insert(header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
-    response
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut counts = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = counts.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.address);
+            }
+        }
+        drop(counts);
+        self.open.send_modify(|open| *open -= 1);
+    }
 }

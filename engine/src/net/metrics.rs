@@ -6,9 +6,9 @@
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
+use super::connection::Speaks;
 use super::exposition::{Exposition, Kind, Metric};
 use super::gate::Gate;
-use super::listener::Speaks;
 use super::traffic::{Requests, Traffic};
 use crate::os::process::{Process, process};
 use crate::status::{FlowStatus, NodeStatus};

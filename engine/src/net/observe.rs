@@ -8,7 +8,7 @@ use axum::middleware::Next;
 use http::{Request, Response};
 use tonic::Code;
 
-use super::listener::Speaks;
+use super::connection::Speaks;
 use super::traffic::{self, OTHER, Traffic};
 use crate::os;
 

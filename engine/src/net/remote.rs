@@ -23,6 +23,7 @@ use arc_swap::ArcSwap;
 use http::uri::PathAndQuery;
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -33,7 +34,8 @@ use tonic::client::Grpc;
 use tonic_prost::ProstCodec;
 
 pub(crate) use self::subscription::RemoteSubscription;
-use super::convert;
+use super::connect::ConnectOptions;
+use super::{convert, tls};
 use crate::catalog::Catalog;
 use crate::deploy::SharedCatalog;
 use crate::driver::Command;
@@ -43,9 +45,6 @@ use crate::error::Error;
 /// Requests that gather while others are under way, at most, and their bytes; then they leave.
 const GATHERED_REQUESTS_MAX: usize = 256;
 const GATHERED_BYTES_MAX: usize = 64 << 10;
-
-/// How long a connection may take to come about.
-const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 
 /// How long a client tries to come back to a node, and how often.
 const RECONNECT_WITHIN: Duration = Duration::from_secs(5);
@@ -66,7 +65,7 @@ const WRITE_TURNS: usize = 4;
 
 /// A connection over the network, with what is under way on it.
 pub struct Remote {
-    address: String,
+    options: ConnectOptions,
     runtime: Runtime,
     session: Option<Session>,
     catalog: SharedCatalog,
@@ -87,7 +86,8 @@ struct Session {
 
 impl Remote {
     /// Connects to a node and asks for its flows.
-    pub(crate) fn connect(address: &str) -> Result<(Self, SharedCatalog), Error> {
+    pub(crate) fn connect(options: &ConnectOptions) -> Result<(Self, SharedCatalog), Error> {
+        let address = options.address();
         let problem = |why: String| Error::Connect { address: address.to_owned(), why };
         if tokio::runtime::Handle::try_current().is_ok() {
             let why = "this thread belongs to an async runtime, which a client would block; give the client a thread \
@@ -98,10 +98,10 @@ impl Remote {
             .enable_all()
             .build()
             .map_err(|error| problem(error.to_string()))?;
-        let (session, flows) = runtime.block_on(open(address)).map_err(problem)?;
+        let (session, flows) = runtime.block_on(open(options)).map_err(problem)?;
         let catalog = SharedCatalog::new(ArcSwap::from_pointee(catalog(flows)?));
         let remote = Remote {
-            address: address.to_owned(),
+            options: options.clone(),
             runtime,
             session: Some(session),
             catalog: catalog.clone(),
@@ -204,14 +204,14 @@ impl Remote {
 
     /// Opens a new session, trying again for a while: a node that restarts is there after a moment.
     fn reconnect(&mut self) -> Result<(), Error> {
-        let address = self.address.clone();
+        let options = self.options.clone();
         let opened = self.runtime.block_on(async {
             let mut retry = tokio::time::interval(RETRY_EVERY);
             let mut last = String::new();
             let tries = async {
                 loop {
                     retry.tick().await;
-                    match open(&address).await {
+                    match open(&options).await {
                         Ok(opened) => return opened,
                         Err(why) => last = why,
                     }
@@ -220,7 +220,8 @@ impl Remote {
             let opened = tokio::time::timeout(RECONNECT_WITHIN, tries).await;
             opened.map_err(|_| last)
         });
-        let (session, flows) = opened.map_err(|why| Error::Connect { address: self.address.clone(), why })?;
+        let (session, flows) =
+            opened.map_err(|why| Error::Connect { address: self.options.address().to_owned(), why })?;
         self.catalog.store(Arc::new(catalog(flows)?));
         self.session = Some(session);
         Ok(())
@@ -250,7 +251,10 @@ impl Remote {
         numbers.sort_unstable();
         let lost = |request| Answered {
             request,
-            answer: Err(Error::Disconnected { address: self.address.clone(), why: why.to_owned() }),
+            answer: Err(Error::Disconnected {
+                address: self.options.address().to_owned(),
+                why: why.to_owned(),
+            }),
             revised: None,
         };
         self.received.extend(numbers.into_iter().map(lost));
@@ -259,17 +263,23 @@ impl Remote {
 
 impl fmt::Debug for Remote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Remote").field("address", &self.address).finish_non_exhaustive()
+        f.debug_struct("Remote").field("address", &self.options.address()).finish_non_exhaustive()
     }
 }
 
 /// Opens a session: the connection, the flows of the node, both streams.
-async fn open(address: &str) -> Result<(Session, CatalogReply), String> {
-    let within = tokio::time::timeout(CONNECT_WITHIN, dial(address));
-    let sender = within.await.map_err(|_| format!("no answer within {} s", CONNECT_WITHIN.as_secs()))??;
-    let origin = http::Uri::builder().scheme("http").authority(address).path_and_query("/").build();
+async fn open(options: &ConnectOptions) -> Result<(Session, CatalogReply), String> {
+    let within = options.within_time();
+    let dialed = tokio::time::timeout(within, dial(options)).await;
+    let sender = dialed.map_err(|_| format!("no answer within {} s", within.as_secs_f32()))??;
+    let sender = Sender { sender, authorization: options.authorization()? };
+    let origin = http::Uri::builder()
+        .scheme(options.scheme())
+        .authority(options.address())
+        .path_and_query("/")
+        .build();
     let origin = origin.map_err(|error| error.to_string())?;
-    let mut grpc = Grpc::with_origin(Sender(sender), origin).max_decoding_message_size(MESSAGE_BYTES_MAX);
+    let mut grpc = Grpc::with_origin(sender, origin).max_decoding_message_size(MESSAGE_BYTES_MAX);
     let said = |status: tonic::Status| status.message().to_owned();
     let request = tonic::Request::new(CatalogRequest { version: SESSION_VERSION });
     let path = PathAndQuery::from_static("/anabranch.v1.Node/Catalog");
@@ -281,9 +291,19 @@ async fn open(address: &str) -> Result<(Session, CatalogReply), String> {
     Ok((Session { grpc, requests, answers: answers.into_inner() }, flows))
 }
 
-async fn dial(address: &str) -> Result<SendRequest<Body>, String> {
-    let stream = TcpStream::connect(address).await.map_err(|error| error.to_string())?;
+async fn dial(options: &ConnectOptions) -> Result<SendRequest<Body>, String> {
+    let stream = TcpStream::connect(options.address()).await.map_err(|error| error.to_string())?;
     stream.set_nodelay(true).map_err(|error| error.to_string())?;
+    match options.trust() {
+        None => shake_hands(stream).await,
+        Some(trust) => shake_hands(tls::dial(trust, options.host(), stream).await?).await,
+    }
+}
+
+async fn shake_hands<S>(stream: S) -> Result<SendRequest<Body>, String>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let (sender, connection) = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .keep_alive_interval(PING_EVERY)
@@ -308,8 +328,11 @@ fn catalog(reply: CatalogReply) -> Result<Catalog, Error> {
     Ok(Catalog::of(flows.into_iter()))
 }
 
-/// An HTTP/2 connection as a service.
-struct Sender(SendRequest<Body>);
+/// An HTTP/2 connection as a service, which adds the token to every request.
+struct Sender {
+    sender: SendRequest<Body>,
+    authorization: Option<http::HeaderValue>,
+}
 
 impl tower::Service<http::Request<Body>> for Sender {
     type Response = http::Response<hyper::body::Incoming>;
@@ -317,11 +340,14 @@ impl tower::Service<http::Request<Body>> for Sender {
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, hyper::Error>> + Send>>;
 
     fn poll_ready(&mut self, context: &mut std::task::Context<'_>) -> Poll<Result<(), hyper::Error>> {
-        self.0.poll_ready(context)
+        self.sender.poll_ready(context)
     }
 
-    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        Box::pin(self.0.send_request(request))
+    fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
+        if let Some(token) = &self.authorization {
+            request.headers_mut().insert(http::header::AUTHORIZATION, token.clone());
+        }
+        Box::pin(self.sender.send_request(request))
     }
 }
 

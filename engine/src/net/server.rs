@@ -8,26 +8,20 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
+use tokio::time::timeout;
 
+use super::connection::{Service, Speaks};
 use super::gate::Gate;
-use super::listener::{Listener, Speaks};
+use super::guard::Guard;
+use super::http as http_interface;
+use super::listen::Listen;
+use super::listener::{Listener, Places};
 use super::subscriptions::Subscriptions;
 use crate::error::Error;
 use crate::node::Core;
 
-/// How long a server waits for requests under way when it is dropped.
-const GRACE: Duration = Duration::from_secs(5);
-
-/// Where a node listens.
-#[derive(Clone, Debug, Default)]
-pub struct Listen {
-    /// For gRPC; port 0 takes a free one.
-    pub grpc: Option<SocketAddr>,
-    /// For HTTP; port 0 takes a free one.
-    pub http: Option<SocketAddr>,
-    /// How long a server waits for its clients.
-    pub timeouts: Timeouts,
-}
+/// How long a server waits for requests under way when it is dropped. Streams that never end are cut then.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// How long a server waits for its clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,11 +56,13 @@ pub struct Server {
     grpc: Option<SocketAddr>,
     http: Option<SocketAddr>,
     stop: watch::Sender<bool>,
+    connections: watch::Receiver<usize>,
     runtime: Option<Runtime>,
 }
 
 impl Server {
     pub(crate) fn start(core: Arc<Core>, listen: &Listen) -> Result<Server, Error> {
+        [listen.grpc, listen.http].into_iter().flatten().try_for_each(|address| listen.check(address))?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .thread_name("anabranch-net")
@@ -75,20 +71,33 @@ impl Server {
         let (stop, stopped) = watch::channel(false);
         let subscriptions = Subscriptions::new(core.clone(), listen.timeouts.subscription);
         let gate = Gate::new(core, subscriptions.clone());
+        let (open_connections, connections) = watch::channel(0);
+        let open_connections = Arc::new(open_connections);
         let open = |address: Option<SocketAddr>, speaks: Speaks| -> Result<Option<SocketAddr>, Error> {
             let Some(address) = address else { return Ok(None) };
             let bound = runtime.block_on(bind(address));
             let (socket, bound) = bound
                 .map_err(|error| Error::Listen { address: address.to_string(), why: error.to_string() })?;
-            let (gate, subscriptions) = (gate.clone(), subscriptions.clone());
-            let (timeouts, stopped) = (listen.timeouts, stopped.clone());
-            let listener = Listener { socket, speaks, gate, timeouts, subscriptions, stopped };
-            runtime.spawn(listener.run());
+            let service = Service {
+                speaks,
+                gate: gate.clone(),
+                router: http_interface::router(gate.clone(), listen.timeouts, subscriptions.clone()),
+                guard: Guard::new(listen, bound),
+                tls: listen.tls.as_ref().map(|tls| tls.acceptor()),
+                limits: listen.limits.clone(),
+                head: listen.timeouts.head,
+            };
+            let places = Places::new(
+                &listen.limits,
+                gate.traffic.of(speaks).connections.clone(),
+                open_connections.clone(),
+            );
+            runtime.spawn(Listener { socket, service, places, stopped: stopped.clone() }.run());
             Ok(Some(bound))
         };
         let grpc = open(listen.grpc, Speaks::Grpc)?;
         let http = open(listen.http, Speaks::Http)?;
-        Ok(Server { grpc, http, stop, runtime: Some(runtime) })
+        Ok(Server { grpc, http, stop, connections, runtime: Some(runtime) })
     }
 
     /// Where it speaks gRPC.
@@ -99,6 +108,22 @@ impl Server {
     /// Where it speaks HTTP.
     pub fn http(&self) -> Option<SocketAddr> {
         self.http
+    }
+
+    /// Connections that are open.
+    pub fn connections(&self) -> usize {
+        *self.connections.borrow()
+    }
+
+    /// Waits until so many connections are open. Whether that came about in time.
+    pub fn wait_for_connections(&self, count: usize, within: Duration) -> bool {
+        let mut connections = self.connections.clone();
+        let Some(runtime) = &self.runtime else { return false };
+        runtime.block_on(async move {
+            timeout(within, connections.wait_for(|now| *now == count))
+                .await
+                .is_ok_and(|waited| waited.is_ok())
+        })
     }
 }
 
@@ -111,11 +136,15 @@ async fn bind(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
 impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.stop.send(true);
+        // In a thread of another runtime waiting is not allowed.
+        let may_wait = tokio::runtime::Handle::try_current().is_err();
+        if may_wait {
+            self.wait_for_connections(0, GRACE);
+        }
         if let Some(runtime) = self.runtime.take() {
-            // In a thread of another runtime waiting is not allowed.
-            match tokio::runtime::Handle::try_current() {
-                Ok(_) => runtime.shutdown_background(),
-                Err(_) => runtime.shutdown_timeout(GRACE),
+            match may_wait {
+                true => runtime.shutdown_timeout(GRACE),
+                false => runtime.shutdown_background(),
             }
         }
     }

@@ -135,7 +135,7 @@ impl Reader {
         if !fresh {
             return false;
         }
-        let catalog = self.gate.core.catalog();
+        let catalog = self.gate.catalog();
         let mut passed = Vec::with_capacity(requests.len());
         let mut problems = Vec::new();
         for request in requests {
@@ -157,6 +157,7 @@ impl Reader {
             problem("changed", "the flow was replaced or dropped; make the request again".to_owned())
         })?;
         let body = convert::body(request.body, plan).map_err(|text| problem("invalid", text))?;
+        self.gate.check(flow, plan, &body).map_err(|error| problem("denied", error.to_string()))?;
         let origin = Origin {
             worker: self.worker,
             client: self.client,

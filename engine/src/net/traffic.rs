@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::connection::Speaks;
 use super::exposition::Distribution;
-use super::listener::Speaks;
 
 /// Bounds of the buckets of times, in seconds.
 pub(crate) const SECONDS: [f64; 17] =

@@ -20,7 +20,7 @@ pub(super) async fn deploy(gate: Gate, request: Request<Incoming>) -> Response<B
     let deploy = service_fn(move |request: tonic::Request<DeployRequest>| {
         let (gate, DeployRequest { file, text }) = (gate.clone(), request.into_inner());
         async move {
-            let deployed = tokio::task::block_in_place(|| gate.core.deploy(Flow::parse(&file, &text)?));
+            let deployed = tokio::task::block_in_place(|| gate.deploy(Flow::parse(&file, &text)?));
             deployed
                 .map(|deployed| tonic::Response::new(reply(&gate, deployed)))
                 .map_err(|error| refused(&error))
@@ -35,7 +35,7 @@ pub(super) async fn drop_flow(gate: Gate, request: Request<Incoming>) -> Respons
     let drop_flow = service_fn(move |request: tonic::Request<DropRequest>| {
         let (gate, DropRequest { flow }) = (gate.clone(), request.into_inner());
         async move {
-            let dropped = tokio::task::block_in_place(|| gate.core.drop_flow(&flow));
+            let dropped = tokio::task::block_in_place(|| gate.drop_flow(&flow));
             dropped.map(|()| tonic::Response::new(DropReply {})).map_err(|error| refused(&error))
         }
     });
@@ -66,6 +66,7 @@ fn refused(error: &Error) -> Status {
     let text = error.to_string();
     match error {
         Error::Flow(_) => Status::invalid_argument(text),
+        Error::Denied(_) => Status::permission_denied(text),
         Error::Unknown { .. } => Status::not_found(text),
         Error::Stopped => Status::unavailable(text),
         _ => Status::failed_precondition(text),

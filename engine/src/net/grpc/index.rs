@@ -24,6 +24,12 @@ impl Index {
         Index { flows: catalog.plans().map(api).collect() }
     }
 
+    /// The part of it that is of some flows.
+    pub(crate) fn of_flows(&self, wanted: impl Fn(&str) -> bool) -> Index {
+        let flows = self.flows.iter().filter(|(_, (_, api))| wanted(&api.plan().name));
+        Index { flows: flows.map(|(service, flow)| (service.clone(), flow.clone())).collect() }
+    }
+
     /// The flow and method of a path.
     pub(crate) fn method(&self, path: &str) -> Option<(FlowId, Arc<FlowApi>, Method)> {
         let (service, _) = path.strip_prefix('/')?.rsplit_once('/')?;

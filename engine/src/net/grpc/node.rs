@@ -16,6 +16,7 @@ use tonic_prost::ProstCodec;
 use tower::service_fn;
 
 use super::{MESSAGE_BYTES_MAX, flows, subscribe};
+use crate::net::access::Operation;
 use crate::net::gate::Gate;
 use crate::net::session::open;
 
@@ -58,21 +59,23 @@ fn list(gate: &Gate, request: &CatalogRequest) -> Result<CatalogReply, Status> {
         );
         return Err(Status::failed_precondition(text));
     }
-    let text = |(id, plan): (FlowId, &Arc<Plan>)| FlowText {
+    let text = |(id, plan): (FlowId, Arc<Plan>)| FlowText {
         flow: id.0,
         revision: plan.revision,
         file: plan.file.clone(),
         text: plan.text.to_string(),
         name: plan.name.clone(),
     };
-    let catalog = gate.core.catalog();
-    Ok(CatalogReply { node: gate.core.name().to_owned(), flows: catalog.plans().map(text).collect() })
+    let flows = gate.flows().into_iter().map(text).collect();
+    Ok(CatalogReply { node: gate.core.name().to_owned(), flows })
 }
 
 async fn status(gate: Gate, request: Request<Incoming>) -> Response<Body> {
     let tell = service_fn(move |_: tonic::Request<StatusRequest>| {
         let gate = gate.clone();
         async move {
+            let may = gate.caller().check_node(Operation::Status);
+            may.map_err(|error| Status::permission_denied(error.to_string()))?;
             let status = tokio::task::block_in_place(|| gate.core.status());
             let json = serde_json::to_string(&status).map_err(|error| Status::internal(error.to_string()))?;
             Ok::<_, Status>(tonic::Response::new(StatusReply { json }))

@@ -17,6 +17,7 @@ use tonic_prost::ProstCodec;
 use tower::service_fn;
 
 use crate::error::Error;
+use crate::net::access::Operation;
 use crate::net::gate::Gate;
 use crate::net::subscriptions::{Position, Reader};
 use crate::subscription::Event;
@@ -36,10 +37,12 @@ pub(super) async fn subscribe(gate: Gate, request: Request<Incoming>) -> Respons
 async fn open(gate: Gate, request: SubscribeRequest) -> Result<EventStream, Status> {
     let refused = |error: Error| match error {
         Error::Unknown { .. } | Error::Ambiguous { .. } => Status::not_found(error.to_string()),
+        Error::Denied(why) => Status::permission_denied(why),
         _ => Status::unavailable(error.to_string()),
     };
     // The name in full, so that it means the same when other flows come.
-    let plan = gate.core.catalog().subscription(&request.output).map_err(refused)?.1.plan().clone();
+    let plan = gate.catalog().subscription(&request.output).map_err(refused)?.1.plan().clone();
+    gate.caller().check(Operation::Subscribe, &plan.name).map_err(refused)?;
     let local = request.output.rsplit('.').next().unwrap_or_default();
     let topic = format!("{}.{local}", plan.name);
     let resumed = request.after.split_once('-').and_then(|(id, position)| {

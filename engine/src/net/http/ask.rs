@@ -3,7 +3,7 @@
 use anabranch_model::batch::{Batch, SchemaId};
 use anabranch_model::json::write_string;
 use anabranch_model::message::{Answer, Body, RowsAnswer};
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::Response;
 
@@ -17,12 +17,8 @@ use crate::answer::Refused;
 use crate::rows;
 
 /// `POST /flows/{flow}/ask/{input}`.
-pub(super) async fn ask(
-    State(app): State<App>,
-    target: Target,
-    request: Request,
-) -> Result<Response, Problem> {
-    let flow = target.flow(&app.gate.core.catalog())?;
+pub(super) async fn ask(app: App, target: Target, request: Request) -> Result<Response, Problem> {
+    let flow = target.flow(&app.gate)?;
     let input = flow.input(&target.name)?;
     Format::of(request.headers())?;
     let (body, held) = Incoming::new(request.into_body(), app.timeouts.body).whole(&app.gate).await?;

@@ -6,7 +6,6 @@
 use std::fmt::Write;
 
 use anabranch_model::json::write_string;
-use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::response::{IntoResponse, Response};
 
@@ -14,6 +13,7 @@ use super::App;
 use super::feed::{Feed, feed};
 use super::problem::{Problem, why};
 use super::target::Target;
+use crate::net::access::Operation;
 use crate::net::subscriptions::{Position, Reader, SubscriptionId};
 use crate::subscription::Event;
 
@@ -22,12 +22,13 @@ const RETRY_MS: u32 = 1000;
 
 /// `GET /flows/{flow}/streams/{output}`.
 pub(super) async fn subscribe(
-    State(app): State<App>,
+    app: App,
     target: Target,
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let flow = target.flow(&app.gate.core.catalog())?;
+    let flow = target.flow(&app.gate)?;
+    app.gate.caller().check(Operation::Subscribe, &flow.plan.name)?;
     if target.name != "errors" {
         flow.output(&target.name)?;
     }

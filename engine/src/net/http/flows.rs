@@ -1,6 +1,6 @@
 //! Flows that are installed, replaced and dropped while the node runs.
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::{Value, json};
@@ -12,22 +12,20 @@ use super::target::Target;
 use crate::deploy::Before;
 use crate::error::Error;
 use crate::flow::Flow;
+use crate::net::access::Operation;
 
 /// `PUT /flows/{flow}`: its file.
-pub(super) async fn put(
-    State(app): State<App>,
-    target: Target,
-    request: Request,
-) -> Result<Response, Problem> {
+pub(super) async fn put(app: App, target: Target, request: Request) -> Result<Response, Problem> {
     let name = target.flow.unwrap_or_default();
+    app.gate.may_change(Operation::Deploy, &name)?;
     let (body, _held) = Incoming::new(request.into_body(), app.timeouts.body).whole(&app.gate).await?;
     let text = String::from_utf8(body)
         .map_err(|_| Problem::invalid("the flow file is not UTF-8", "save the file as UTF-8"))?;
-    let core = app.gate.core.clone();
+    let gate = app.gate.clone();
     let deployed = tokio::task::spawn_blocking(move || {
         let flow = Flow::parse(&format!("{name}.flow"), &text)?;
         match flow.name() == name {
-            true => Ok(core.deploy(flow)?),
+            true => Ok(gate.deploy(flow)?),
             false => Err(Problem::invalid(
                 format!("the file is of the flow `{}`, the path says `{name}`", flow.name()),
                 format!("send it to `/flows/{}`", flow.name()),
@@ -51,9 +49,9 @@ fn warning(flow: &Flow, warning: &anabranch_lang::Diagnostic) -> Value {
 }
 
 /// `DELETE /flows/{flow}`: with its rows.
-pub(super) async fn delete(State(app): State<App>, target: Target) -> Result<Response, Problem> {
-    let flow = target.flow(&app.gate.core.catalog())?;
-    let (core, name) = (app.gate.core.clone(), flow.plan.name.clone());
-    tokio::task::spawn_blocking(move || core.drop_flow(&name)).await.map_err(|_| Error::Stopped)??;
+pub(super) async fn delete(app: App, target: Target) -> Result<Response, Problem> {
+    let flow = target.flow(&app.gate)?;
+    let (gate, name) = (app.gate.clone(), flow.plan.name.clone());
+    tokio::task::spawn_blocking(move || gate.drop_flow(&name)).await.map_err(|_| Error::Stopped)??;
     Ok(super::json(StatusCode::OK, format!("{}\n", json!({ "dropped": flow.plan.name }))))
 }

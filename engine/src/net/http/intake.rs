@@ -9,7 +9,7 @@ use anabranch_model::batch::{Batch, SchemaId};
 use anabranch_model::message::{Answer, Body, RowsAnswer};
 use anabranch_model::plan::{InputId, Plan};
 use anabranch_model::types::Shape;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::value::RawValue;
@@ -39,12 +39,8 @@ const BATCHES_UNDER_WAY_MAX: usize = 16;
 const REFUSED_TOLD_MAX: usize = 1000;
 
 /// `POST /flows/{flow}/streams/{input}`.
-pub(super) async fn send(
-    State(app): State<App>,
-    target: Target,
-    request: Request,
-) -> Result<Response, Problem> {
-    let flow = target.flow(&app.gate.core.catalog())?;
+pub(super) async fn send(app: App, target: Target, request: Request) -> Result<Response, Problem> {
+    let flow = target.flow(&app.gate)?;
     let input = flow.input(&target.name)?;
     let format = Format::of(request.headers())?;
     let incoming = Incoming::new(request.into_body(), app.timeouts.body);

@@ -2,7 +2,6 @@
 
 use anabranch_model::plan::Stream;
 use anabranch_wire::openapi::openapi as wire_openapi;
-use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
@@ -12,6 +11,8 @@ use super::problem::Problem;
 use super::target::Target;
 use crate::Plan;
 use crate::error::Error;
+use crate::net::access::Operation;
+use crate::net::metrics;
 
 /// Where to look for what there is.
 pub(super) const HELP: &str =
@@ -28,7 +29,7 @@ pub(super) fn live() -> &'static str {
 }
 
 /// `GET /ready`: every worker answers.
-pub(super) async fn ready(State(app): State<App>) -> Result<Response, Problem> {
+pub(super) async fn ready(app: App) -> Result<Response, Problem> {
     let core = app.gate.core.clone();
     let answered = tokio::task::spawn_blocking(move || core.answers());
     match tokio::time::timeout(app.timeouts.ready, answered).await {
@@ -44,7 +45,8 @@ pub(super) async fn ready(State(app): State<App>) -> Result<Response, Problem> {
 }
 
 /// `GET /status`.
-pub(super) async fn status(State(app): State<App>) -> Result<Response, Problem> {
+pub(super) async fn status(app: App) -> Result<Response, Problem> {
+    app.gate.caller().check_node(Operation::Status)?;
     let core = app.gate.core.clone();
     let status = tokio::task::spawn_blocking(move || core.status()).await.map_err(|_| Error::Stopped)?;
     let mut status = json!(status);
@@ -56,23 +58,28 @@ pub(super) async fn status(State(app): State<App>) -> Result<Response, Problem> 
     Ok(super::json(StatusCode::OK, format!("{status}\n")))
 }
 
+/// `GET /metrics`.
+pub(super) async fn metrics(app: App) -> Result<Response, Problem> {
+    app.gate.caller().check_node(Operation::Status)?;
+    Ok(metrics::answer(app.gate).await)
+}
+
 /// `GET /flows`.
-pub(super) async fn flows(State(app): State<App>) -> Response {
-    let catalog = app.gate.core.catalog();
-    let flows: Vec<Value> = catalog.plans().map(|(_, plan)| described(plan)).collect();
+pub(super) async fn flows(app: App) -> Response {
+    let flows: Vec<Value> = app.gate.flows().iter().map(|(_, plan)| described(plan)).collect();
     super::json(StatusCode::OK, format!("{}\n", json!({ "flows": flows })))
 }
 
 /// `GET /openapi.json`: the interface of all flows.
-pub(super) async fn openapi(State(app): State<App>) -> Response {
-    let catalog = app.gate.core.catalog();
-    let plans: Vec<&Plan> = catalog.plans().map(|(_, plan)| &**plan).collect();
+pub(super) async fn openapi(app: App) -> Response {
+    let flows = app.gate.flows();
+    let plans: Vec<&Plan> = flows.iter().map(|(_, plan)| &**plan).collect();
     super::json(StatusCode::OK, format!("{}\n", wire_openapi(&plans)))
 }
 
 /// `GET /flows/{flow}/openapi.json`.
-pub(super) async fn flow_openapi(State(app): State<App>, target: Target) -> Result<Response, Problem> {
-    let flow = target.flow(&app.gate.core.catalog())?;
+pub(super) async fn flow_openapi(app: App, target: Target) -> Result<Response, Problem> {
+    let flow = target.flow(&app.gate)?;
     Ok(super::json(StatusCode::OK, format!("{}\n", wire_openapi(&[&flow.plan]))))
 }
 
@@ -89,8 +96,8 @@ fn described(plan: &Plan) -> Value {
 }
 
 /// `GET /flows/{flow}`: its file.
-pub(super) async fn flow(State(app): State<App>, target: Target) -> Result<Response, Problem> {
-    let flow = target.flow(&app.gate.core.catalog())?;
+pub(super) async fn flow(app: App, target: Target) -> Result<Response, Problem> {
+    let flow = target.flow(&app.gate)?;
     let kind = HeaderValue::from_static("text/plain; charset=utf-8");
     Ok(([(header::CONTENT_TYPE, kind)], flow.plan.text.to_string()).into_response())
 }

@@ -191,6 +191,12 @@ impl From<Error> for Problem {
                 "the node is stopping",
                 "repeat the request when it runs again; this one may or may not have taken effect",
             ),
+            Error::Denied(why) => Problem::new(
+                StatusCode::FORBIDDEN,
+                "denied",
+                why,
+                "ask whoever runs the node for a token with this scope",
+            ),
             Error::TooLarge { .. } => Problem::too_large(error.to_string(), "send it in pieces"),
             other => Problem::invalid(other.to_string(), "see the message"),
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anabranch_model::message::{Answer, Body};
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
@@ -38,7 +38,7 @@ impl Default for Questions {
 }
 
 /// `POST /query`: the question as text, or as `{"query": ...}`.
-pub(super) async fn query(State(app): State<App>, request: Request) -> Result<Response, Problem> {
+pub(super) async fn query(app: App, request: Request) -> Result<Response, Problem> {
     let kind = request.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
     let is_json = kind.is_some_and(|kind| kind.to_ascii_lowercase().starts_with(b"application/json"));
     let (body, _held) = Incoming::new(request.into_body(), app.timeouts.body).whole(&app.gate).await?;
@@ -92,8 +92,7 @@ enum Stage {
 
 impl Answering {
     async fn begin(app: &App, question: &str, room: OwnedSemaphorePermit) -> Result<Self, Problem> {
-        let flows: Vec<_> = app.gate.core.catalog().plans().map(|(id, plan)| (id, plan.clone())).collect();
-        let prepared = Prepared::new(question, &flows)?;
+        let prepared = Prepared::new(question, &app.gate.flows())?;
         let evaluation = Evaluation::new(&prepared, os::now_micros());
         let table = prepared.question.table;
         let source = match evaluation.lookup(prepared.table())? {

@@ -3,7 +3,7 @@
 use anabranch_model::message::{Answer, Body, Page};
 use anabranch_model::plan::TableId;
 use anabranch_model::value::Value;
-use axum::extract::{RawQuery, State};
+use axum::extract::RawQuery;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -23,8 +23,8 @@ use crate::rows;
 const PAGE_ROWS: u64 = 1024;
 
 /// `GET /flows/{flow}/tables/{table}/{key...}`.
-pub(super) async fn row(State(app): State<App>, target: Target) -> Result<Response, Problem> {
-    let flow = target.flow(&app.gate.core.catalog())?;
+pub(super) async fn row(app: App, target: Target) -> Result<Response, Problem> {
+    let flow = target.flow(&app.gate)?;
     let id = flow.table(&target.name)?;
     let table = &flow.plan.tables[id.0 as usize];
     let key = Key::of(table, target.key.iter().map(|part| Value::from(part.as_str())))?;
@@ -47,12 +47,8 @@ pub(super) async fn row(State(app): State<App>, target: Target) -> Result<Respon
 }
 
 /// `GET /flows/{flow}/tables/{table}?limit=n&after=key`.
-pub(super) async fn list(
-    State(app): State<App>,
-    target: Target,
-    RawQuery(query): RawQuery,
-) -> Result<Response, Problem> {
-    let flow = target.flow(&app.gate.core.catalog())?;
+pub(super) async fn list(app: App, target: Target, RawQuery(query): RawQuery) -> Result<Response, Problem> {
+    let flow = target.flow(&app.gate)?;
     let table = flow.table(&target.name)?;
     let query = Query::parse(query.as_deref(), &["limit", "after"])?;
     let left = query.number("limit")?.unwrap_or(u64::MAX);

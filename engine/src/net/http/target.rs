@@ -14,7 +14,7 @@ use axum::http::request::Parts;
 
 use super::problem::Problem;
 use crate::Plan;
-use crate::catalog::Catalog;
+use crate::net::gate::Gate;
 
 /// The names in a path.
 #[derive(Debug, Default, PartialEq)]
@@ -46,8 +46,8 @@ impl Target {
     }
 
     /// The flow that is meant: the named one, or the only one.
-    pub(super) fn flow(&self, catalog: &Catalog) -> Result<Installed, Problem> {
-        let flows: Vec<(FlowId, &Arc<Plan>)> = catalog.plans().collect();
+    pub(super) fn flow(&self, gate: &Gate) -> Result<Installed, Problem> {
+        let flows = gate.flows();
         let names: Vec<&str> = flows.iter().map(|(_, plan)| plan.name.as_str()).collect();
         let found = match &self.flow {
             Some(name) => flows.iter().find(|(_, plan)| plan.name == *name),
@@ -55,7 +55,7 @@ impl Target {
             None => return Err(which(&names)),
         };
         match (found, &self.flow) {
-            (Some((id, plan)), _) => Ok(Installed { id: *id, plan: (*plan).clone() }),
+            (Some((id, plan)), _) => Ok(Installed { id: *id, plan: plan.clone() }),
             (None, name) => Err(Problem::unknown("flow", name.as_deref().unwrap_or_default(), &names)),
         }
     }

@@ -92,7 +92,7 @@ impl Remote {
         let text = status.message().to_owned();
         if status.source().is_some() {
             self.lost(&text);
-            return Error::Disconnected { address: self.address.clone(), why: text };
+            return Error::Disconnected { address: self.options.address().to_owned(), why: text };
         }
         let code = match status.code() {
             Code::Unauthenticated | Code::PermissionDenied => "denied",

@@ -67,7 +67,7 @@ impl RemoteSubscription<'_> {
 
     fn lost(&mut self, why: &str) -> Error {
         self.remote.lost(why);
-        Error::Disconnected { address: self.remote.address.clone(), why: why.to_owned() }
+        Error::Disconnected { address: self.remote.options.address().to_owned(), why: why.to_owned() }
     }
 
     fn event(&mut self, event: wire::Event) -> Result<Event, Error> {

@@ -1,0 +1,144 @@
+//! How a client reaches a node at another place: address, TLS, token.
+
+use std::fmt;
+use std::path::Path;
+use std::time::Duration;
+
+use http::HeaderValue;
+
+use super::tls::Trust;
+use super::tokens::unusable;
+use crate::client::Client;
+use crate::error::Error;
+use crate::os;
+
+/// How long a connection may take to come about, where nothing is said.
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+
+/// How a client reaches a node at another place.
+///
+/// ```no_run
+/// use anabranch::ConnectOptions;
+///
+/// let options = ConnectOptions::new("node1.example:7171").ca_file("authority.crt").token_file("token")?;
+/// let mut client = options.connect()?;
+/// # Ok::<(), anabranch::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct ConnectOptions {
+    address: String,
+    token: Option<String>,
+    trust: Option<Trust>,
+    within: Duration,
+}
+
+impl ConnectOptions {
+    /// A node at `host:port`, its gRPC address; without TLS and without a token.
+    pub fn new(address: &str) -> Self {
+        ConnectOptions { address: address.to_owned(), token: None, trust: None, within: CONNECT_WITHIN }
+    }
+
+    /// Sends a token with every request.
+    pub fn token(mut self, token: &str) -> Self {
+        self.token = Some(token.trim().to_owned());
+        self
+    }
+
+    /// Sends the token in a file with every request. The file must not be readable by everybody.
+    ///
+    /// # Errors
+    /// [`Error::Secret`].
+    pub fn token_file(self, path: &str) -> Result<Self, Error> {
+        let text = os::read_secret(Path::new(path)).map_err(|error| unusable(path, error))?;
+        match text.split_whitespace().collect::<Vec<_>>()[..] {
+            [token] => Ok(self.token(token)),
+            _ => {
+                let problem = "it should have one word, the token, and nothing else";
+                Err(Error::Secret { path: path.to_owned(), problems: vec![problem.into()] })
+            }
+        }
+    }
+
+    /// Goes over TLS; the node's certificate must hold by what is trusted.
+    pub fn tls(mut self, trust: Trust) -> Self {
+        self.trust = Some(trust);
+        self
+    }
+
+    /// Goes over TLS and trusts the authorities in a PEM file, and no other.
+    pub fn ca_file(self, path: &str) -> Self {
+        self.tls(Trust::File(path.to_owned()))
+    }
+
+    /// How long the connection may take to come about; 5 s where nothing is said.
+    pub fn within(mut self, time: Duration) -> Self {
+        self.within = time;
+        self
+    }
+
+    /// Connects.
+    ///
+    /// # Errors
+    /// [`Error::Connect`].
+    pub fn connect(&self) -> Result<Client, Error> {
+        Client::connect_with(self)
+    }
+
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// The address without its port.
+    pub(crate) fn host(&self) -> &str {
+        let host = self.address.rsplit_once(':').map_or(self.address.as_str(), |(host, _)| host);
+        host.trim_start_matches('[').trim_end_matches(']')
+    }
+
+    pub(crate) fn trust(&self) -> Option<&Trust> {
+        self.trust.as_ref()
+    }
+
+    pub(crate) fn within_time(&self) -> Duration {
+        self.within
+    }
+
+    pub(crate) fn scheme(&self) -> &'static str {
+        if self.trust.is_some() { "https" } else { "http" }
+    }
+
+    /// The header with the token.
+    pub(crate) fn authorization(&self) -> Result<Option<HeaderValue>, String> {
+        let Some(token) = &self.token else { return Ok(None) };
+        let mut value = HeaderValue::try_from(format!("Bearer {token}"))
+            .map_err(|_| "the token has signs that no token has: take the one that was printed".to_owned())?;
+        value.set_sensitive(true);
+        Ok(Some(value))
+    }
+}
+
+/// Without the token.
+impl fmt::Debug for ConnectOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConnectOptions")
+            .field("address", &self.address)
+            .field("token", &self.token.as_ref().map(|_| "..."))
+            .field("trust", &self.trust)
+            .field("within", &self.within)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_token_is_not_shown() {
+        let options = ConnectOptions::new("[::1]:7171").token("anb_secret");
+        assert!(!format!("{options:?}").contains("secret"));
+        let header = options.authorization().unwrap().unwrap();
+        assert!(!format!("{header:?}").contains("secret"));
+        assert_eq!((options.host(), ConnectOptions::new("a.example:1").host()), ("::1", "a.example"));
+        assert!(options.token("a\nb").authorization().is_err());
+    }
+}

@@ -1,0 +1,235 @@
+//! A connection from its first byte to its last: TLS, what the client speaks, requests, and an end for whoever is too
+//! slow or idle.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use http::{Request, Response, header};
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tower::ServiceExt;
+
+use super::counted::Counted;
+use super::gate::Gate;
+use super::grpc;
+use super::guard::{Guard, Turned, share};
+use super::limits::NetLimits;
+use super::observe::observed;
+use super::socket::{Socket, Version};
+
+/// Streams of an HTTP/2 connection, at most.
+const STREAMS_MAX: u32 = 256;
+
+/// Bytes that a client may send ahead on a stream, and on a connection.
+const STREAM_WINDOW_BYTES: u32 = 1 << 20;
+const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
+
+/// Streams that a client may open and take back before the node has looked at them, at most; then the connection ends.
+const PENDING_RESETS_MAX: usize = 20;
+
+/// Streams that a client may make the node reset by breaking the protocol, at most; then the connection ends.
+const ERROR_RESETS_MAX: usize = 256;
+
+/// Bytes of the head of a request, at most; beyond it the answer is 431.
+const HEAD_BYTES_MAX: u32 = 64 << 10;
+
+/// Bytes of a response that wait for a client on one stream, at most.
+const SEND_BYTES_MAX: usize = 256 << 10;
+
+/// What a listener speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Speaks {
+    Grpc,
+    Http,
+}
+
+/// What a listener does with its connections.
+pub(crate) struct Service {
+    pub(crate) speaks: Speaks,
+    pub(crate) gate: Gate,
+    pub(crate) router: Router,
+    pub(crate) guard: Guard,
+    pub(crate) tls: Option<TlsAcceptor>,
+    pub(crate) limits: NetLimits,
+    /// How long the first bytes of a connection may take, and over HTTP/1.1 the head of each request.
+    pub(crate) head: Duration,
+}
+
+/// What has happened on a connection.
+#[derive(Default)]
+struct Activity {
+    begun: AtomicUsize,
+    under_way: Arc<AtomicUsize>,
+}
+
+impl Service {
+    /// Serves a connection until it ends or the server stops.
+    pub(crate) async fn serve(
+        self: Arc<Self>,
+        stream: TcpStream,
+        from: SocketAddr,
+        stopped: watch::Receiver<bool>,
+    ) {
+        // Answers are small and awaited.
+        let _ = stream.set_nodelay(true);
+        let mut stopping = stopped.clone();
+        let begins = async {
+            let mut socket = self.secured(stream).await?;
+            let version = timeout(self.head, socket.version()).await.ok()?.ok()?;
+            Some((socket, version))
+        };
+        let begun = tokio::select! {
+            begun = begins => begun,
+            _ = stopping.wait_for(|stopped| *stopped) => None,
+        };
+        match begun {
+            Some((socket, Version::Http1)) => self.http1(socket, from, stopped).await,
+            Some((socket, Version::Http2)) => self.http2(socket, from, stopped).await,
+            None => {}
+        }
+    }
+
+    async fn secured(&self, stream: TcpStream) -> Option<Socket> {
+        let Some(tls) = &self.tls else { return Some(Socket::plain(stream, self.limits.stalled)) };
+        let stream = timeout(self.limits.handshake, tls.accept(stream)).await.ok()?.ok()?;
+        Some(Socket::tls(stream, self.limits.stalled))
+    }
+
+    async fn http1(self: Arc<Self>, socket: Socket, from: SocketAddr, mut stopped: watch::Receiver<bool>) {
+        let activity = Arc::new(Activity::default());
+        let service = service_fn(|request| self.clone().counted(activity.clone(), from, request));
+        let mut builder = http1::Builder::new();
+        builder.timer(TokioTimer::new()).header_read_timeout(self.head).max_buf_size(HEAD_BYTES_MAX as usize);
+        let connection = builder.serve_connection(TokioIo::new(socket), service);
+        let mut connection = std::pin::pin!(connection);
+        tokio::select! {
+            // What a client does wrong ends its connection and concerns nobody else.
+            _ = connection.as_mut() => return,
+            _ = stopped.wait_for(|stopped| *stopped) => connection.as_mut().graceful_shutdown(),
+        }
+        let _ = connection.await;
+    }
+
+    async fn http2(self: Arc<Self>, socket: Socket, from: SocketAddr, mut stopped: watch::Receiver<bool>) {
+        let activity = Arc::new(Activity::default());
+        let service = service_fn(|request| self.clone().counted(activity.clone(), from, request));
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        builder
+            .timer(TokioTimer::new())
+            .keep_alive_interval(self.limits.ping_every)
+            .keep_alive_timeout(self.limits.pong_within)
+            .max_concurrent_streams(STREAMS_MAX)
+            .max_pending_accept_reset_streams(PENDING_RESETS_MAX)
+            .max_local_error_reset_streams(ERROR_RESETS_MAX)
+            .max_header_list_size(HEAD_BYTES_MAX)
+            .max_send_buf_size(SEND_BYTES_MAX)
+            .initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES);
+        let connection = builder.serve_connection(TokioIo::new(socket), service);
+        let mut connection = std::pin::pin!(connection);
+        tokio::select! {
+            _ = connection.as_mut() => return,
+            _ = stopped.wait_for(|stopped| *stopped) => {}
+            () = activity.idle(self.limits.idle) => {}
+        }
+        connection.as_mut().graceful_shutdown();
+        // A client that keeps nothing open has as long to say goodbye as it had to say hello.
+        tokio::select! {
+            _ = connection.as_mut() => {}
+            () = activity.idle(self.head) => {}
+        }
+    }
+
+    /// Answers a request and keeps count of it until its response is sent.
+    async fn counted(
+        self: Arc<Self>,
+        activity: Arc<Activity>,
+        from: SocketAddr,
+        request: Request<Incoming>,
+    ) -> Result<Response<Body>, Infallible> {
+        let counted = activity.begin();
+        let answer = |request| self.answer(from, request);
+        let response = observed(&self.gate.traffic, self.speaks, request, answer).await;
+        Ok(response.map(|body| Body::new(counted.around(body))))
+    }
+
+    async fn answer(&self, from: SocketAddr, request: Request<Incoming>) -> Response<Body> {
+        match self.speaks {
+            Speaks::Grpc => self.grpc(from, request).await,
+            Speaks::Http => self.http(from, request).await,
+        }
+    }
+
+    async fn grpc(&self, from: SocketAddr, request: Request<Incoming>) -> Response<Body> {
+        let kind = request.headers().get(header::CONTENT_TYPE).map(http::HeaderValue::as_bytes);
+        let is_grpc = kind.is_some_and(|kind| kind.starts_with(b"application/grpc"));
+        // A browser can be made to speak HTTP/1.1 to here, and never HTTP/2.
+        if !is_grpc || request.version() != http::Version::HTTP_2 {
+            return Turned::elsewhere().http();
+        }
+        let (head, body) = request.into_parts();
+        let open = head.uri.path().starts_with("/grpc.health.v1.Health/");
+        match self.guard.admit(&head, from, open) {
+            Ok(caller) => {
+                let gate = self.gate.open(caller);
+                grpc::serve(gate, Request::from_parts(head, body)).await.map(Body::new)
+            }
+            Err(turned) => turned.grpc(),
+        }
+    }
+
+    async fn http(&self, from: SocketAddr, request: Request<Incoming>) -> Response<Body> {
+        let (mut head, body) = request.into_parts();
+        if let Some(response) = self.guard.preflight(&head) {
+            return response;
+        }
+        let foreign = self.guard.foreign(&head.headers);
+        let open = matches!(head.uri.path(), "/live" | "/ready");
+        let mut response = match self.guard.admit(&head, from, open) {
+            Ok(caller) => {
+                head.extensions.insert(caller);
+                let request = Request::from_parts(head, Body::new(body));
+                let answered = self.router.clone().oneshot(request).await;
+                answered.unwrap_or_else(|never| match never {})
+            }
+            Err(turned) => turned.http(),
+        };
+        if let Some(origin) = foreign {
+            share(response.headers_mut(), origin);
+        }
+        response
+    }
+}
+
+impl Activity {
+    fn begin(&self) -> Counted<()> {
+        self.begun.fetch_add(1, Ordering::Relaxed);
+        Counted::new(self.under_way.clone())
+    }
+
+    /// Waits until nothing was under way from one look to the next.
+    async fn idle(&self, every: Duration) {
+        let mut looks = tokio::time::interval(every);
+        looks.tick().await;
+        let mut begun = self.begun.load(Ordering::Relaxed);
+        loop {
+            looks.tick().await;
+            let now = self.begun.load(Ordering::Relaxed);
+            if now == begun && self.under_way.load(Ordering::Relaxed) == 0 {
+                return;
+            }
+            begun = now;
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Where a node listens, and what it asks of those who come.
+
+use std::net::SocketAddr;
+
+use super::limits::NetLimits;
+use super::server::Timeouts;
+use super::tls::ServerTls;
+use super::tokens::Tokens;
+use crate::error::Error;
+
+/// Where a node listens, and what it asks of those who come.
+///
+/// An address that other machines can reach needs both TLS and tokens, unless `insecure` says that it is meant:
+///
+/// ```
+/// use anabranch::{Error, Listen, Node};
+///
+/// let flow = anabranch::Flow::parse("names.flow", anabranch::doc::NAMES)?;
+/// let node = Node::builder("A").flow(flow).start()?;
+///
+/// // For this machine alone nothing is needed.
+/// let server = node.serve(&Listen { http: Some(([127, 0, 0, 1], 0).into()), ..Listen::default() })?;
+/// assert_ne!(server.http().expect("it listens").port(), 0);
+///
+/// let for_all = Listen { http: Some(([0, 0, 0, 0], 0).into()), ..Listen::default() };
+/// assert!(matches!(node.serve(&for_all), Err(Error::Listen { .. })));
+/// # Ok::<(), Error>(())
+/// ```
+///
+/// With both, from files:
+///
+/// ```no_run
+/// # use anabranch::{Listen, ServerTls, Tokens};
+/// let listen = Listen {
+///     grpc: Some(([0, 0, 0, 0], 7171).into()),
+///     http: Some(([0, 0, 0, 0], 7172).into()),
+///     tls: Some(ServerTls::read("node.crt", "node.key")?),
+///     tokens: Some(Tokens::read("tokens")?),
+///     ..Listen::default()
+/// };
+/// # Ok::<(), anabranch::Error>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Listen {
+    /// For gRPC; port 0 takes a free one.
+    pub grpc: Option<SocketAddr>,
+    /// For HTTP; port 0 takes a free one.
+    pub http: Option<SocketAddr>,
+    /// How long a server waits for its clients.
+    pub timeouts: Timeouts,
+    /// The certificate and key of both.
+    pub tls: Option<ServerTls>,
+    /// The tokens of which every request needs one.
+    pub tokens: Option<Tokens>,
+    /// Whether other machines may reach the node without TLS or tokens.
+    pub insecure: bool,
+    /// Names of this node, beside `localhost` and its addresses, that requests may be for. They are checked where they
+    /// are given, and at an address of this machine alone without tokens.
+    pub hosts: Vec<String>,
+    /// Sites, as `https://app.example`, whose pages may ask in a browser.
+    pub origins: Vec<String>,
+    /// What connections may cost.
+    pub limits: NetLimits,
+}
+
+impl Listen {
+    /// Whether a node may listen so at an address.
+    ///
+    /// # Errors
+    /// [`Error::Listen`] says what is missing.
+    pub(crate) fn check(&self, address: SocketAddr) -> Result<(), Error> {
+        let missing = match (&self.tls, &self.tokens) {
+            (Some(_), Some(_)) => return Ok(()),
+            (None, Some(_)) => "TLS",
+            (Some(_), None) => "tokens",
+            (None, None) => "TLS and tokens",
+        };
+        if self.insecure || address.ip().to_canonical().is_loopback() {
+            return Ok(());
+        }
+        let why = format!(
+            "other machines can reach it, and it has no {missing}: give a certificate with its key and a file of \
+             tokens, listen at 127.0.0.1, or say that it is meant with `insecure`"
+        );
+        Err(Error::Listen { address: address.to_string(), why })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_can_reach_needs_tls_and_tokens_or_a_word() {
+        let plain = Listen::default();
+        for (address, taken) in [
+            ("127.0.0.1:0", true),
+            ("127.9.9.9:0", true),
+            ("[::1]:0", true),
+            ("[::ffff:127.0.0.1]:0", true),
+            ("0.0.0.0:0", false),
+            ("[::]:0", false),
+            ("10.0.0.1:0", false),
+        ] {
+            assert_eq!(plain.check(address.parse().unwrap()).is_ok(), taken, "{address}");
+        }
+        let insecure = Listen { insecure: true, ..Listen::default() };
+        assert!(insecure.check("0.0.0.0:0".parse().unwrap()).is_ok());
+        let tokens =
+            super::super::tokens::NewToken::make("t", &[super::super::access::Scope::Read], &[]).unwrap();
+        let half = Listen { tokens: Tokens::parse("tokens", tokens.line()).ok(), ..Listen::default() };
+        let error = half.check("0.0.0.0:0".parse().unwrap()).unwrap_err().to_string();
+        assert!(error.contains("it has no TLS:"), "{error}");
+    }
+}
