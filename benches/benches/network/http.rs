@@ -78,7 +78,7 @@ fn rate(
     let (begin, end) = (Instant::now(), Instant::now() + PART);
     let clients: Vec<_> = (0..CONNECTIONS)
         .map(|_| {
-            let body = body.clone();
+            let (body, accepted) = (body.clone(), format!("{{\"accepted\":{rows},"));
             runtime.spawn(async move {
                 let mut sender = connect(address).await;
                 let mut requests = 0;
@@ -90,7 +90,8 @@ fn rate(
                         .expect("a request");
                     let response = sender.send_request(request).await.expect("answered");
                     assert!(response.status().is_success(), "{}", response.status());
-                    response.into_body().collect().await.expect("a body");
+                    let answer = response.into_body().collect().await.expect("a body").to_bytes();
+                    assert!(rows == 1 || answer.starts_with(accepted.as_bytes()), "{answer:?}");
                     requests += 1;
                 }
                 requests
