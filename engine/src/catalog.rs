@@ -168,6 +168,17 @@ impl Catalog {
         self.find("table", name, Plan::table, names)
     }
 
+    /// The full name of an output, or of a flow's error stream.
+    ///
+    /// # Errors
+    /// There is none of this name, or several.
+    #[cfg(feature = "net")]
+    pub(crate) fn topic(&self, name: &str) -> Result<String, Error> {
+        let (_, subscription) = self.subscription(name)?;
+        let local = name.rsplit_once('.').map_or(name, |(_, local)| local);
+        Ok(format!("{}.{local}", subscription.plan().name))
+    }
+
     /// Both ends of a subscription to an output, or to the refused rows of a flow (`errors`, `flow.errors`).
     pub(crate) fn subscription(&self, name: &str) -> Result<(Publisher, Subscription), Error> {
         let of_all = name == "errors" && self.plans().all(|(_, plan)| plan.output(name).is_none());

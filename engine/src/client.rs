@@ -10,6 +10,7 @@ use anabranch_model::value::Value;
 use serde::Serialize;
 
 use crate::answer::{Answer, Reply};
+use crate::catalog::Catalog;
 use crate::deploy::{Deployed, SharedCatalog};
 use crate::driver::Command;
 use crate::egress::Answered;
@@ -88,38 +89,39 @@ impl Client {
         self.link.status()
     }
 
-    /// The rows of an output (`OutputStream` or `names.OutputStream`), or a flow's refused rows (`errors` or
-    /// `names.errors`), from now on. Over the network the client is busy with it until it is dropped.
+    /// Installs a flow, or puts it in the place of its older revision: [`crate::Node::deploy`].
     ///
     /// # Errors
-    /// There is no such output; as [`Client::status`].
-    pub fn subscribe(&mut self, output: &str) -> Result<Watch<'_>, Error> {
-        self.link.subscribe(output)
-    }
-
-    /// The flows that the node has now.
-    ///
-    /// # Errors
-    /// As [`Client::status`].
-    pub fn flows(&mut self) -> Result<Vec<Flow>, Error> {
-        self.link.flows()
-    }
-
-    /// Installs a flow, or puts it in the place of its older revision: see [`Node::deploy`](crate::Node::deploy).
-    ///
-    /// # Errors
-    /// [`Error::Evolution`], [`Error::TooManyFlows`]; over the network [`Error::Problem`] stands for them, and the rest
-    /// as for [`Client::status`]. Nothing has changed, unless the connection was lost.
+    /// [`Error::Evolution`]: nothing has changed. Over the network also [`Error::Connect`], [`Error::Disconnected`], or
+    /// [`Error::Problem`] with what the node says.
     pub fn deploy(&mut self, flow: Flow) -> Result<Deployed, Error> {
         self.link.deploy(flow)
     }
 
-    /// Drops a flow with its rows: see [`Node::drop_flow`](crate::Node::drop_flow).
+    /// Drops a flow with its rows: [`crate::Node::drop_flow`].
     ///
     /// # Errors
-    /// There is no such flow; over the network as [`Client::status`].
+    /// There is no such flow; over the network as [`Client::deploy`].
     pub fn drop_flow(&mut self, name: &str) -> Result<(), Error> {
         self.link.drop_flow(name)
+    }
+
+    /// The flows that the node runs now, in the order in which they were installed.
+    ///
+    /// # Errors
+    /// Over the network as [`Client::deploy`].
+    pub fn flows(&mut self) -> Result<Vec<Flow>, Error> {
+        self.link.refresh()?;
+        Ok(self.catalog.load().flows().map(|(_, flow)| flow.clone()).collect())
+    }
+
+    /// The rows of an output stream (`OutputStream` or `names.OutputStream`), or a flow's refused rows (`errors` or
+    /// `names.errors`), from now on.
+    ///
+    /// # Errors
+    /// There is no such output; over the network as [`Client::deploy`].
+    pub fn subscribe(&mut self, output: &str) -> Result<Watch, Error> {
+        self.link.subscribe(output)
     }
 }
 
@@ -175,8 +177,8 @@ impl<L: Link> Client<L> {
     ///
     /// # Errors
     /// There is no such stream.
-    pub fn batch(&self, input: &str) -> Result<InputBatch, Error> {
-        let named = self.catalog.load().input(input)?;
+    pub fn batch(&mut self, input: &str) -> Result<InputBatch, Error> {
+        let named = self.found(|catalog| catalog.input(input))?;
         Ok(InputBatch::new(named.flow, named.plan, named.id))
     }
 
@@ -259,7 +261,7 @@ impl<L: Link> Client<L> {
         table: &str,
         key: impl IntoIterator<Item = impl Into<Value<'k>>>,
     ) -> Result<Option<Row>, Error> {
-        let named = self.catalog.load().table(table)?;
+        let named = self.found(|catalog| catalog.table(table))?;
         let key = Key::of(named.table(), key.into_iter().map(Into::into))?;
         let body = Body::Get { table: named.id, partition: key.partition, key: key.bytes };
         let ticket = self.request(named.flow, &named.plan, body, 0)?;
@@ -277,7 +279,7 @@ impl<L: Link> Client<L> {
     /// # Errors
     /// There is no such table.
     pub fn scan(&mut self, table: &str) -> Result<Scan<'_, L>, Error> {
-        let named = self.catalog.load().table(table)?;
+        let named = self.found(|catalog| catalog.table(table))?;
         Ok(Scan::new(self, named))
     }
 
@@ -306,6 +308,21 @@ impl<L: Link> Client<L> {
         let prepared = query::Prepared::new(question, &flows)?;
         let now = self.link.now();
         query::Rows::new(self, &prepared, now)
+    }
+
+    /// An empty batch for an input stream of a flow that this client knows.
+    pub(crate) fn known_batch(&self, input: &str) -> Result<InputBatch, Error> {
+        let named = self.catalog.load().input(input)?;
+        Ok(InputBatch::new(named.flow, named.plan, named.id))
+    }
+
+    /// What a name means; where nothing has it, the node may run other flows meanwhile.
+    fn found<T>(&mut self, find: impl Fn(&Catalog) -> Result<T, Error>) -> Result<T, Error> {
+        let found = find(&self.catalog.load());
+        match found {
+            Err(Error::Unknown { .. }) if self.link.refresh()? => find(&self.catalog.load()),
+            found => found,
+        }
     }
 
     /// Sends a request that goes by the numbers and shapes of a plan.

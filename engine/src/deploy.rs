@@ -9,6 +9,7 @@ use anabranch_model::message::FlowId;
 use anabranch_model::row::MAX_ROW_BYTES;
 use arc_swap::ArcSwap;
 use crossbeam_channel::Sender;
+use serde::{Deserialize, Serialize};
 
 use crate::catalog::Catalog;
 use crate::change::Change;
@@ -30,7 +31,8 @@ pub struct Deployed {
 }
 
 /// What was there before a deploy.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Before {
     /// No flow of this name.
     Nothing,

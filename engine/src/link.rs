@@ -1,7 +1,6 @@
 //! How a client reaches its worker: over a channel to a thread, or by a call in the same thread.
 
 use std::cell::RefCell;
-use std::marker::PhantomData;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -16,7 +15,7 @@ use crate::node::Core;
 use crate::os::{self, Door};
 use crate::status::NodeStatus;
 use crate::testing::Stage;
-use crate::watch::{Source, Watch};
+use crate::watch::Watch;
 
 /// How a client reaches its worker.
 pub trait Link {
@@ -37,6 +36,14 @@ pub trait Link {
     /// # Errors
     /// The node has stopped.
     fn try_receive(&mut self) -> Result<Option<Answered>, Error>;
+
+    /// Asks which flows the node runs now. False where the client knows at any time.
+    ///
+    /// # Errors
+    /// The node cannot be reached.
+    fn refresh(&mut self) -> Result<bool, Error> {
+        Ok(false)
+    }
 
     /// The time of the node's clock, in microseconds since 1970 UTC.
     fn now(&self) -> i64 {
@@ -63,34 +70,15 @@ impl Connection {
             Connection::Remote(remote) => remote.status(),
         }
     }
+}
 
-    /// Subscribes to an output or to refused rows, from now on.
-    pub(crate) fn subscribe(&mut self, output: &str) -> Result<Watch<'_>, Error> {
-        let source = match self {
-            Connection::Threads(threads) => {
-                Source::Here(Box::new(threads.core.subscribe(output)?), PhantomData)
-            }
-            #[cfg(feature = "net")]
-            Connection::Remote(remote) => Source::Remote(Box::new(remote.subscribe(output)?)),
-        };
-        Ok(Watch::new(source))
-    }
-
-    /// The flows that the node has now.
-    pub(crate) fn flows(&mut self) -> Result<Vec<Flow>, Error> {
-        match self {
-            Connection::Threads(threads) => Ok(threads.core.flows()),
-            #[cfg(feature = "net")]
-            Connection::Remote(remote) => remote.flows(),
-        }
-    }
-
+impl Connection {
     /// Installs a flow, or puts it in the place of its older revision.
     pub(crate) fn deploy(&mut self, flow: Flow) -> Result<Deployed, Error> {
         match self {
             Connection::Threads(threads) => threads.core.deploy(flow),
             #[cfg(feature = "net")]
-            Connection::Remote(remote) => remote.deploy(&flow),
+            Connection::Remote(remote) => remote.deploy(flow),
         }
     }
 
@@ -100,6 +88,15 @@ impl Connection {
             Connection::Threads(threads) => threads.core.drop_flow(name),
             #[cfg(feature = "net")]
             Connection::Remote(remote) => remote.drop_flow(name),
+        }
+    }
+
+    /// Rows of an output from now on.
+    pub(crate) fn subscribe(&mut self, output: &str) -> Result<Watch, Error> {
+        match self {
+            Connection::Threads(threads) => threads.core.subscribe(output).map(Watch::here),
+            #[cfg(feature = "net")]
+            Connection::Remote(remote) => remote.subscribe(output).map(Watch::remote),
         }
     }
 }
@@ -126,6 +123,14 @@ impl Link for Connection {
             Connection::Threads(threads) => threads.try_receive(),
             #[cfg(feature = "net")]
             Connection::Remote(remote) => remote.try_receive(),
+        }
+    }
+
+    fn refresh(&mut self) -> Result<bool, Error> {
+        match self {
+            Connection::Threads(_) => Ok(false),
+            #[cfg(feature = "net")]
+            Connection::Remote(remote) => remote.refresh().map(|()| true),
         }
     }
 }

@@ -37,7 +37,7 @@ pub use connect::ConnectOptions;
 pub use limits::NetLimits;
 pub use listen::Listen;
 pub use remote::Remote;
-pub(crate) use remote::RemoteSubscription;
+pub(crate) use remote::RemoteWatch;
 pub use server::{Server, Timeouts};
 pub use tls::{ServerTls, Trust};
 pub use tokens::{NewToken, Tokens};

@@ -1,42 +1,54 @@
-//! What a client subscribes to, in the same process or over the network.
+//! What a client sees of an output stream, in the process or over the network.
 
-use std::fmt;
-use std::marker::PhantomData;
 use std::time::Duration;
 
 use crate::error::Error;
 use crate::subscription::{Event, Subscription};
 
-/// The rows of an output, or refused rows: see [`Client::subscribe`](crate::Client::subscribe).
-pub struct Watch<'c>(Source<'c>);
+/// Rows of an output stream, or refused rows, as they come: see [`crate::Client::subscribe`].
+#[derive(Debug)]
+pub struct Watch(Source);
 
-/// Where events come from.
-pub(crate) enum Source<'c> {
-    Here(Box<Subscription>, PhantomData<&'c ()>),
+#[derive(Debug)]
+enum Source {
+    Here(Subscription),
     #[cfg(feature = "net")]
-    Remote(Box<crate::net::RemoteSubscription<'c>>),
+    Remote(Box<crate::net::RemoteWatch>),
 }
 
-impl<'c> Watch<'c> {
-    pub(crate) fn new(source: Source<'c>) -> Self {
-        Watch(source)
+impl Watch {
+    pub(crate) fn here(subscription: Subscription) -> Self {
+        Watch(Source::Here(subscription))
+    }
+
+    #[cfg(feature = "net")]
+    pub(crate) fn remote(watch: crate::net::RemoteWatch) -> Self {
+        Watch(Source::Remote(Box::new(watch)))
+    }
+
+    /// The next event; waits for it. Over the network a lost connection is opened again, and what came meanwhile is
+    /// brought.
+    ///
+    /// # Errors
+    /// The node has stopped or cannot be reached, or was away for so long that rows are lost: the next call goes on.
+    #[expect(clippy::should_implement_trait, reason = "`next_within` stands beside it")]
+    pub fn next(&mut self) -> Result<Option<Event>, Error> {
+        match &mut self.0 {
+            Source::Here(subscription) => Ok(subscription.next()),
+            #[cfg(feature = "net")]
+            Source::Remote(watch) => watch.next(None),
+        }
     }
 
     /// The next event if one comes within a time.
     ///
     /// # Errors
-    /// [`Error::Stopped`]; over the network [`Error::Disconnected`].
+    /// As [`Watch::next`].
     pub fn next_within(&mut self, at_most: Duration) -> Result<Option<Event>, Error> {
         match &mut self.0 {
-            Source::Here(subscription, _) => subscription.next_within(at_most),
+            Source::Here(subscription) => subscription.next_within(at_most),
             #[cfg(feature = "net")]
-            Source::Remote(remote) => remote.next_within(at_most),
+            Source::Remote(watch) => watch.next(Some(at_most)),
         }
-    }
-}
-
-impl fmt::Debug for Watch<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Watch").finish_non_exhaustive()
     }
 }

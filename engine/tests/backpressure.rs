@@ -42,7 +42,7 @@ fn slow(workers: u32) -> Node {
 }
 
 /// A batch of some 256 KiB for few keys, so that the table stays small.
-fn texts(client: &Client) -> InputBatch {
+fn texts(client: &mut Client) -> InputBatch {
     let mut batch = client.batch("Texts").expect("an input");
     for row in 0..ROWS {
         let row = json!({ "name": format!("n{row}"), "text": "abbb".repeat(ROW_BYTES / 4) });
@@ -68,7 +68,7 @@ fn a_producer_faster_than_the_flow_waits_and_memory_stays_flat() {
     const OFFERED: usize = 128 << 20;
     let node = slow(2);
     let mut clients: Vec<Client> = (0..2).map(|_| node.client()).collect();
-    let batch = texts(&clients[0]);
+    let batch = texts(&mut clients[0]);
     let before = resident_bytes();
     let (mut sent, mut most, mut held, mut full) = (0, 0, 0, 0);
     let mut uncollected = [0; 2];
@@ -154,7 +154,7 @@ fn clients_that_go_away_with_requests_under_way_leave_nothing_behind() {
     let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let node = slow(2);
     let mut stays = node.client();
-    let batch = texts(&stays);
+    let batch = texts(&mut stays);
     let bytes = batch.len() * ROW_BYTES;
     // So many that none of them has to wait for an answer.
     let in_flight = WINDOW_BYTES / bytes - 2;

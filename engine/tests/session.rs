@@ -1,6 +1,6 @@
 //! A client over the network does what a client in the process does.
 
-use anabranch::{Client, Error, Flow, Listen, Node, Server};
+use anabranch::{Before, Client, Error, Event, Flow, Listen, Node, Server, Watch};
 use serde_json::json;
 
 fn served(workers: u32) -> (Node, Server) {
@@ -75,4 +75,63 @@ fn what_cannot_be_reached_is_told() {
     drop(server);
     let error = Client::connect(&address).expect_err("nobody listens there");
     assert!(error.to_string().starts_with(&format!("cannot connect to {address}: ")), "{error}");
+}
+
+fn flow(revision: u32, columns: &str) -> Flow {
+    let text = format!(
+        "flow seen revision {revision}
+         input See: {{ name: text }}
+         output Seen: {{ name: text, times: int }}
+         table Names: {{ name: text, {columns} }} {{ key name }}
+         on See as s {{
+             read Names where name = s.name as old or null
+             require s.name <> '' else invalid 'a name has letters'
+             upsert Names {{ name: s.name, times += 1 }}
+             emit Seen {{ name: s.name, times: coalesce(old.times, 0) + 1 }}
+         }}"
+    );
+    Flow::parse("seen.flow", &text).expect("it compiles")
+}
+
+#[test]
+fn flows_are_deployed_replaced_and_dropped_from_afar() {
+    let (_node, server) = served(2);
+    let (mut client, mut other) = (connect(&server), connect(&server));
+    assert!(matches!(client.deploy(flow(1, "times: int")).expect("new").before, Before::Nothing));
+    // The other client asks when it does not know a name.
+    other.ask("See", &json!({ "name": "a" })).expect("seen");
+    let before = client.deploy(flow(2, "times: int, kind: text default 'old'")).expect("newer").before;
+    assert!(matches!(before, Before::Older(_)));
+    let refused = client.deploy(flow(3, "times: int?")).expect_err("stored rows could not stand it");
+    assert!(refused.to_string().contains("stored rows have the old type"), "{refused}");
+    let row = client.get("Names", ["a"]).expect("read").expect("it is there").to_string();
+    assert_eq!(row, r#"{"name":"a","times":1,"kind":"old"}"#);
+    let names: Vec<_> = other.flows().expect("listed").iter().map(|flow| flow.name().to_owned()).collect();
+    assert_eq!(names, ["names", "seen"]);
+    client.drop_flow("seen").expect("dropped");
+    let gone = client.drop_flow("seen").expect_err("it is gone");
+    assert!(gone.to_string().contains("there is no flow `seen`"), "{gone}");
+}
+
+#[test]
+fn outputs_and_refused_rows_are_watched_from_afar() {
+    let (node, server) = served(2);
+    let mut client = connect(&server);
+    client.deploy(flow(1, "times: int")).expect("new");
+    let mut seen = client.subscribe("Seen").expect("watched");
+    let mut errors = client.subscribe("seen.errors").expect("watched");
+    let next = |watch: &mut Watch| match watch.next().expect("an event") {
+        Some(Event::Row(row)) => row.to_string(),
+        Some(Event::Refused(refused)) => format!("{}: {}", refused.row, refused.refused),
+        other => panic!("{other:?}"),
+    };
+    client.ask("See", &json!({ "name": "a" })).expect("seen");
+    client.ask("See", &json!({ "name": "" })).expect_err("refused");
+    assert_eq!(next(&mut seen), r#"{"name":"a","times":1}"#);
+    assert_eq!(next(&mut errors), r#"{"name":""}: invalid: a name has letters (seen.flow:7:14)"#);
+    client.drop_flow("seen").expect("dropped");
+    assert!(matches!(seen.next().expect("an event"), Some(Event::Gone)));
+    let unknown = client.subscribe("Nowhere").expect_err("there is none");
+    assert!(unknown.to_string().contains("there is no output `Nowhere`"), "{unknown}");
+    drop(node);
 }

@@ -19,13 +19,13 @@ use std::fmt;
 use anabranch_model::plan::{Plan, Policy, Stream, Table};
 use anabranch_model::types::{Column, Shape};
 use anabranch_model::{EnumType, Type};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::check::print::type_name;
 use crate::describe::{ack_text, column_names, column_type, describe_step};
 
 /// The changes from one plan to another.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evolution {
     /// The flow's name.
     pub flow: String,
@@ -38,7 +38,7 @@ pub struct Evolution {
 }
 
 /// One change.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
     /// What becomes of it.
     pub verdict: Verdict,
@@ -52,7 +52,7 @@ pub struct Change {
 }
 
 /// What becomes of a change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// It happens when the revision becomes active.

@@ -148,6 +148,8 @@ pub(crate) fn answer(outcome: wire::Outcome, plan: &Plan) -> Result<Answer, Erro
             }
             Ok(Answer::Page(Page { rows: page.keys.into_iter().zip(page.rows).collect(), more: page.more }))
         }
+        wire::Outcome::Problem(problem) if problem.code == "changed" => Ok(Answer::Problem(Unfit::Changed)),
+        wire::Outcome::Problem(problem) if problem.code == "gone" => Ok(Answer::Problem(Unfit::Gone)),
         wire::Outcome::Problem(problem) => Err(Error::Problem { code: problem.code, text: problem.text }),
     }
 }

@@ -6,8 +6,8 @@ mod flows;
 mod index;
 mod node;
 mod raw;
-mod subscribe;
 mod tools;
+mod watch;
 
 use anabranch_wire::session::SERVICE;
 use http::{Request, Response};

@@ -4,7 +4,7 @@
 //! threads; requests gather while others are under way and leave together.
 
 mod calls;
-mod subscription;
+mod watch;
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -33,7 +33,7 @@ use tonic::body::Body;
 use tonic::client::Grpc;
 use tonic_prost::ProstCodec;
 
-pub(crate) use self::subscription::RemoteSubscription;
+pub(crate) use self::watch::RemoteWatch;
 use super::connect::ConnectOptions;
 use super::{convert, tls};
 use crate::catalog::Catalog;
@@ -74,6 +74,8 @@ pub struct Remote {
     gathered: Vec<Request>,
     gathered_bytes: usize,
     received: VecDeque<Answered>,
+    /// Whether the node runs other flows than the catalog says.
+    stale: bool,
 }
 
 /// A live session.
@@ -109,6 +111,7 @@ impl Remote {
             gathered: Vec::new(),
             gathered_bytes: 0,
             received: VecDeque::new(),
+            stale: false,
         };
         Ok((remote, catalog))
     }
@@ -227,6 +230,16 @@ impl Remote {
         Ok(())
     }
 
+    /// Rows of an output from now on, on a connection of their own.
+    pub(crate) fn subscribe(&mut self, output: &str) -> Result<RemoteWatch, Error> {
+        let known = self.catalog.load().topic(output);
+        if let Err(Error::Unknown { .. }) = known {
+            self.refresh()?;
+            self.catalog.load().topic(output)?;
+        }
+        RemoteWatch::open(&self.options, output)
+    }
+
     fn take(&mut self, message: Result<Option<Answers>, tonic::Status>) {
         let answers = match message {
             Ok(Some(answers)) => answers.answers,
@@ -237,8 +250,13 @@ impl Remote {
             let (Some(plan), Some(outcome)) = (self.sent.remove(&answer.number), answer.outcome) else {
                 continue;
             };
-            let answer_of = convert::answer(outcome, &plan);
-            self.received.push_back(Answered { request: answer.number, answer: answer_of, revised: None });
+            let outcome = convert::answer(outcome, &plan);
+            self.stale |= matches!(outcome, Ok(Answer::Problem(_)));
+            self.received.push_back(Answered { request: answer.number, answer: outcome, revised: None });
+        }
+        if std::mem::take(&mut self.stale) {
+            // Where that fails the next request meets the same and asks again.
+            drop(self.refresh());
         }
     }
 
@@ -269,6 +287,20 @@ impl fmt::Debug for Remote {
 
 /// Opens a session: the connection, the flows of the node, both streams.
 async fn open(options: &ConnectOptions) -> Result<(Session, CatalogReply), String> {
+    let mut grpc = caller(options).await?;
+    let said = |status: tonic::Status| status.message().to_owned();
+    let request = tonic::Request::new(CatalogRequest { version: SESSION_VERSION });
+    let path = PathAndQuery::from_static("/anabranch.v1.Node/Catalog");
+    let flows = grpc.unary(request, path, ProstCodec::default()).await.map_err(said)?.into_inner();
+    let (requests, outgoing) = unbounded_channel();
+    let path = PathAndQuery::from_static("/anabranch.v1.Node/Session");
+    let codec = ProstCodec::<Requests, Answers>::default();
+    let answers = grpc.streaming(tonic::Request::new(Outgoing(outgoing)), path, codec).await.map_err(said)?;
+    Ok((Session { grpc, requests, answers: answers.into_inner() }, flows))
+}
+
+/// A connection for calls.
+async fn caller(options: &ConnectOptions) -> Result<Grpc<Sender>, String> {
     let within = options.within_time();
     let dialed = tokio::time::timeout(within, dial(options)).await;
     let sender = dialed.map_err(|_| format!("no answer within {} s", within.as_secs_f32()))??;
@@ -279,16 +311,7 @@ async fn open(options: &ConnectOptions) -> Result<(Session, CatalogReply), Strin
         .path_and_query("/")
         .build();
     let origin = origin.map_err(|error| error.to_string())?;
-    let mut grpc = Grpc::with_origin(sender, origin).max_decoding_message_size(MESSAGE_BYTES_MAX);
-    let said = |status: tonic::Status| status.message().to_owned();
-    let request = tonic::Request::new(CatalogRequest { version: SESSION_VERSION });
-    let path = PathAndQuery::from_static("/anabranch.v1.Node/Catalog");
-    let flows = grpc.unary(request, path, ProstCodec::default()).await.map_err(said)?.into_inner();
-    let (requests, outgoing) = unbounded_channel();
-    let path = PathAndQuery::from_static("/anabranch.v1.Node/Session");
-    let codec = ProstCodec::<Requests, Answers>::default();
-    let answers = grpc.streaming(tonic::Request::new(Outgoing(outgoing)), path, codec).await.map_err(said)?;
-    Ok((Session { grpc, requests, answers: answers.into_inner() }, flows))
+    Ok(Grpc::with_origin(sender, origin).max_decoding_message_size(MESSAGE_BYTES_MAX))
 }
 
 async fn dial(options: &ConnectOptions) -> Result<SendRequest<Body>, String> {

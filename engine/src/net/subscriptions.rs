@@ -54,6 +54,14 @@ impl FromStr for SubscriptionId {
     }
 }
 
+impl SubscriptionId {
+    /// The subscription and the position of a name: `id-position`.
+    pub(crate) fn position(name: &str) -> Option<(SubscriptionId, Position)> {
+        let (id, position) = name.split_once('-')?;
+        Some((id.parse().ok()?, position.parse().ok()?))
+    }
+}
+
 /// Rows of a subscription so far, missed ones included.
 pub(crate) type Position = u64;
 

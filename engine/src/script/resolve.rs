@@ -128,7 +128,7 @@ impl<'a> Resolver<'a> {
     }
 
     fn batch(&self, input: &Word) -> Result<InputBatch, Problem> {
-        self.client.batch(&input.text).map_err(|error| unknown(input, error))
+        self.client.known_batch(&input.text).map_err(|error| unknown(input, error))
     }
 
     fn rows(&self, input: &Word, rows: &[RowWords]) -> Result<InputBatch, Vec<Problem>> {

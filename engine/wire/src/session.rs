@@ -258,7 +258,7 @@ pub struct Events {
 }
 
 /// One event.
-#[derive(Clone, PartialEq, Message)]
+#[derive(Clone, PartialEq, Eq, Message)]
 pub struct Event {
     /// Where the subscription stands behind this event.
     #[prost(string, tag = "1")]
@@ -266,21 +266,32 @@ pub struct Event {
     /// Rows that are lost to this subscriber before this event.
     #[prost(uint64, tag = "2")]
     pub missed: u64,
-    /// The number and revision of the flow whose row it is.
-    #[prost(uint32, tag = "3")]
-    pub flow: u32,
-    /// See `flow`.
-    #[prost(int64, tag = "4")]
-    pub revision: i64,
-    /// The packed row; none where only a gap is told.
-    #[prost(bytes = "vec", optional, tag = "5")]
+    /// The columns of the rows from this one on, as JSON: in the first event with a row, and when they change.
+    #[prost(string, optional, tag = "3")]
+    pub columns: Option<String>,
+    /// The packed row; none where only a gap or the end is told.
+    #[prost(bytes = "vec", optional, tag = "4")]
     pub row: Option<Vec<u8>>,
-    /// Of a refused row: the input it came in on.
-    #[prost(uint32, optional, tag = "6")]
-    pub input: Option<u32>,
     /// Of a refused row: why.
-    #[prost(message, optional, tag = "7")]
+    #[prost(message, optional, tag = "5")]
+    pub refused: Option<RefusedEvent>,
+    /// The output is no longer there. Nothing comes behind this.
+    #[prost(bool, tag = "6")]
+    pub gone: bool,
+}
+
+/// Why a row on an error stream was refused.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct RefusedEvent {
+    /// The input that it came in on.
+    #[prost(string, tag = "1")]
+    pub input: String,
+    /// Why.
+    #[prost(message, optional, tag = "2")]
     pub refusal: Option<Refusal>,
+    /// The flow file that refused it.
+    #[prost(string, tag = "3")]
+    pub file: String,
 }
 
 /// A flow file to install, or to put in the place of its older revision.
@@ -297,18 +308,9 @@ pub struct DeployRequest {
 /// What deploying did.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub struct DeployReply {
-    /// The flow.
-    #[prost(message, optional, tag = "1")]
-    pub flow: Option<FlowText>,
-    /// The revision that ran before; none for a new flow.
-    #[prost(int64, optional, tag = "2")]
-    pub replaced: Option<i64>,
-    /// What changed, a line each.
-    #[prost(string, repeated, tag = "3")]
-    pub changes: Vec<String>,
-    /// What the compiler warned of, as text.
-    #[prost(string, tag = "4")]
-    pub warnings: String,
+    /// What was there before, as JSON.
+    #[prost(string, tag = "1")]
+    pub before: String,
 }
 
 /// Drops a flow with its rows.
@@ -333,23 +335,4 @@ pub struct StatusReply {
     /// As JSON: what `GET /status` gives.
     #[prost(string, tag = "1")]
     pub json: String,
-}
-
-/// A question: `select ... from T ...`.
-#[derive(Clone, PartialEq, Eq, Message)]
-pub struct QueryRequest {
-    /// The question.
-    #[prost(string, tag = "1")]
-    pub text: String,
-}
-
-/// Rows of the answer to a question.
-#[derive(Clone, PartialEq, Eq, Message)]
-pub struct QueryRows {
-    /// Names of the columns; in the first message only.
-    #[prost(string, repeated, tag = "1")]
-    pub columns: Vec<String>,
-    /// Rows, each as a JSON object.
-    #[prost(string, repeated, tag = "2")]
-    pub rows: Vec<String>,
 }

@@ -66,7 +66,7 @@ enum FileFormat {
 impl Play {
     pub(crate) fn run(self) -> Result<(), Failure> {
         let option = self.option()?;
-        let client = self.at.connect()?;
+        let mut client = self.at.connect()?;
         let play = play::Play::open(&option, &mut client.batch(&self.into)?, self.lines.extra_columns())?;
         let plays = vec![play.times(self.repeat).in_batches_of(self.rate.batch_rows(BATCH_ROWS))];
         let session = Session::new(client, &plays, Prints::none(), self.lines.on_bad_line);

@@ -89,7 +89,7 @@ impl Run {
 
         // Everything that can be wrong is looked at before the first row is sent.
         let mut worst = Worst::default();
-        let plays = self.plays(&client, &mut worst)?;
+        let plays = self.plays(&mut client, &mut worst)?;
         let prints = Prints::subscribe(&node, &self.print, self.json, &mut worst)?;
         tables::check(&mut client, &self.table, &mut worst)?;
         worst.finish()?;
@@ -143,7 +143,7 @@ impl Run {
     }
 
     /// The files to play, open.
-    fn plays(&self, client: &Client, worst: &mut Worst) -> Result<Vec<Play>, Failure> {
+    fn plays(&self, client: &mut Client, worst: &mut Worst) -> Result<Vec<Play>, Failure> {
         let extra = self.lines.extra_columns();
         let mut plays = Vec::new();
         for option in &self.play {

@@ -6,7 +6,7 @@ use anabranch_model::batch::{Batch, SchemaId};
 use anabranch_model::message::{Answer, Body as EngineBody, FlowId, Refusal, RowsAnswer};
 use anabranch_model::plan::{InputId, TableId};
 use anabranch_model::value::Value;
-use anabranch_wire::typed::message::{Refused, Summary, grpc_status};
+use anabranch_wire::typed::message::{Refused, Summary, Watch, grpc_status};
 use anabranch_wire::typed::row::DecodeError;
 use anabranch_wire::typed::{FlowApi, Method};
 use bytes::Bytes;
@@ -23,6 +23,7 @@ use tower::service_fn;
 
 use super::MESSAGE_BYTES_MAX;
 use super::raw::Raw;
+use super::watch;
 use crate::error::Error;
 use crate::key::Key;
 use crate::net::gate::Gate;
@@ -82,7 +83,18 @@ pub(crate) async fn serve(gate: Gate, path: &str, request: Request<Incoming>) ->
             });
             grpc.server_streaming(scan, request).await
         }
-        Method::Watch(_) | Method::WatchErrors => super::no_method(path, &index),
+        Method::Watch(_) | Method::WatchErrors => {
+            let watch = service_fn(move |request: tonic::Request<Bytes>| {
+                let flow = flow.clone();
+                async move {
+                    let from = Watch::decode(request.into_inner())
+                        .map_err(|error| Status::invalid_argument(error.to_string()))?;
+                    let events = watch::watch(&flow.gate, flow.api.clone(), method, &from.after).await?;
+                    Ok::<_, Status>(tonic::Response::new(events))
+                }
+            });
+            grpc.server_streaming(watch, request).await
+        }
     }
 }
 

@@ -1,16 +1,16 @@
 //! The methods of service `anabranch.v1.Node` that change the flows of a node.
 
-use anabranch_wire::session::{DeployReply, DeployRequest, DropReply, DropRequest, FlowText};
+use anabranch_wire::session::{DeployReply, DeployRequest, DropReply, DropRequest};
 use http::{Request, Response};
 use hyper::body::Incoming;
-use tonic::Status;
 use tonic::body::Body;
 use tonic::server::Grpc;
+use tonic::{Code, Status};
 use tonic_prost::ProstCodec;
 use tower::service_fn;
 
 use super::MESSAGE_BYTES_MAX;
-use crate::deploy::{Before, Deployed};
+use crate::deploy::Deployed;
 use crate::error::Error;
 use crate::flow::Flow;
 use crate::net::gate::Gate;
@@ -21,9 +21,7 @@ pub(super) async fn deploy(gate: Gate, request: Request<Incoming>) -> Response<B
         let (gate, DeployRequest { file, text }) = (gate.clone(), request.into_inner());
         async move {
             let deployed = tokio::task::block_in_place(|| gate.deploy(Flow::parse(&file, &text)?));
-            deployed
-                .map(|deployed| tonic::Response::new(reply(&gate, deployed)))
-                .map_err(|error| refused(&error))
+            reply(&deployed.map_err(|error| refused(&error))?).map(tonic::Response::new)
         }
     });
     let codec = ProstCodec::<DeployReply, DeployRequest>::default();
@@ -42,31 +40,22 @@ pub(super) async fn drop_flow(gate: Gate, request: Request<Incoming>) -> Respons
     Grpc::new(ProstCodec::<DropReply, DropRequest>::default()).unary(drop_flow, request).await
 }
 
-fn reply(gate: &Gate, deployed: Deployed) -> DeployReply {
-    let plan = deployed.flow.plan();
-    let (replaced, changes) = match &deployed.before {
-        Before::Nothing => (None, Vec::new()),
-        Before::Same => (Some(plan.revision), Vec::new()),
-        Before::Older(evolution) => {
-            let change = |change: &crate::Change| format!("{}: {}", change.item, change.what);
-            (Some(evolution.from), evolution.changes.iter().map(change).collect())
-        }
-    };
-    let flow = gate.core.catalog().flow(&plan.name).ok().map(|id| FlowText {
-        flow: id.0,
-        revision: plan.revision,
-        file: plan.file.clone(),
-        text: deployed.flow.text().to_owned(),
-        name: plan.name.clone(),
-    });
-    DeployReply { flow, replaced, changes, warnings: String::new() }
+fn reply(deployed: &Deployed) -> Result<DeployReply, Status> {
+    let before =
+        serde_json::to_string(&deployed.before).map_err(|error| Status::internal(error.to_string()))?;
+    Ok(DeployReply { before })
 }
 
+/// Why a change is refused; an evolution goes along, for the client to say what in it.
 fn refused(error: &Error) -> Status {
     let text = error.to_string();
     match error {
         Error::Flow(_) => Status::invalid_argument(text),
         Error::Denied(_) => Status::permission_denied(text),
+        Error::Evolution(evolution) => {
+            let details = serde_json::to_vec(evolution).unwrap_or_default();
+            Status::with_details(Code::FailedPrecondition, text, details.into())
+        }
         Error::Unknown { .. } => Status::not_found(text),
         Error::Stopped => Status::unavailable(text),
         _ => Status::failed_precondition(text),

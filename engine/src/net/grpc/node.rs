@@ -5,7 +5,8 @@ use std::sync::Arc;
 use anabranch_model::message::FlowId;
 use anabranch_model::plan::Plan;
 use anabranch_wire::session::{
-    self, CatalogReply, CatalogRequest, FlowText, Requests, StatusReply, StatusRequest,
+    self, CatalogReply, CatalogRequest, Events, FlowText, Requests, StatusReply, StatusRequest,
+    SubscribeRequest,
 };
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -15,7 +16,7 @@ use tonic::{Status, Streaming};
 use tonic_prost::ProstCodec;
 use tower::service_fn;
 
-use super::{MESSAGE_BYTES_MAX, flows, subscribe};
+use super::{MESSAGE_BYTES_MAX, flows, watch};
 use crate::net::access::Operation;
 use crate::net::gate::Gate;
 use crate::net::session::open;
@@ -28,7 +29,7 @@ pub(crate) async fn serve(gate: Gate, method: &str, request: Request<Incoming>) 
         "Status" => status(gate, request).await,
         "Deploy" => flows::deploy(gate, request).await,
         "Drop" => flows::drop_flow(gate, request).await,
-        "Subscribe" => subscribe::subscribe(gate, request).await,
+        "Subscribe" => subscribe(gate, request).await,
         _ => super::no_method(request.uri().path(), &gate.index()),
     }
 }
@@ -82,4 +83,15 @@ async fn status(gate: Gate, request: Request<Incoming>) -> Response<Body> {
         }
     });
     Grpc::new(ProstCodec::<StatusReply, StatusRequest>::default()).unary(tell, request).await
+}
+
+async fn subscribe(gate: Gate, request: Request<Incoming>) -> Response<Body> {
+    let subscribe = service_fn(move |request: tonic::Request<SubscribeRequest>| {
+        let gate = gate.clone();
+        async move {
+            let events = watch::subscribe(&gate, request.into_inner()).await?;
+            Ok::<_, Status>(tonic::Response::new(events))
+        }
+    });
+    Grpc::new(ProstCodec::<Events, SubscribeRequest>::default()).server_streaming(subscribe, request).await
 }

@@ -35,7 +35,8 @@ pub(super) async fn subscribe(
     let (mut feed, body) = feed();
     if method != Method::HEAD {
         let topic = format!("{}.{}", flow.plan.name, target.name);
-        let last = headers.get("last-event-id").map(|id| parse(id.to_str().unwrap_or_default()));
+        let last =
+            headers.get("last-event-id").map(|id| SubscriptionId::position(id.to_str().unwrap_or_default()));
         let resumed = last.flatten().and_then(|(id, after)| app.subscriptions.resume(id, &topic, after));
         let expired = last.is_some() && resumed.is_none();
         let reader = match resumed {
@@ -52,12 +53,6 @@ pub(super) async fn subscribe(
     let kind = HeaderValue::from_static("text/event-stream");
     let stale = HeaderValue::from_static("no-cache");
     Ok(([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, stale)], body).into_response())
-}
-
-/// `subscription-position`.
-fn parse(id: &str) -> Option<(SubscriptionId, Position)> {
-    let (id, position) = id.split_once('-')?;
-    Some((id.parse().ok()?, position.parse().ok()?))
 }
 
 /// What comes first: so that a client knows that it is subscribed, and can come back before the first row.

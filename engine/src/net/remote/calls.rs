@@ -3,7 +3,6 @@
 use std::error::Error as _;
 use std::sync::Arc;
 
-use anabranch_lang::evolution::{Evolution, evolution};
 use anabranch_wire::session::{
     CatalogReply, CatalogRequest, DeployReply, DeployRequest, DropReply, DropRequest, SESSION_VERSION,
     StatusReply, StatusRequest,
@@ -13,8 +12,8 @@ use prost::Message;
 use tonic::{Code, Status};
 use tonic_prost::ProstCodec;
 
-use super::Remote;
-use crate::deploy::{Before, Deployed};
+use super::{Remote, catalog};
+use crate::deploy::Deployed;
 use crate::error::Error;
 use crate::flow::Flow;
 use crate::status::NodeStatus;
@@ -27,48 +26,30 @@ impl Remote {
             .map_err(|error| Error::Problem { code: "protocol".into(), text: format!("the status: {error}") })
     }
 
-    /// Asks for the flows that the node has now.
-    pub(super) fn refresh(&mut self) -> Result<(), Error> {
-        let request = CatalogRequest { version: SESSION_VERSION };
-        let reply: CatalogReply = self.call("/anabranch.v1.Node/Catalog", request)?;
-        self.catalog.store(Arc::new(super::catalog(reply)?));
-        Ok(())
-    }
-
-    /// The flows that the node has now.
-    pub(crate) fn flows(&mut self) -> Result<Vec<Flow>, Error> {
-        self.refresh()?;
-        Ok(self.catalog.load().flows().map(|(_, flow)| flow.clone()).collect())
-    }
-
-    /// Installs a flow, or puts it in the place of its older revision.
-    pub(crate) fn deploy(&mut self, flow: &Flow) -> Result<Deployed, Error> {
-        self.refresh()?;
-        let old = self.catalog.load().named(flow.name()).map(|(_, flow)| flow.clone());
+    /// Installs a flow at the node, or puts it in the place of its older revision.
+    pub(crate) fn deploy(&mut self, flow: Flow) -> Result<Deployed, Error> {
         let request = DeployRequest { file: flow.plan().file.clone(), text: flow.text().to_owned() };
         let reply: DeployReply = self.call("/anabranch.v1.Node/Deploy", request)?;
+        let before = serde_json::from_str(&reply.before).map_err(|error| Error::Problem {
+            code: "protocol".into(),
+            text: format!("the deploy: {error}"),
+        })?;
         self.refresh()?;
-        let before = match (reply.replaced, old) {
-            (None, _) => Before::Nothing,
-            (Some(same), _) if same == flow.revision() => Before::Same,
-            (Some(from), Some(old)) if old.revision() == from => {
-                Before::Older(evolution(old.plan(), flow.plan()))
-            }
-            // Another revision came in between, whose text is not known here.
-            (Some(from), _) => {
-                let (flow, to) = (flow.name().to_owned(), flow.revision());
-                Before::Older(Evolution { flow, from, to, changes: Vec::new() })
-            }
-        };
-        Ok(Deployed { flow: flow.clone(), before })
+        Ok(Deployed { flow, before })
     }
 
-    /// Drops a flow with its rows.
+    /// Drops a flow of the node with its rows.
     pub(crate) fn drop_flow(&mut self, name: &str) -> Result<(), Error> {
-        self.refresh()?;
-        self.catalog.load().flow(name)?;
         let DropReply {} = self.call("/anabranch.v1.Node/Drop", DropRequest { flow: name.to_owned() })?;
         self.refresh()
+    }
+
+    /// Asks for the flows that the node runs now.
+    pub(crate) fn refresh(&mut self) -> Result<(), Error> {
+        let request = CatalogRequest { version: SESSION_VERSION };
+        let reply: CatalogReply = self.call("/anabranch.v1.Node/Catalog", request)?;
+        self.catalog.store(Arc::new(catalog(reply)?));
+        Ok(())
     }
 
     /// Calls a method and waits for its answer.
@@ -88,11 +69,14 @@ impl Remote {
     }
 
     /// Why a call has no answer. One that did not come from the node is the end of the connection.
-    pub(super) fn refused(&mut self, status: &Status) -> Error {
+    fn refused(&mut self, status: &Status) -> Error {
         let text = status.message().to_owned();
         if status.source().is_some() {
             self.lost(&text);
             return Error::Disconnected { address: self.options.address().to_owned(), why: text };
+        }
+        if let Ok(evolution) = serde_json::from_slice(status.details()) {
+            return Error::Evolution(evolution);
         }
         let code = match status.code() {
             Code::Unauthenticated | Code::PermissionDenied => "denied",
