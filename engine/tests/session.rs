@@ -135,3 +135,18 @@ fn outputs_and_refused_rows_are_watched_from_afar() {
     assert!(unknown.to_string().contains("there is no output `Nowhere`"), "{unknown}");
     drop(node);
 }
+
+#[test]
+fn a_request_of_an_older_revision_is_answered_by_the_newer_one() {
+    let (_node, server) = served(2);
+    let (mut client, mut other) = (connect(&server), connect(&server));
+    client.deploy(flow(1, "times: int")).expect("new");
+    // Made for the first revision, sent when the second runs.
+    let mut batch = other.batch("See").expect("there is such a stream");
+    batch.push(&json!({ "name": "a" })).expect("it fits");
+    client.deploy(flow(2, "times: int, kind: text default 'old'")).expect("newer");
+    let ticket = other.submit(batch).expect("submitted");
+    assert_eq!(other.wait(ticket).expect("answered").accepted, 1);
+    let row = other.get("Names", ["a"]).expect("read").expect("it is there").to_string();
+    assert_eq!(row, r#"{"name":"a","times":1,"kind":"old"}"#);
+}

@@ -60,36 +60,15 @@ pub(crate) fn body_message(body: Body) -> wire::Body {
 /// What was answered as a message.
 pub(crate) fn answered_message(answered: Answered) -> wire::Answer {
     let Answered { request, answer, revised } = answered;
-    let done = answer.and_then(|answer| match (answer, revised) {
-        (Answer::Problem(problem), _) => Err(Error::Problem {
-            code: match problem {
-                Unfit::Gone => "gone".into(),
-                Unfit::Changed => "changed".into(),
-            },
-            text: "the flow was replaced or dropped; nothing of the request was done: make it again".into(),
-        }),
-        (Answer::Rows(_), Some(plan)) => Err(Error::Problem {
-            code: "revised".into(),
-            text: format!(
-                "the rows were taken by revision {}, which the client does not know",
-                plan.revision
-            ),
-        }),
-        (_, Some(_)) => Err(Error::Problem {
-            code: "changed".into(),
-            text: "the flow has a newer revision; make the request again".into(),
-        }),
-        (answer, None) => Ok(answer),
-    });
-    answer_message(request, done)
-}
-
-/// An answer as a message.
-fn answer_message(number: u64, answer: Result<Answer, Error>) -> wire::Answer {
+    let unfit = |code: &str| {
+        let text = "the flow was replaced or dropped; nothing of the request was done: make it again";
+        wire::Outcome::Problem(problem(code, text.into()))
+    };
     let outcome = match answer {
         Err(Error::Problem { code, text }) => wire::Outcome::Problem(problem(&code, text)),
         Err(error) => wire::Outcome::Problem(problem("failed", error.to_string())),
-        Ok(Answer::Problem(_)) => wire::Outcome::Problem(problem("changed", "make the request again".into())),
+        Ok(Answer::Problem(Unfit::Gone)) => unfit("gone"),
+        Ok(Answer::Problem(Unfit::Changed)) => unfit("changed"),
         Ok(Answer::Rows(answer)) => wire::Outcome::Rows(rows_message(answer)),
         Ok(Answer::Row(row)) => wire::Outcome::Row(wire::FoundRow { row }),
         Ok(Answer::Page(page)) => {
@@ -97,7 +76,8 @@ fn answer_message(number: u64, answer: Result<Answer, Error>) -> wire::Answer {
             wire::Outcome::Page(wire::FoundPage { keys, rows, more: page.more })
         }
     };
-    wire::Answer { number, outcome: Some(outcome) }
+    let revision = revised.map(|plan| plan.revision);
+    wire::Answer { number: request, outcome: Some(outcome), revision }
 }
 
 /// A problem as a message.

@@ -70,7 +70,7 @@ pub struct Remote {
     session: Option<Session>,
     catalog: SharedCatalog,
     /// The plans by which the answers of requests under way are read.
-    sent: HashMap<u64, Arc<Plan>>,
+    sent: HashMap<u64, (FlowId, Arc<Plan>)>,
     gathered: Vec<Request>,
     gathered_bytes: usize,
     received: VecDeque<Answered>,
@@ -132,7 +132,7 @@ impl Remote {
         if let session::Body::Rows(rows) = &body {
             self.gathered_bytes += rows.batch.len();
         }
-        self.sent.insert(number, plan);
+        self.sent.insert(number, (flow, plan));
         self.gathered.push(Request { number, flow: flow.0, revision, body: Some(body) });
         let alone = self.sent.len() == self.gathered.len();
         if alone || self.gathered.len() >= GATHERED_REQUESTS_MAX || self.gathered_bytes >= GATHERED_BYTES_MAX
@@ -247,17 +247,36 @@ impl Remote {
             Err(status) => return self.lost(status.message()),
         };
         for answer in answers {
-            let (Some(plan), Some(outcome)) = (self.sent.remove(&answer.number), answer.outcome) else {
+            let (Some((flow, plan)), Some(outcome)) = (self.sent.remove(&answer.number), answer.outcome)
+            else {
                 continue;
             };
-            let outcome = convert::answer(outcome, &plan);
-            self.stale |= matches!(outcome, Ok(Answer::Problem(_)));
-            self.received.push_back(Answered { request: answer.number, answer: outcome, revised: None });
+            let revised = answer.revision.map(|revision| self.revised(flow, revision));
+            let answer_of = match &revised {
+                None => convert::answer(outcome, &plan),
+                Some(Ok(newer)) => convert::answer(outcome, newer),
+                Some(Err(text)) => Err(Error::Problem { code: "revised".into(), text: text.clone() }),
+            };
+            self.stale |= matches!(answer_of, Ok(Answer::Problem(_)));
+            let revised = revised.and_then(Result::ok);
+            self.received.push_back(Answered { request: answer.number, answer: answer_of, revised });
         }
         if std::mem::take(&mut self.stale) {
             // Where that fails the next request meets the same and asks again.
             drop(self.refresh());
         }
+    }
+
+    /// The plan of a newer revision, by which a request was done.
+    fn revised(&mut self, flow: FlowId, revision: i64) -> Result<Arc<Plan>, String> {
+        if self.catalog.load().revision(flow, revision).is_none() {
+            // Where that fails, the revision is still not known.
+            drop(self.refresh());
+        }
+        let plan = self.catalog.load().revision(flow, revision).cloned();
+        plan.ok_or_else(|| {
+            format!("the request was done by revision {revision}, which was replaced again meanwhile")
+        })
     }
 
     /// The session is lost, and with it whatever is under way: each request is answered with that.

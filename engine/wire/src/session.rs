@@ -146,6 +146,9 @@ pub struct Answer {
     /// What became of it.
     #[prost(oneof = "Outcome", tags = "2, 3, 4, 5")]
     pub outcome: Option<Outcome>,
+    /// The revision by whose numbers and shapes it goes, where that is another one than the request's.
+    #[prost(int64, optional, tag = "6")]
+    pub revision: Option<i64>,
 }
 
 /// What became of a request.
