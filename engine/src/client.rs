@@ -23,6 +23,7 @@ use crate::query;
 use crate::rows::{self, Row};
 use crate::scan::Scan;
 use crate::status::NodeStatus;
+use crate::trace::Trace;
 use crate::watch::Watch;
 
 /// Requests of a client without an answer, at most; the next one waits for an answer.
@@ -48,6 +49,7 @@ pub struct Client<L: Link = Connection> {
     id: u64,
     worker: WorkerId,
     last_request: u64,
+    trace: Option<Trace>,
     in_flight: Unanswered,
     /// Each with the plan that its numbers and shapes go by.
     uncollected: BTreeMap<u64, (Arc<Plan>, Result<message::Answer, Error>)>,
@@ -133,6 +135,7 @@ impl<L: Link> Client<L> {
             id,
             worker,
             last_request: 0,
+            trace: None,
             in_flight: Unanswered::new(load),
             uncollected: BTreeMap::new(),
         }
@@ -171,6 +174,22 @@ impl<L: Link> Client<L> {
             Some(refused) => Err(Error::Refused(refused)),
             None => Ok(answer.replies),
         }
+    }
+
+    /// Requests from now on belong to the trace of this `traceparent` (W3C trace context); it stands in the node's log of
+    /// slow requests. One that is not valid, like an empty text, is none.
+    ///
+    /// ```
+    /// # let flow = anabranch::Flow::parse("names.flow", anabranch::doc::NAMES)?;
+    /// # let node = anabranch::Node::builder("A").flow(flow).start()?;
+    /// # let mut client = node.client();
+    /// client.trace("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+    /// client.ask("UpdateStream", &serde_json::json!({ "name": "a", "value": "1" }))?;
+    /// client.trace("");
+    /// # Ok::<(), anabranch::Error>(())
+    /// ```
+    pub fn trace(&mut self, traceparent: &str) {
+        self.trace = Trace::parse(traceparent);
     }
 
     /// An empty batch for an input stream.
@@ -338,6 +357,9 @@ impl<L: Link> Client<L> {
         self.last_request += 1;
         let (request, revision) = (self.last_request, plan.revision);
         let origin = Origin { worker: self.worker, client: self.id, request, revision };
+        if let Some(trace) = self.trace {
+            self.link.send(Command::Trace(self.id, request, trace))?;
+        }
         self.link.send(Command::Request(flow, Request { origin, body }))?;
         self.in_flight.add(request, Some(plan.clone()), bytes);
         Ok(self.ticket(request))

@@ -16,6 +16,7 @@ use crate::change::Change;
 use crate::driver::Command;
 use crate::error::Error;
 use crate::flow::Flow;
+use crate::log;
 use crate::subscription::Subscription;
 
 /// Flows of a node, at most: each takes part in every turn of every worker.
@@ -82,6 +83,7 @@ impl Flows {
         let Some((id, old)) = catalog.named(flow.name()) else { return self.install(flow, workers) };
         let evolution = evolution(old.plan(), flow.plan());
         if !evolution.allowed() {
+            log::turned_down(flow.name(), flow.revision(), &evolution);
             return Err(Error::Evolution(evolution));
         }
         // The same revision is allowed only where nothing changes.
@@ -96,6 +98,7 @@ impl Flows {
         let id = catalog.add(flow.clone())?;
         workers.ask(|done| Command::Change(Change::Install(id, flow.plan().clone(), done)))?;
         self.catalog.store(Arc::new(catalog));
+        log::deployed(flow.name(), flow.revision());
         Ok(Deployed { flow, before: Before::Nothing })
     }
 
@@ -112,12 +115,14 @@ impl Flows {
         evolution.changes.extend(too_long.concat().iter().map(|(table, bytes)| refused(table, *bytes)));
         if !evolution.allowed() {
             workers.ask(|done| Command::Change(Change::Resume(id, done)))?;
+            log::turned_down(flow.name(), flow.revision(), &evolution);
             return Err(Error::Evolution(evolution));
         }
         workers.ask(|done| Command::Change(Change::Replace(id, plan.clone(), done)))?;
         let mut catalog = Catalog::clone(&self.catalog.load());
         catalog.replace(id, flow.clone());
         self.catalog.store(Arc::new(catalog));
+        log::deployed(flow.name(), flow.revision());
         Ok(Deployed { flow, before: Before::Older(evolution) })
     }
 
@@ -130,6 +135,7 @@ impl Flows {
         let mut catalog = Catalog::clone(&self.catalog.load());
         catalog.remove(id);
         self.catalog.store(Arc::new(catalog));
+        log::dropped(name);
         Ok(())
     }
 

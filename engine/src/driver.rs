@@ -3,13 +3,16 @@
 use std::time::Duration;
 
 use anabranch_model::message::{Body, FlowId, Origin, Request};
-use anabranch_operators::{FlowStatus, Worker};
+use anabranch_operators::Worker;
 use crossbeam_channel::Sender;
 
 use crate::change::{Change, Changes};
 use crate::egress::{Egress, Outlet, Reply, SINGLE};
 use crate::load::Unanswered;
+use crate::measures::TellSlow;
+use crate::status::Part;
 use crate::subscription::Publisher;
+use crate::trace::Trace;
 
 /// What a worker is told.
 pub enum Command {
@@ -19,17 +22,19 @@ pub enum Command {
     Connect(u64, Outlet),
     /// A client that is gone, with what it leaves unanswered.
     Disconnect(u64, Unanswered),
+    /// The next request of a client, of this number, belongs to a trace.
+    Trace(u64, u64, Trace),
     /// A request of a connected client.
     Request(FlowId, Request),
     /// Requests of a connected client, to be done in this order.
     Requests(Vec<(FlowId, Request)>),
     /// A request by itself, for a revision of a flow, with who takes its answer. Where the node stops before, that is
     /// dropped.
-    Single(FlowId, i64, Body, Reply),
+    Single(FlowId, i64, Body, Reply, Option<Trace>),
     /// A subscription; every worker gets it and says that it has it.
     Subscribe(Publisher, Sender<()>),
     /// Asks for counts and sizes.
-    Status(FlowId, Sender<Option<FlowStatus>>),
+    Status(FlowId, Sender<Option<Part>>),
     /// Takes no further requests, and asks to be told when all that entered here are answered.
     Drain(Sender<()>),
     /// Ends the worker.
@@ -54,8 +59,9 @@ pub(crate) struct Driver {
 }
 
 impl Driver {
-    pub(crate) fn new(worker: Worker) -> Self {
-        let (egress, changes) = (Egress::default(), Changes::default());
+    /// A driver of a worker; who wants to hear of slow requests says when they are.
+    pub(crate) fn new(worker: Worker, slow: Option<TellSlow>) -> Self {
+        let (egress, changes) = (Egress::new(slow), Changes::default());
         Driver { worker, egress, changes, draining: false, drained: Vec::new() }
     }
 
@@ -71,8 +77,12 @@ impl Driver {
             Command::Requests(requests) => {
                 requests.into_iter().for_each(|(flow, request)| self.enter(flow, request));
             }
-            Command::Single(flow, revision, body, reply) => {
+            Command::Trace(client, request, trace) => self.egress.measures.traced(client, request, trace),
+            Command::Single(flow, revision, body, reply, trace) => {
                 let request = self.egress.entered_singly(reply);
+                if let Some(trace) = trace {
+                    self.egress.measures.traced(SINGLE, request, trace);
+                }
                 let origin = Origin { worker: self.worker.id(), client: SINGLE, request, revision };
                 self.worker.submit(flow, Request { origin, body });
             }
@@ -82,7 +92,7 @@ impl Driver {
             }
             Command::Status(flow, answer) => {
                 // Who asked may have stopped waiting; the answer is nobody's then.
-                let _ = answer.send(self.worker.status(flow));
+                let _ = answer.send(self.status(flow));
             }
             Command::Drain(answer) => {
                 self.draining = true;
@@ -103,7 +113,10 @@ impl Driver {
         self.worker.turn(now);
         let deliveries = self.worker.deliveries();
         let mut busy = !deliveries.is_empty();
-        deliveries.into_iter().for_each(|delivery| self.egress.deliver(delivery));
+        if busy {
+            let now = self.worker.micros();
+            deliveries.into_iter().for_each(|delivery| self.egress.deliver(delivery, now));
+        }
         self.egress.end_turn();
         busy |= self.changes.end(&self.worker);
         if self.egress.unanswered() == 0 {
@@ -112,6 +125,17 @@ impl Driver {
             }
         }
         busy
+    }
+
+    /// What is known of a flow here.
+    fn status(&self, flow: FlowId) -> Option<Part> {
+        Some(Part {
+            worker: self.worker.id(),
+            of: self.worker.status(flow)?,
+            took: self.egress.measures.took(flow),
+            missed: self.egress.measures.missed_of(flow),
+            subscriptions: self.egress.subscriptions(flow),
+        })
     }
 
     /// Parks the thread while there is nothing to do.

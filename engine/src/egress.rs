@@ -13,6 +13,7 @@ use crossbeam_channel::Sender;
 
 use crate::error::Error;
 use crate::load::Unanswered;
+use crate::measures::{Measures, TellSlow};
 use crate::subscription::{Publication, Publisher};
 
 /// The whole answer to a request, or why it was not carried out.
@@ -97,6 +98,7 @@ pub(crate) struct Egress {
     subscribers: Vec<Publisher>,
     /// Requests that entered at this worker and are not answered.
     unanswered: usize,
+    pub(crate) measures: Measures,
 }
 
 struct Partial {
@@ -105,6 +107,10 @@ struct Partial {
 }
 
 impl Egress {
+    pub(crate) fn new(slow: Option<TellSlow>) -> Self {
+        Egress { measures: Measures::new(slow), ..Egress::default() }
+    }
+
     /// A client that will ask at this worker.
     pub(crate) fn connect(&mut self, client: u64, answers: Outlet) {
         self.clients.insert(client, answers);
@@ -124,6 +130,7 @@ impl Egress {
 
     /// A newer revision takes the place of a flow: rows from now on are its.
     pub(crate) fn revised(&mut self, flow: FlowId, plan: &Arc<Plan>) {
+        self.measures.revised(flow);
         self.subscribers.retain_mut(|subscriber| !subscriber.is_of(flow) || subscriber.revise(plan));
     }
 
@@ -132,6 +139,7 @@ impl Egress {
         for subscriber in self.subscribers.extract_if(.., |subscriber| subscriber.is_of(flow)) {
             subscriber.end();
         }
+        self.measures.dropped(flow);
     }
 
     /// A request has entered here.
@@ -161,26 +169,39 @@ impl Egress {
         }
     }
 
-    /// Lets out what a turn produced.
-    pub(crate) fn deliver(&mut self, delivery: Delivery) {
+    /// Streams of a flow that somebody subscribed to, with the rows that wait for them.
+    pub(crate) fn subscriptions(&self, flow: FlowId) -> Vec<(String, usize)> {
+        let of_it = self.subscribers.iter().filter(|subscriber| subscriber.is_of(flow));
+        of_it.map(|subscriber| (subscriber.stream().to_owned(), subscriber.waiting())).collect()
+    }
+
+    /// Lets out what a turn produced; `now` is in microseconds of the worker's clock.
+    pub(crate) fn deliver(&mut self, delivery: Delivery, now: u64) {
         match delivery {
-            Delivery::Part { flow, part, revised } => self.part(flow, part, revised),
+            Delivery::Part { flow, part, revised } => self.part(flow, part, revised, now),
             Delivery::Emitted(flow, output, batch) => self.emitted(flow, output, batch),
             Delivery::Refused(flow, row) => self.refused(flow, row),
         }
     }
 
-    fn part(&mut self, flow: FlowId, part: Part, revised: Option<Arc<Plan>>) {
+    fn part(&mut self, flow: FlowId, part: Part, revised: Option<Arc<Plan>>, now: u64) {
         if let Answer::Rows(rows) = &part.answer
             && !self.subscribers.is_empty()
         {
             self.replied(flow, &rows.replies);
         }
+        let whose = (part.origin.client, part.origin.request);
         let answer = match part.parts {
             1 => Some(part.answer),
-            parts => self.complete((part.origin.client, part.origin.request), parts, part.answer),
+            parts => self.complete(whose, parts, part.answer),
         };
         let Some(answer) = answer else { return };
+        match part.asked {
+            Some(asked) => {
+                self.measures.answered(flow, asked, whose, now.saturating_sub(part.entered), &answer);
+            }
+            None => self.measures.turned_down(whose),
+        }
         let answered = Answered { request: part.origin.request, answer: Ok(answer), revised };
         self.unanswered -= 1;
         if part.origin.client == SINGLE {
@@ -212,7 +233,7 @@ impl Egress {
     }
 
     fn replied(&mut self, flow: FlowId, replies: &Replies) {
-        self.subscribers.retain_mut(|subscriber| match subscriber.wants_rows_of(flow) {
+        self.publish(flow, |subscriber| match subscriber.wants_rows_of(flow) {
             None => true,
             Some(wanted) => replies
                 .iter()
@@ -222,7 +243,7 @@ impl Egress {
     }
 
     fn emitted(&mut self, flow: FlowId, output: OutputId, batch: Batch) {
-        self.subscribers.retain_mut(|subscriber| match subscriber.wants_rows_of(flow) {
+        self.publish(flow, |subscriber| match subscriber.wants_rows_of(flow) {
             Some(wanted) if wanted == output => {
                 batch.rows().all(|row| subscriber.publish(Publication::Row(row.into())))
             }
@@ -231,9 +252,22 @@ impl Egress {
     }
 
     fn refused(&mut self, flow: FlowId, row: RefusedRow) {
-        self.subscribers.retain_mut(|subscriber| match subscriber.wants_errors_of(flow) {
+        self.publish(flow, |subscriber| match subscriber.wants_errors_of(flow) {
             true => subscriber.publish(Publication::Refused(row.clone())),
             false => true,
+        });
+    }
+
+    /// Hands rows of a flow to the subscribers, by `publish`, which says whether one is still there.
+    fn publish(&mut self, flow: FlowId, publish: impl Fn(&mut Publisher) -> bool) {
+        let measures = &mut self.measures;
+        self.subscribers.retain_mut(|subscriber| {
+            let stays = publish(subscriber);
+            match subscriber.take_missed() {
+                0 => {}
+                rows => measures.missed(flow, subscriber.stream(), rows),
+            }
+            stays
         });
     }
 }

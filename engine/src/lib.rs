@@ -119,6 +119,8 @@ mod flow;
 mod key;
 mod link;
 mod load;
+mod log;
+mod measures;
 #[cfg(feature = "net")]
 mod net;
 mod node;
@@ -130,6 +132,7 @@ pub mod script;
 mod status;
 mod subscription;
 pub mod testing;
+mod trace;
 mod watch;
 
 pub use anabranch_model::plan::{Plan, RefusalCode};
@@ -151,7 +154,10 @@ pub use net::{
 pub use node::{NAME_BYTES_MAX, Node, NodeBuilder, WORKERS_MAX};
 pub use rows::{Row, RowProblem};
 pub use scan::Scan;
-pub use status::{FlowStatus, InputStatus, NodeStatus, OutputStatus, TableStatus};
+pub use status::{
+    ChannelStatus, FlowStatus, InputStatus, NodeStatus, OperatorStatus, OutputStatus, RequestStatus,
+    RuleStatus, SubscriptionStatus, TableStatus,
+};
 pub use subscription::{Event, RefusedRowEvent, SUBSCRIPTION_BYTES_MAX, SUBSCRIPTION_ROWS_MAX, Subscription};
 pub use watch::Watch;
 

@@ -144,7 +144,10 @@ pub struct Threads {
 }
 
 impl Link for Threads {
-    fn send(&mut self, command: Command) -> Result<(), Error> {
+    fn send(&mut self, mut command: Command) -> Result<(), Error> {
+        if let Command::Trace(_, _, trace) = &mut command {
+            *trace = trace.child(crate::os::seed());
+        }
         if self.door.send(command) { Ok(()) } else { Err(Error::Stopped) }
     }
 

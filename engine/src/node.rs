@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use anabranch_model::message::WorkerId;
 use anabranch_operators::WorkerThreads;
@@ -17,7 +18,9 @@ use crate::error::Error;
 use crate::flow::Flow;
 use crate::link::{Connection, Threads};
 use crate::load::NodeLoad;
-use crate::os::{self, Door};
+use crate::log;
+use crate::measures::TellSlow;
+use crate::os::{self, Aside, Door, Start};
 use crate::status::NodeStatus;
 use crate::subscription::Subscription;
 
@@ -27,11 +30,16 @@ pub const WORKERS_MAX: u32 = 256;
 /// Bytes of the name of a node, at most: it stands in rows (`node()`), in messages and in lists.
 pub const NAME_BYTES_MAX: usize = 255;
 
+/// Slow requests that wait to be logged, at most; more are not logged.
+const SLOW_WAITING_MAX: usize = 1024;
+
 /// A running node. It stops when it is dropped.
 pub struct Node {
     core: Arc<Core>,
     /// Behind a lock because timely's guards may be used from one thread only; taken once, at the end.
     threads: Mutex<Option<WorkerThreads>>,
+    /// Logs slow requests until the workers have ended.
+    slow: Option<Aside>,
 }
 
 /// What whoever serves clients of a node shares: the ways to its workers, and what it runs.
@@ -49,6 +57,8 @@ pub struct NodeBuilder {
     name: String,
     workers: u32,
     seed: Option<u64>,
+    profile: bool,
+    slow: Option<Duration>,
     flows: Vec<Flow>,
 }
 
@@ -62,6 +72,20 @@ impl NodeBuilder {
     /// Where `uuid()` and hash tables take their chance from; another for every run where nothing is said.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
+        self
+    }
+
+    /// Whether the node counts what each operator of a flow's dataflow does: its activations and time, and what the
+    /// channels between them carry. It is in [`Node::status`], and costs some percent of the rate of small requests.
+    pub fn profile(mut self, wanted: bool) -> Self {
+        self.profile = wanted;
+        self
+    }
+
+    /// Requests that take at least so long inside the node are logged (through `tracing`, as warnings with target
+    /// `anabranch`): what they asked, how many rows, how long they took, their trace; nothing of what is in the rows.
+    pub fn slow_requests(mut self, at_least: Duration) -> Self {
+        self.slow = Some(at_least);
         self
     }
 
@@ -87,20 +111,47 @@ impl NodeBuilder {
                 format!("its name is a word of at most {NAME_BYTES_MAX} bytes, which {:?} is not", self.name);
             return Err(Error::Start(text.chars().take(NAME_BYTES_MAX).collect()));
         }
-        let seed = self.seed.unwrap_or_else(os::seed);
-        let (doors, threads) = os::start(&self.name, seed, self.workers).map_err(Error::Start)?;
+        let (slow, told) = match self.slow {
+            Some(at_least) => {
+                let (to, told) = bounded(SLOW_WAITING_MAX);
+                (Some(TellSlow { micros: at_least.as_micros() as u64, to }), Some(told))
+            }
+            None => (None, None),
+        };
+        let how = Start {
+            node: &self.name,
+            seed: self.seed.unwrap_or_else(os::seed),
+            workers: self.workers,
+            profile: self.profile,
+            slow,
+        };
+        let (doors, threads) = os::start(how).map_err(Error::Start)?;
         let doors = Doors(doors);
         let flows = Flows::start(self.flows, &doors)?;
+        let logs = |told| {
+            let catalog = flows.catalog().clone();
+            os::spawn_aside("anabranch-slow", move || log::slow_requests(&told, &catalog))
+        };
+        let slow = told.map(logs).transpose();
+        let slow = slow.map_err(|error| Error::Start(format!("no thread for its log: {error}")))?;
+        log::started(&self.name, self.workers);
         let core =
             Core { name: self.name, doors, flows, clients: AtomicU64::new(0), load: NodeLoad::default() };
-        Ok(Node { core: Arc::new(core), threads: Mutex::new(Some(threads)) })
+        Ok(Node { core: Arc::new(core), threads: Mutex::new(Some(threads)), slow })
     }
 }
 
 impl Node {
     /// A node to be, called `name`.
     pub fn builder(name: &str) -> NodeBuilder {
-        NodeBuilder { name: name.to_owned(), workers: 1, seed: None, flows: Vec::new() }
+        NodeBuilder {
+            name: name.to_owned(),
+            workers: 1,
+            seed: None,
+            profile: false,
+            slow: None,
+            flows: Vec::new(),
+        }
     }
 
     /// The node's name.
@@ -218,7 +269,12 @@ impl Node {
         // A worker that is gone has nothing to answer.
         let _ = self.core.doors.ask(Command::Drain);
         self.core.doors.tell(|| Command::Stop);
-        threads.join().map_err(|why| Error::Start(format!("a worker panicked: {why}")))
+        let joined = threads.join().map_err(|why| Error::Start(format!("a worker panicked: {why}")));
+        if let Some(slow) = self.slow.take() {
+            slow.wait();
+        }
+        log::stopped(&self.core.name);
+        joined
     }
 }
 

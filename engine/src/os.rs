@@ -5,13 +5,14 @@ pub(crate) mod process;
 
 use std::io;
 use std::path::Path;
-use std::thread::Thread;
+use std::thread::{JoinHandle, Thread};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use anabranch_operators::{Worker, WorkerConfig, WorkerThreads, spawn};
+use anabranch_operators::{Clock, Worker, WorkerConfig, WorkerThreads, spawn};
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::driver::{Command, Driver, Flowing};
+use crate::measures::TellSlow;
 
 /// Commands that wait for a worker, at most; who sends more waits.
 const COMMANDS_MAX: usize = 1024;
@@ -67,13 +68,24 @@ impl Door {
     }
 }
 
+/// How workers are started.
+#[derive(Debug)]
+pub(crate) struct Start<'a> {
+    pub(crate) node: &'a str,
+    pub(crate) seed: u64,
+    pub(crate) workers: u32,
+    pub(crate) profile: bool,
+    pub(crate) slow: Option<TellSlow>,
+}
+
 /// Starts the threads of a node's workers.
 ///
 /// # Errors
 /// The operating system refuses a thread.
 #[expect(clippy::disallowed_methods, reason = "this is the place")]
-pub(crate) fn start(node: &str, seed: u64, count: u32) -> Result<(Vec<Door>, WorkerThreads), String> {
-    let config = WorkerConfig { node: node.into(), seed, started: Some(Instant::now()) };
+pub(crate) fn start(how: Start<'_>) -> Result<(Vec<Door>, WorkerThreads), String> {
+    let Start { node, seed, workers: count, profile, slow } = how;
+    let config = WorkerConfig { node: node.into(), seed, clock: Some(Clock::new(Instant::now)), profile };
     let (mut senders, mut receivers) = (Vec::new(), Vec::new());
     for _ in 0..count {
         let (sender, receiver) = bounded(COMMANDS_MAX);
@@ -84,7 +96,7 @@ pub(crate) fn start(node: &str, seed: u64, count: u32) -> Result<(Vec<Door>, Wor
     let drive = move |worker: Worker| {
         let at = worker.id().0 as usize;
         let _ = report.send((at, std::thread::current()));
-        drive(Driver::new(worker), &receivers[at]);
+        drive(Driver::new(worker, slow.clone()), &receivers[at]);
     };
     let threads = spawn(config, count, drive)?;
     let mut doors: Vec<Option<Door>> = vec![None; count as usize];
@@ -128,6 +140,27 @@ fn drive(mut driver: Driver, commands: &Receiver<Command>) {
             std::thread::yield_now();
         }
     }
+}
+
+/// A thread with work of its own.
+#[derive(Debug)]
+pub(crate) struct Aside(JoinHandle<()>);
+
+impl Aside {
+    /// Waits until its work is done.
+    pub(crate) fn wait(self) {
+        // What made it panic has told so.
+        let _ = self.0.join();
+    }
+}
+
+/// Runs `work` on a thread of its own.
+///
+/// # Errors
+/// The operating system refuses it.
+#[expect(clippy::disallowed_methods, reason = "this is the place")]
+pub(crate) fn spawn_aside(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<Aside> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(work).map(Aside)
 }
 
 /// The time in microseconds since 1970 UTC.

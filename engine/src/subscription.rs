@@ -50,6 +50,8 @@ pub struct Publisher {
     topic: Topic,
     rows: Sender<Queued>,
     waiting: Arc<Waiting>,
+    /// Rows that it missed at this worker and that are not counted elsewhere yet.
+    missed_here: u64,
     /// INVARIANT: it stands behind `rows`, so that who is woken last finds the queue without a sender.
     _wakes: WakesAtItsEnd,
 }
@@ -167,16 +169,34 @@ impl Publisher {
         if self.owes_plan {
             self.tell_plan();
         }
-        if self.owes_plan {
-            self.waiting.missed.fetch_add(1, Ordering::Relaxed);
-            return true;
+        let sent = if self.owes_plan { Err(TrySendError::Full(())) } else { self.send(row) };
+        match sent {
+            Ok(()) => true,
+            Err(TrySendError::Full(())) => {
+                self.waiting.missed.fetch_add(1, Ordering::Relaxed);
+                self.missed_here += 1;
+                true
+            }
+            Err(TrySendError::Disconnected(())) => false,
         }
-        match self.send(row) {
-            Ok(()) => return true,
-            Err(TrySendError::Full(_)) => self.waiting.missed.fetch_add(1, Ordering::Relaxed),
-            Err(TrySendError::Disconnected(_)) => return false,
-        };
-        true
+    }
+
+    /// The name of the stream.
+    pub(crate) fn stream(&self) -> &str {
+        match self.topic {
+            Topic::Output(output) => &self.plan.outputs[output.0 as usize].name,
+            Topic::Errors => "errors",
+        }
+    }
+
+    /// Rows in the queue.
+    pub(crate) fn waiting(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Takes the count of the rows that it missed here since this was last asked.
+    pub(crate) fn take_missed(&mut self) -> u64 {
+        std::mem::take(&mut self.missed_here)
     }
 
     /// Puts it into the queue.
@@ -253,6 +273,7 @@ pub(crate) fn subscription(flow: FlowId, plan: Arc<Plan>, topic: Topic) -> (Publ
         topic,
         rows: sender,
         waiting: waiting.clone(),
+        missed_here: 0,
         _wakes: WakesAtItsEnd(waiting.clone()),
     };
     (

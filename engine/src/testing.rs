@@ -86,8 +86,8 @@ impl TestNode {
     /// # Errors
     /// [`Error::Start`] when two flows have one name.
     pub fn start(name: &str, seed: u64, flows: Vec<Flow>) -> Result<Self, Error> {
-        let config = WorkerConfig { node: name.into(), seed, started: None };
-        let driver = Driver::new(Worker::alone(&config));
+        let config = WorkerConfig { node: name.into(), seed, clock: None, profile: false };
+        let driver = Driver::new(Worker::alone(&config), None);
         let stage = OneWorker(Rc::new(RefCell::new(Stage { driver, now: CLOCK_START })));
         let flows = Flows::start(flows, &stage)?;
         Ok(TestNode { name: name.to_owned(), stage, flows, clients: Cell::new(0), load: NodeLoad::default() })

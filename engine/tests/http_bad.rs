@@ -246,17 +246,14 @@ fn many_connections_are_served_and_leave_nothing_behind() {
 }
 
 #[test]
-fn the_trace_of_a_request_is_given_back() {
+fn a_request_of_a_trace_is_answered_with_a_span_of_it() {
     let served = names();
     let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     for path in ["/live", "/nothing"] {
-        assert_eq!(
-            served.request("GET", path, &[("traceparent", trace)], "").header("traceparent"),
-            Some(trace)
-        );
+        let answer = served.request("GET", path, &[("traceparent", trace)], "");
+        let span = answer.header("traceresponse").expect("it is given");
+        assert!(span.starts_with(&trace[..36]) && span.ends_with("-01") && span != trace, "{span}");
     }
-    assert_eq!(
-        served.request("GET", "/live", &[("traceparent", "nonsense")], "").header("traceparent"),
-        None
-    );
+    let answer = served.request("GET", "/live", &[("traceparent", "nonsense")], "");
+    assert_eq!(answer.header("traceresponse"), None);
 }

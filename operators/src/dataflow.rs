@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use anabranch_model::message::{Delivery, FlowId, Origin, Part, Request, WorkerId};
+use anabranch_model::message::{Asked, Delivery, FlowId, Origin, Part, Request, WorkerId};
 use anabranch_model::partition::PartitionId;
 use anabranch_model::plan::{InputId, TableId};
 use serde::{Deserialize, Serialize};
@@ -24,6 +24,8 @@ pub(crate) struct Task {
     pub(crate) origin: Origin,
     /// Into how many tasks the request was split.
     pub(crate) parts: u32,
+    /// When the request entered, in microseconds of the clock of the worker where it did.
+    pub(crate) entered: u64,
     pub(crate) work: Work,
 }
 
@@ -36,6 +38,17 @@ pub(crate) enum Work {
     Get { table: TableId, partition: PartitionId, key: Vec<u8> },
     /// Rows in key order.
     Page { table: TableId, after: Option<Vec<u8>>, limit: u32 },
+}
+
+impl Work {
+    /// What was asked.
+    fn asked(&self) -> Asked {
+        match self {
+            Work::Rows { input, .. } => Asked::Rows(*input),
+            Work::Get { table, .. } => Asked::Get(*table),
+            Work::Page { table, .. } => Asked::Page(*table),
+        }
+    }
 }
 
 /// A task's answer on the way to the worker where its request entered.
@@ -59,7 +72,7 @@ pub(crate) fn build(
     shared: Rc<Shared>,
 ) -> Requests {
     let plan = machine.borrow().plan().clone();
-    let entered = under_way.clone();
+    let (became, turn) = (under_way.clone(), shared.clone());
     let mut requests = Requests::new();
     let name = format!("flow {}", splitter.flow_name());
     worker.dataflow_named::<u64, _, _>(&name, |scope| {
@@ -73,11 +86,11 @@ pub(crate) fn build(
                         let mut session = output.session(&time);
                         for request in requests.drain(..) {
                             let mut tasks = 0;
-                            splitter.split(request, |task| {
+                            splitter.split(request, turn.entered(), |task| {
                                 tasks += 1;
                                 session.give(task);
                             });
-                            entered.became(tasks);
+                            became.became(tasks);
                         }
                     });
                 }
@@ -92,11 +105,19 @@ pub(crate) fn build(
                             for task in tasks.drain(..) {
                                 let mut publish = |published| steps.deliver(delivery(flow, published));
                                 let answer = machine.work(&task, steps.now(), &mut publish);
+                                let asked = Some(task.work.asked());
                                 let read =
                                     if let Work::Rows { share, .. } = task.work { Some(share) } else { None };
-                                let part = Part { origin: task.origin, parts: task.parts, answer };
+                                let part = Part {
+                                    origin: task.origin,
+                                    parts: task.parts,
+                                    asked,
+                                    entered: task.entered,
+                                    answer,
+                                };
                                 session.give(Done { part, read });
                             }
+                            machine.rest();
                         });
                     }
                 },

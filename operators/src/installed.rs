@@ -90,6 +90,11 @@ impl Installed {
         Ok(Request { origin, body })
     }
 
+    /// Whether something has come that the dataflow has not been given.
+    pub(crate) fn has_pending(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
     /// Gives what has come to the dataflow.
     pub(crate) fn send(&mut self) {
         if !self.pending.is_empty() {

@@ -16,13 +16,16 @@
 
 #![forbid(unsafe_code)]
 
+mod clock;
 mod convert;
+mod counts;
 mod dataflow;
 mod direct;
 mod effects;
 mod installed;
 mod machine;
 mod migration;
+mod profile;
 mod refusal;
 mod route;
 mod rows;
@@ -32,6 +35,9 @@ mod step;
 mod tables;
 mod worker;
 
+pub use clock::Clock;
+pub use counts::{BATCH_SIZES, FlowCounts, InputCounts};
 pub use installed::REVISIONS_KEPT_MAX;
-pub use machine::{FlowCounts, TableSize};
+pub use machine::TableSize;
+pub use profile::{ChannelCounts, FlowProfile, OperatorCounts};
 pub use worker::{FlowStatus, Worker, WorkerConfig, WorkerThreads, spawn};

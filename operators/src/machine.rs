@@ -12,6 +12,8 @@ use anabranch_model::stamp::HybridClock;
 use anabranch_model::value::Value;
 use anabranch_table::KeyHash;
 
+use crate::clock::{Clock, Stopwatch};
+use crate::counts::FlowCounts;
 use crate::dataflow::{Task, Work};
 use crate::direct::Direct;
 use crate::effects::Effects;
@@ -25,44 +27,6 @@ use crate::tables::Tables;
 /// Rows whose memory is asked for together: enough for the waits to overlap, few enough for the processor's queue of
 /// waits (measured over 8 to 128; a pipeline of three groups was no faster).
 const FORESEEN_ROWS: usize = 16;
-
-/// Rows counted on one worker since the flow was installed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct FlowCounts {
-    /// Rows taken, per input.
-    pub rows_in: Vec<u64>,
-    /// Rows refused, per input.
-    pub rows_refused: Vec<u64>,
-    /// Rows replied or emitted, per output.
-    pub rows_out: Vec<u64>,
-}
-
-impl FlowCounts {
-    fn of(plan: &Plan) -> Self {
-        FlowCounts {
-            rows_in: vec![0; plan.inputs.len()],
-            rows_refused: vec![0; plan.inputs.len()],
-            rows_out: vec![0; plan.outputs.len()],
-        }
-    }
-
-    /// The counts of streams that a newer revision still has go on.
-    fn revised(&self, old: &Plan, new: &Plan) -> Self {
-        let mut revised = FlowCounts::of(new);
-        for (at, stream) in old.inputs.iter().enumerate() {
-            if let Some(input) = new.input(&stream.name) {
-                revised.rows_in[input.0 as usize] = self.rows_in[at];
-                revised.rows_refused[input.0 as usize] = self.rows_refused[at];
-            }
-        }
-        for (at, stream) in old.outputs.iter().enumerate() {
-            if let Some(output) = new.output(&stream.name) {
-                revised.rows_out[output.0 as usize] = self.rows_out[at];
-            }
-        }
-        revised
-    }
-}
 
 /// The size of the partitions of a table on one worker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -94,12 +58,14 @@ pub(crate) struct Machine {
     scratch: Scratch,
     effects: Effects,
     counts: FlowCounts,
+    measured: Option<Clock>,
+    watch: Stopwatch,
     /// For keys that do not stand in one piece in their row.
     key: Vec<u8>,
 }
 
 impl Machine {
-    pub(crate) fn new(plan: Arc<Plan>, node: Arc<str>, seed: u64) -> Self {
+    pub(crate) fn new(plan: Arc<Plan>, node: Arc<str>, seed: u64, measured: Option<Clock>) -> Self {
         let programs: Vec<Program> = plan.steps.iter().map(|step| Program::of(step, &plan, &node)).collect();
         let mut scratch = Scratch::default();
         programs.iter().for_each(|program| scratch.fit(program));
@@ -114,6 +80,8 @@ impl Machine {
             scratch,
             effects: Effects::default(),
             counts,
+            measured,
+            watch: Stopwatch::new(measured),
             key: Vec::new(),
             seed,
             plan,
@@ -124,7 +92,7 @@ impl Machine {
     /// and its chance.
     pub(crate) fn revised(&mut self, plan: Arc<Plan>) -> Machine {
         let old = &self.plan;
-        let mut machine = Machine::new(plan.clone(), self.context.node.clone(), self.seed);
+        let mut machine = Machine::new(plan.clone(), self.context.node.clone(), self.seed, self.measured);
         let tables = std::mem::take(&mut self.tables);
         machine.tables = tables.revised(old, &plan, self.seed);
         machine.clock = self.clock.clone();
@@ -143,7 +111,11 @@ impl Machine {
     }
 
     pub(crate) fn counts(&self) -> FlowCounts {
-        self.counts.clone()
+        let mut counts = self.counts.clone();
+        for (input, program) in counts.inputs.iter_mut().zip(&self.programs) {
+            input.rules = program.ran();
+        }
+        counts
     }
 
     /// The sizes of all tables, in the order of the plan.
@@ -162,6 +134,7 @@ impl Machine {
 
     /// Does the work of a task at time `now`; rows for subscribers go to `publish`.
     pub(crate) fn work(&mut self, task: &Task, now: i64, publish: &mut impl FnMut(Published)) -> Answer {
+        self.measure(if let Work::Rows { input, .. } = &task.work { Some(*input) } else { None });
         match &task.work {
             Work::Rows { input, share } => {
                 let answer = self.rows(*input, share, now, publish);
@@ -178,6 +151,17 @@ impl Machine {
             Work::Page { table, after, limit } => {
                 Answer::Page(self.page(*table, after.as_deref(), *limit as usize))
             }
+        }
+    }
+
+    /// No more work for now.
+    pub(crate) fn rest(&mut self) {
+        self.measure(None);
+    }
+
+    fn measure(&mut self, next: Option<InputId>) {
+        if let Some((input, ran)) = self.watch.change(next) {
+            self.counts.inputs[input.0 as usize].step_nanos += ran.as_nanos() as u64;
         }
     }
 
@@ -219,9 +203,12 @@ impl Machine {
             }
         }
         let answer = self.effects.answer();
-        let at = input.0 as usize;
-        self.counts.rows_in[at] += count as u64;
-        self.counts.rows_refused[at] += answer.refusals.len() as u64;
+        let counts = &mut self.counts.inputs[input.0 as usize];
+        counts.batch(count);
+        answer.refusals.iter().for_each(|refusal| counts.refused(refusal.code));
+        if direct.is_some() {
+            self.programs[input.0 as usize].ran_directly(count);
+        }
         for (_, output, _) in answer.replies.iter() {
             self.counts.rows_out[output.0 as usize] += 1;
         }

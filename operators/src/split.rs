@@ -106,12 +106,12 @@ impl Splitter {
         &self.plan.name
     }
 
-    /// Hands out the tasks of a request.
-    pub(crate) fn split(&mut self, request: Request, mut give: impl FnMut(Task)) {
+    /// Hands out the tasks of a request that entered at this time.
+    pub(crate) fn split(&mut self, request: Request, entered: u64, mut give: impl FnMut(Task)) {
         let origin = request.origin;
-        let task = |to, parts, work| Task { to, origin, parts, work };
+        let task = |to, parts, work| Task { to, origin, parts, entered, work };
         match request.body {
-            Body::Rows { input, batch } => self.split_rows(origin, input, batch, give),
+            Body::Rows { input, batch } => self.split_rows(origin, entered, input, batch, give),
             Body::Get { table, partition, key } => {
                 give(task(owner(partition, self.peers), 1, Work::Get { table, partition, key }));
             }
@@ -128,16 +128,23 @@ impl Splitter {
     /// Rows for other workers are copied out, so that those read no memory that this one works with; gathered in memory
     /// of this worker and then copied in one go, because writing row by row to memory that another worker read last
     /// waits for each cache line (`benches/README.md`).
-    fn split_rows(&mut self, origin: Origin, input: InputId, batch: Batch, mut give: impl FnMut(Task)) {
+    fn split_rows(
+        &mut self,
+        origin: Origin,
+        entered: u64,
+        input: InputId,
+        batch: Batch,
+        mut give: impl FnMut(Task),
+    ) {
         if self.peers == 1 {
             let work = Work::Rows { input, share: Share { batch, routed: None } };
-            return give(Task { to: origin.worker, origin, parts: 1, work });
+            return give(Task { to: origin.worker, origin, parts: 1, entered, work });
         }
         self.route(origin, input, &batch);
         let parts = self.gathered.iter().filter(|gathered| !gathered.routed.is_empty()).count().max(1) as u32;
         let mut give = |to, batch, routed| {
             let work = Work::Rows { input, share: Share { batch, routed: Some(routed) } };
-            give(Task { to, origin, parts, work });
+            give(Task { to, origin, parts, entered, work });
         };
         for (to, gathered) in (0..).map(WorkerId).zip(&mut self.gathered) {
             if to == origin.worker || gathered.routed.is_empty() {

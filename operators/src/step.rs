@@ -2,6 +2,7 @@
 //!
 //! [`Program`] is a step of the plan prepared for running; [`Run`] is its run for one row.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -28,6 +29,8 @@ pub(crate) struct Program {
     /// Set where the step does no more than this.
     pub(crate) direct: Option<Rc<Direct>>,
     rules: Vec<(Option<Expr>, Vec<Op>)>,
+    /// For each rule, the rows for which its actions ran.
+    ran: Vec<Cell<u64>>,
 }
 
 /// An action, prepared.
@@ -98,6 +101,7 @@ impl Program {
             shapes: step.rows.clone(),
             lets: usize::from(step.lets),
             undo,
+            ran: vec![Cell::new(0); rules.len()],
             rules,
         }
     }
@@ -107,15 +111,26 @@ impl Program {
     /// # Errors
     /// The row is refused. What was written before is still written: the caller rolls back ([`Program::undo`]).
     pub(crate) fn run(&self, run: &mut Run<'_>) -> Result<(), Reason> {
-        for (filter, ops) in &self.rules {
+        for ((filter, ops), ran) in self.rules.iter().zip(&self.ran) {
             if let Some(filter) = filter
                 && !is_true(filter, &run.frame(self))?
             {
                 continue;
             }
+            ran.set(ran.get() + 1);
             run.ops(self, ops)?;
         }
         Ok(())
+    }
+
+    /// For each rule, the rows for which its actions ran.
+    pub(crate) fn ran(&self) -> Vec<u64> {
+        self.ran.iter().map(Cell::get).collect()
+    }
+
+    /// The only rule of a step with a short way ran for so many rows.
+    pub(crate) fn ran_directly(&self, rows: usize) {
+        self.ran.iter().for_each(|ran| ran.set(ran.get() + rows as u64));
     }
 }
 

@@ -4,16 +4,19 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anabranch_model::message::{Answer, Delivery, FlowId, Origin, Part, Problem, Request, WorkerId};
 use anabranch_model::plan::Plan;
 use timely::communication::allocator::Thread;
 use timely::communication::{Allocator, Config, WorkerGuards, initialize_from};
 
+use crate::clock::Clock;
+use crate::counts::FlowCounts;
 use crate::dataflow::{Requests, build};
 use crate::installed::{Installed, UnderWay};
-use crate::machine::{FlowCounts, Machine, TableSize};
+use crate::machine::{Machine, TableSize};
+use crate::profile::{FlowProfile, Profile};
 use crate::split::Splitter;
 
 /// What workers of a node are told about it.
@@ -23,8 +26,10 @@ pub struct WorkerConfig {
     pub node: Arc<str>,
     /// Where hash tables and `uuid()` take their chance from.
     pub seed: u64,
-    /// When the node started. A worker that is not told cannot park: timely reads its own clock from there.
-    pub started: Option<Instant>,
+    /// The node's clock. A worker without one measures nothing, and cannot park.
+    pub clock: Option<Clock>,
+    /// Whether timely's log of operators and channels is counted.
+    pub profile: bool,
 }
 
 /// Runs `drive` with a worker on each of `count` threads; the workers exchange rows with each other.
@@ -71,7 +76,7 @@ impl WorkerThreads {
 ///     table  Ids: { id: int, times: int } { key id }
 ///     on Seen as s { upsert Ids { id: s.id, times += 1 } }";
 /// let plan = Arc::new(anabranch_lang::compile("f.flow", text).plan.expect("it compiles"));
-/// let mut worker = Worker::alone(&WorkerConfig { node: "A".into(), seed: 1, started: None });
+/// let mut worker = Worker::alone(&WorkerConfig { node: "A".into(), seed: 1, clock: None, profile: false });
 /// worker.install(FlowId(0), &plan);
 ///
 /// let mut batch = Batch::new(SchemaId(0));
@@ -94,12 +99,15 @@ pub struct Worker {
     config: WorkerConfig,
     flows: BTreeMap<FlowId, Installed>,
     shared: Rc<Shared>,
+    profile: Option<Profile>,
 }
 
 /// What the operators of a worker share with it.
 #[derive(Default)]
 pub(crate) struct Shared {
     now: Cell<i64>,
+    /// When the requests of the present turn entered, in microseconds of the worker's clock.
+    entered: Cell<u64>,
     outbox: RefCell<Vec<Delivery>>,
 }
 
@@ -107,6 +115,11 @@ impl Shared {
     /// The time of the present turn, in microseconds since 1970 UTC.
     pub(crate) fn now(&self) -> i64 {
         self.now.get()
+    }
+
+    /// When the requests of the present turn entered, in microseconds of the worker's clock.
+    pub(crate) fn entered(&self) -> u64 {
+        self.entered.get()
     }
 
     pub(crate) fn deliver(&self, delivery: Delivery) {
@@ -123,6 +136,8 @@ pub struct FlowStatus {
     pub counts: FlowCounts,
     /// The sizes of the worker's partitions, per table.
     pub tables: Vec<TableSize>,
+    /// What timely logged of its dataflow, where that is counted.
+    pub profile: Option<FlowProfile>,
 }
 
 impl Worker {
@@ -132,7 +147,9 @@ impl Worker {
     }
 
     fn on(end: Allocator, config: &WorkerConfig) -> Self {
-        let timely = timely::worker::Worker::new(timely::WorkerConfig::default(), end, config.started);
+        let started = config.clock.map(|clock| clock.started);
+        let timely = timely::worker::Worker::new(timely::WorkerConfig::default(), end, started);
+        let profile = config.profile.then(|| Profile::begin(&timely));
         Worker {
             id: WorkerId(timely.index() as u32),
             peers: timely.peers() as u32,
@@ -140,6 +157,7 @@ impl Worker {
             config: config.clone(),
             flows: BTreeMap::new(),
             shared: Rc::default(),
+            profile,
         }
     }
 
@@ -153,7 +171,8 @@ impl Worker {
         // Each worker and flow has chance of its own, all from one seed.
         let seed = self.config.seed ^ u64::from(self.id.0) << 32 ^ u64::from(flow.0);
         let node = &self.config.node;
-        let machine = Rc::new(RefCell::new(Machine::new(plan.clone(), node.clone(), seed)));
+        let machine =
+            Rc::new(RefCell::new(Machine::new(plan.clone(), node.clone(), seed, self.config.clock)));
         let under_way = UnderWay::default();
         let requests = self.build(flow, plan, &machine, &under_way);
         self.flows.insert(flow, Installed::new(requests, machine, under_way));
@@ -168,6 +187,9 @@ impl Worker {
     ) -> Requests {
         let splitter = Splitter::new(plan.clone(), self.config.node.clone(), self.peers);
         let shared = self.shared.clone();
+        if let Some(profile) = &self.profile {
+            profile.build(self.timely.next_dataflow_index(), flow);
+        }
         build(&mut self.timely, flow, machine.clone(), splitter, under_way.clone(), shared)
     }
 
@@ -185,7 +207,8 @@ impl Worker {
     }
 
     fn turn_down(&mut self, flow: FlowId, origin: Origin, problem: Problem) {
-        let part = Part { origin, parts: 1, answer: Answer::Problem(problem) };
+        let part =
+            Part { origin, parts: 1, answer: Answer::Problem(problem), asked: None, entered: self.micros() };
         self.shared.deliver(Delivery::Part { flow, part, revised: None });
     }
 
@@ -264,8 +287,16 @@ impl Worker {
     pub fn turn(&mut self, now: i64) {
         self.shared.now.set(now);
         self.advance();
+        if self.flows.values().any(Installed::has_pending) {
+            self.shared.entered.set(self.micros());
+        }
         self.flows.values_mut().for_each(Installed::send);
         self.timely.step();
+    }
+
+    /// Microseconds of the worker's clock; 0 where it has none.
+    pub fn micros(&self) -> u64 {
+        self.config.clock.map_or(0, |clock| clock.now().as_micros() as u64)
     }
 
     /// Parks the thread until another worker sends something, somebody unparks it, or the time has passed; returns at
@@ -282,6 +313,11 @@ impl Worker {
     /// Counts and sizes of a flow on this worker.
     pub fn status(&self, flow: FlowId) -> Option<FlowStatus> {
         let machine = self.flows.get(&flow)?.machine.borrow();
-        Some(FlowStatus { plan: machine.plan().clone(), counts: machine.counts(), tables: machine.sizes() })
+        Some(FlowStatus {
+            plan: machine.plan().clone(),
+            counts: machine.counts(),
+            tables: machine.sizes(),
+            profile: self.profile.as_ref().map(|profile| profile.of(flow)),
+        })
     }
 }

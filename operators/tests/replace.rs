@@ -33,7 +33,7 @@ fn request(number: u64, revision: i64, plan: &Plan) -> Request {
 }
 
 fn alone() -> Worker {
-    Worker::alone(&WorkerConfig { node: "A".into(), seed: 1, started: None })
+    Worker::alone(&WorkerConfig { node: "A".into(), seed: 1, clock: None, profile: false })
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn a_thousand_replacements_keep_the_rows_and_one_dataflow() {
     worker.turn(0);
     worker.turn(0);
     let status = worker.status(FLOW).expect("installed");
-    assert_eq!((worker.dataflows(), status.tables[0].rows, status.counts.rows_in[0]), (1, 10, 10));
+    assert_eq!((worker.dataflows(), status.tables[0].rows, status.counts.inputs[0].rows_in), (1, 10, 10));
     worker.pause(FLOW);
     worker.drop_flow(FLOW);
     worker.turn(0);

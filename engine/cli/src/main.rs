@@ -9,6 +9,7 @@ mod address;
 mod client;
 mod commands;
 mod failure;
+mod log;
 mod os;
 mod output;
 mod row_table;

@@ -96,9 +96,10 @@ mod tests {
     use super::*;
 
     fn status(rows_in: u64) -> NodeStatus {
-        let inputs = vec![InputStatus { stream: "In".into(), rows_in, rows_refused: 1 }];
+        let inputs =
+            vec![InputStatus { stream: "In".into(), rows_in, rows_refused: 1, ..InputStatus::default() }];
         let outputs = vec![OutputStatus { stream: "Out".into(), rows_out: rows_in / 2 }];
-        let flow = FlowStatus { flow: "names".into(), revision: 1, inputs, outputs, tables: Vec::new() };
+        let flow = FlowStatus { flow: "names".into(), revision: 1, inputs, outputs, ..FlowStatus::default() };
         NodeStatus { node: "A".into(), workers: 1, flows: vec![flow] }
     }
 

@@ -83,8 +83,23 @@ pub struct Part {
     pub origin: Origin,
     /// How many parts the answer has.
     pub parts: u32,
+    /// What was asked, in the numbers of the revision that answers; `None` where nothing was done.
+    pub asked: Option<Asked>,
+    /// When the request entered, in microseconds of the clock of the worker where it did.
+    pub entered: u64,
     /// This one.
     pub answer: Answer,
+}
+
+/// What a request asks, without its content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Asked {
+    /// Rows for an input stream.
+    Rows(InputId),
+    /// The row of a key of a table.
+    Get(TableId),
+    /// Rows of a table in key order.
+    Page(TableId),
 }
 
 /// The answer of one worker to its part of a request.

@@ -16,6 +16,7 @@ use super::access::{Caller, Operation};
 use super::audit;
 use super::connection::Speaks;
 use super::grpc::{Index, IndexCell};
+use super::observe;
 use super::subscriptions::Subscriptions;
 use super::traffic::Traffic;
 use crate::catalog::Catalog;
@@ -160,7 +161,8 @@ impl Gate {
             // Who asked may be gone when the answer comes.
             drop(sender.send(answer));
         });
-        match send(&self.core.doors()[lane.0], Command::Single(flow, plan.revision, body, reply)) {
+        let command = Command::Single(flow, plan.revision, body, reply, observe::trace());
+        match send(&self.core.doors()[lane.0], command) {
             true => Ok(UnderWay { plan: plan.clone(), answer }),
             false => Err(Error::Stopped),
         }

@@ -23,7 +23,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{FromRequestParts, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
@@ -109,31 +109,7 @@ async fn around(request: Request, next: Next) -> Response {
         let text = format!("the address has {address} bytes, the limit is {ADDRESS_BYTES_MAX}");
         return Problem::new(StatusCode::URI_TOO_LONG, "too_long", text, "send less in it").into_response();
     }
-    let trace = request.headers().get(&TRACE_PARENT).filter(|trace| is_trace(trace.as_bytes())).cloned();
-    let mut response = next.run(request.map(Lingering::over)).await;
-    if let Some(trace) = trace {
-        response.headers_mut().insert(TRACE_PARENT.clone(), trace);
-    }
-    response
-}
-
-/// The header by which W3C Trace Context names the trace that a request belongs to.
-static TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
-
-/// Whether this is a `traceparent`: `version-trace-parent-flags` in small hexadecimal digits.
-fn is_trace(trace: &[u8]) -> bool {
-    let digits = |part: &[u8]| part.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
-    let zero = |part: &[u8]| part.iter().all(|&digit| digit == b'0');
-    match trace.split(|&byte| byte == b'-').collect::<Vec<_>>().as_slice() {
-        [version, trace, parent, flags, ..] => {
-            (version.len(), trace.len(), parent.len(), flags.len()) == (2, 32, 16, 2)
-                && [version, trace, parent, flags].into_iter().all(|part| digits(part))
-                && !zero(trace)
-                && !zero(parent)
-                && *version != b"ff"
-        }
-        _ => false,
-    }
+    next.run(request.map(Lingering::over)).await
 }
 
 async fn no_route(uri: Uri) -> Problem {
@@ -146,25 +122,4 @@ async fn no_method(method: Method, uri: Uri) -> Problem {
     let text = format!("{method} is nothing to do with {path}");
     let help = "the header `allow` of this answer says what is; `GET /` tells of all";
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "wrong_method", text, help)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_trace;
-
-    #[test]
-    fn a_trace_is_told_from_nonsense() {
-        assert!(is_trace(b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"));
-        for wrong in [
-            "",
-            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7",
-            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
-            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
-            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
-            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
-            "00-4bf92f3577b34da6a3ce929d0e0e473-00f067aa0ba902b71-01",
-        ] {
-            assert!(!is_trace(wrong.as_bytes()), "{wrong}");
-        }
-    }
 }

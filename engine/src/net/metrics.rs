@@ -3,15 +3,18 @@
 //! Labels take their values from what is declared (flows, streams, tables, routes, codes) and never from what a client
 //! sends, so that a node has a bounded number of them. `engine/METRICS.md` is the list for people; a test keeps it true.
 
+use std::collections::BTreeMap;
+
+use anabranch_operators::BATCH_SIZES;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::connection::Speaks;
-use super::exposition::{Exposition, Kind, Metric};
+use super::exposition::{Distribution, Exposition, Kind, Metric};
 use super::gate::Gate;
-use super::traffic::{Requests, Traffic};
+use super::traffic::{Requests, Traffic, times};
 use crate::os::process::{Process, process};
-use crate::status::{FlowStatus, NodeStatus};
+use crate::status::{ChannelStatus, FlowStatus, InputStatus, NodeStatus, OperatorStatus, RuleStatus};
 
 const fn counter(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Metric {
     Metric { name, kind: Kind::Counter, labels, help }
@@ -39,13 +42,54 @@ const ROWS_IN: Metric = counter(
 );
 const ROWS_REFUSED: Metric = counter(
     "anabranch_stream_rows_refused_total",
-    &["flow", "stream"],
+    &["flow", "stream", "code"],
     "Rows of an input stream that were refused.",
 );
 const ROWS_OUT: Metric = counter(
     "anabranch_stream_rows_out_total",
     &["flow", "stream"],
     "Rows that rules replied and emitted to an output stream.",
+);
+const REQUEST_SECONDS: Metric = histogram(
+    "anabranch_request_seconds",
+    &["flow", "kind", "of"],
+    "Seconds from where a request entered a worker to where its answer left it; `kind` is `rows` sent to the input `of`, \
+     `get` of a key or `page` of rows of the table `of`.",
+);
+const BATCH_ROWS: Metric = histogram(
+    "anabranch_batch_rows",
+    &["flow", "stream"],
+    "Rows of the batches of an input stream, on each worker.",
+);
+const STEP_SECONDS: Metric = counter(
+    "anabranch_step_seconds_total",
+    &["flow", "stream"],
+    "Seconds that the rules of an input stream ran, on all workers together.",
+);
+const RULE_ROWS: Metric = counter(
+    "anabranch_rule_rows_total",
+    &["flow", "stream", "line"],
+    "Rows for which the actions of a rule ran; `line` is where the rule stands in the flow file.",
+);
+const OPERATOR_SECONDS: Metric = counter(
+    "anabranch_operator_seconds_total",
+    &["flow", "operator"],
+    "Seconds that an operator of a flow ran, on all workers together; with `--profile` only.",
+);
+const OPERATOR_ACTIVATIONS: Metric = counter(
+    "anabranch_operator_activations_total",
+    &["flow", "operator"],
+    "How often an operator of a flow was run; with `--profile` only.",
+);
+const CHANNEL_MESSAGES: Metric = counter(
+    "anabranch_channel_messages_total",
+    &["flow", "from", "to"],
+    "Messages between two operators of a flow; with `--profile` only.",
+);
+const CHANNEL_RECORDS: Metric = counter(
+    "anabranch_channel_records_total",
+    &["flow", "from", "to"],
+    "Requests, tasks or answers in these messages; with `--profile` only.",
 );
 const TABLE_ROWS: Metric = gauge("anabranch_table_rows", &["flow", "table"], "Rows of a table.");
 const TABLE_ROW_BYTES: Metric =
@@ -64,6 +108,21 @@ const COMMANDS_WAITING: Metric =
     gauge("anabranch_worker_commands_waiting", &["worker"], "Commands that wait for a worker.");
 const UNANSWERED_BYTES: Metric =
     gauge("anabranch_unanswered_bytes", &[], "Bytes of requests of all clients without an answer.");
+const SUBSCRIBERS: Metric = gauge(
+    "anabranch_subscribers",
+    &["flow", "stream"],
+    "Subscriptions to a stream; `errors` are refused rows.",
+);
+const SUBSCRIPTION_WAITING: Metric = gauge(
+    "anabranch_subscription_rows_waiting",
+    &["flow", "stream"],
+    "Rows that wait for the subscribers of a stream.",
+);
+const SUBSCRIPTION_MISSED: Metric = counter(
+    "anabranch_subscription_rows_missed_total",
+    &["flow", "stream"],
+    "Rows that subscribers of a stream missed, because they were too slow.",
+);
 const CONNECTIONS: Metric = gauge("anabranch_connections", &["protocol"], "Open connections.");
 const CONNECTIONS_TOTAL: Metric =
     counter("anabranch_connections_total", &["protocol"], "Connections that were accepted.");
@@ -113,12 +172,23 @@ const ALL: &[&Metric] = &[
     &ROWS_IN,
     &ROWS_REFUSED,
     &ROWS_OUT,
+    &REQUEST_SECONDS,
+    &BATCH_ROWS,
+    &STEP_SECONDS,
+    &RULE_ROWS,
+    &OPERATOR_SECONDS,
+    &OPERATOR_ACTIVATIONS,
+    &CHANNEL_MESSAGES,
+    &CHANNEL_RECORDS,
     &TABLE_ROWS,
     &TABLE_ROW_BYTES,
     &TABLE_MEMORY,
     &TABLE_DEGRADED,
     &COMMANDS_WAITING,
     &UNANSWERED_BYTES,
+    &SUBSCRIBERS,
+    &SUBSCRIPTION_WAITING,
+    &SUBSCRIPTION_MISSED,
     &CONNECTIONS,
     &CONNECTIONS_TOTAL,
     &SESSIONS,
@@ -167,6 +237,8 @@ fn text(gate: &Gate) -> String {
     let mut out = Exposition::default();
     node(&mut out, &known);
     streams(&mut out, known.status);
+    requests(&mut out, known.status);
+    profile(&mut out, known.status);
     tables(&mut out, known.status);
     queues(&mut out, &known);
     network(&mut out, known.traffic);
@@ -202,8 +274,79 @@ fn by_flow<T>(
 
 fn streams(out: &mut Exposition, status: &NodeStatus) {
     by_flow(out, &ROWS_IN, status, |flow| &flow.inputs, |input| (&input.stream, input.rows_in));
-    by_flow(out, &ROWS_REFUSED, status, |flow| &flow.inputs, |input| (&input.stream, input.rows_refused));
+    out.family(&ROWS_REFUSED, |refused| {
+        for (flow, input) in inputs(status) {
+            for (code, rows) in &input.refused_by_code {
+                refused.count(&[&flow.flow, &input.stream, code], *rows);
+            }
+        }
+    });
     by_flow(out, &ROWS_OUT, status, |flow| &flow.outputs, |output| (&output.stream, output.rows_out));
+}
+
+fn inputs(status: &NodeStatus) -> impl Iterator<Item = (&FlowStatus, &InputStatus)> {
+    status.flows.iter().flat_map(|flow| flow.inputs.iter().map(move |input| (flow, input)))
+}
+
+fn requests(out: &mut Exposition, status: &NodeStatus) {
+    out.family(&REQUEST_SECONDS, |seconds| {
+        for (flow, of) in status.flows.iter().flat_map(|flow| flow.requests.iter().map(move |of| (flow, of)))
+        {
+            let at_most = times(&of.at_most);
+            let took = Distribution { at_most, sum: of.sum_us as f64 / 1e6, count: of.count };
+            seconds.distribution(&[&flow.flow, &of.kind, &of.of], &took);
+        }
+    });
+    out.family(&BATCH_ROWS, |rows| {
+        inputs(status)
+            .for_each(|(flow, input)| rows.distribution(&[&flow.flow, &input.stream], &batches(input)));
+    });
+    out.family(&STEP_SECONDS, |seconds| {
+        for (flow, input) in inputs(status) {
+            seconds.number(&[&flow.flow, &input.stream], input.step_micros as f64 / 1e6);
+        }
+    });
+    out.family(&RULE_ROWS, |rows| {
+        for (flow, input) in inputs(status) {
+            for (line, ran) in by_line(&input.rules) {
+                rows.count(&[&flow.flow, &input.stream, &line.to_string()], ran);
+            }
+        }
+    });
+}
+
+/// Two rules may stand on one line.
+fn by_line(rules: &[RuleStatus]) -> BTreeMap<u32, u64> {
+    let mut lines = BTreeMap::new();
+    rules.iter().for_each(|rule| *lines.entry(rule.line).or_default() += rule.rows);
+    lines
+}
+
+fn batches(input: &InputStatus) -> Distribution {
+    let mut count = 0;
+    let mut at_most = Vec::new();
+    for power in 0..BATCH_SIZES - 1 {
+        count += input.batches.get(power).copied().unwrap_or_default();
+        at_most.push(((1_u64 << power) as f64, count));
+    }
+    Distribution { at_most, sum: input.rows_in as f64, count: input.batches.iter().sum() }
+}
+
+fn profile(out: &mut Exposition, status: &NodeStatus) {
+    let seconds = |operator: &OperatorStatus| operator.micros as f64 / 1e6;
+    out.family(&OPERATOR_SECONDS, |samples| {
+        let all = status.flows.iter().flat_map(|flow| flow.operators.iter().map(move |of| (flow, of)));
+        all.for_each(|(flow, of)| samples.number(&[&flow.flow, &of.operator], seconds(of)));
+    });
+    by_flow(out, &OPERATOR_ACTIVATIONS, status, |flow| &flow.operators, |of| (&of.operator, of.activations));
+    let mut channels = |metric: &Metric, count: fn(&ChannelStatus) -> u64| {
+        out.family(metric, |samples| {
+            let all = status.flows.iter().flat_map(|flow| flow.channels.iter().map(move |of| (flow, of)));
+            all.for_each(|(flow, of)| samples.count(&[&flow.flow, &of.from, &of.to], count(of)));
+        });
+    };
+    channels(&CHANNEL_MESSAGES, |channel| channel.messages);
+    channels(&CHANNEL_RECORDS, |channel| channel.records);
 }
 
 fn tables(out: &mut Exposition, status: &NodeStatus) {
@@ -221,6 +364,21 @@ fn queues(out: &mut Exposition, known: &Known<'_>) {
         }
     });
     out.family(&UNANSWERED_BYTES, |bytes| bytes.count(&[], known.unanswered_bytes as u64));
+    by_flow(out, &SUBSCRIBERS, known.status, |flow| &flow.subscriptions, |of| (&of.stream, of.subscribers));
+    by_flow(
+        out,
+        &SUBSCRIPTION_WAITING,
+        known.status,
+        |flow| &flow.subscriptions,
+        |of| (&of.stream, of.rows_waiting),
+    );
+    by_flow(
+        out,
+        &SUBSCRIPTION_MISSED,
+        known.status,
+        |flow| &flow.subscriptions,
+        |of| (&of.stream, of.rows_missed),
+    );
 }
 
 fn network(out: &mut Exposition, traffic: &Traffic) {

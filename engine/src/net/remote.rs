@@ -76,6 +76,8 @@ pub struct Remote {
     received: VecDeque<Answered>,
     /// Whether the node runs other flows than the catalog says.
     stale: bool,
+    /// The trace of the next request.
+    trace: Option<String>,
 }
 
 /// A live session.
@@ -112,13 +114,22 @@ impl Remote {
             gathered_bytes: 0,
             received: VecDeque::new(),
             stale: false,
+            trace: None,
         };
         Ok((remote, catalog))
     }
 
     /// Sends a command: requests travel, the rest concerns only clients in the node's own process.
     pub(crate) fn send(&mut self, command: Command) -> Result<(), Error> {
-        let Command::Request(flow, request) = command else { return Ok(()) };
+        let (flow, request) = match command {
+            Command::Request(flow, request) => (flow, request),
+            Command::Trace(_, _, trace) => {
+                self.trace = Some(trace.to_string());
+                return Ok(());
+            }
+            _ => return Ok(()),
+        };
+        let trace = self.trace.take();
         if self.session.is_none() {
             self.reconnect()?;
         }
@@ -133,7 +144,7 @@ impl Remote {
             self.gathered_bytes += rows.batch.len();
         }
         self.sent.insert(number, (flow, plan));
-        self.gathered.push(Request { number, flow: flow.0, revision, body: Some(body) });
+        self.gathered.push(Request { number, flow: flow.0, revision, body: Some(body), trace });
         let alone = self.sent.len() == self.gathered.len();
         if alone || self.gathered.len() >= GATHERED_REQUESTS_MAX || self.gathered_bytes >= GATHERED_BYTES_MAX
         {

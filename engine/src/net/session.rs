@@ -18,7 +18,8 @@ use crate::driver::Command;
 use crate::egress::{Answered, Outlet};
 use crate::error::Error;
 use crate::load::Unanswered;
-use crate::os::Door;
+use crate::os::{self, Door};
+use crate::trace::Trace;
 
 /// Requests of a session without an answer, at most; the node reads no further until some are answered.
 const SESSION_REQUESTS_MAX: usize = 4096;
@@ -140,8 +141,14 @@ impl Reader {
         let mut problems = Vec::new();
         for request in requests {
             let number = request.number;
+            let trace = request.trace.as_deref().and_then(Trace::parse);
             match self.checked(request, &catalog) {
-                Ok(request) => passed.push(request),
+                Ok(request) => {
+                    passed.push(request);
+                    if let Some(trace) = trace {
+                        send(&self.door, Command::Trace(self.client, number, trace.child(os::seed())));
+                    }
+                }
                 Err(error) => problems.push(Answered { request: number, answer: Err(error), revised: None }),
             }
         }

@@ -7,10 +7,7 @@ use std::time::Duration;
 
 use super::connection::Speaks;
 use super::exposition::Distribution;
-
-/// Bounds of the buckets of times, in seconds.
-pub(crate) const SECONDS: [f64; 17] =
-    [5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+use crate::status::TIMES_US;
 
 /// The route of requests that mean none: what clients make up takes no memory here.
 pub(crate) const OTHER: &str = "other";
@@ -78,8 +75,8 @@ pub(crate) type Requests = BTreeMap<String, Route>;
 pub(crate) struct Route {
     /// By method and status.
     pub(crate) answers: BTreeMap<(&'static str, u16), u64>,
-    /// Answers in each of [`SECONDS`], and beyond them.
-    buckets: [u64; SECONDS.len() + 1],
+    /// Answers by each of [`TIMES_US`], and beyond them.
+    buckets: [u64; TIMES_US.len() + 1],
     took: Duration,
 }
 
@@ -87,13 +84,18 @@ impl Route {
     /// The times until the answers began.
     pub(crate) fn seconds(&self) -> Distribution {
         let mut count = 0;
-        let mut at_most = Vec::with_capacity(SECONDS.len());
-        for (bound, more) in SECONDS.iter().zip(&self.buckets) {
+        let at_most = self.buckets[..TIMES_US.len()].iter().map(|more| {
             count += more;
-            at_most.push((*bound, count));
-        }
+            count
+        });
+        let at_most = times(&at_most.collect::<Vec<_>>());
         Distribution { at_most, sum: self.took.as_secs_f64(), count: self.buckets.iter().sum() }
     }
+}
+
+/// Counts by [`TIMES_US`], with these bounds in seconds.
+pub(crate) fn times(at_most: &[u64]) -> Vec<(f64, u64)> {
+    TIMES_US.iter().zip(at_most).map(|(micros, count)| (*micros as f64 / 1e6, *count)).collect()
 }
 
 impl Traffic {
@@ -120,8 +122,13 @@ impl Protocol {
         }
         let Some(of) = requests.get_mut(route) else { return };
         *of.answers.entry((method, status)).or_default() += 1;
-        of.buckets[SECONDS.partition_point(|bound| *bound < took.as_secs_f64())] += 1;
+        of.buckets[TIMES_US.partition_point(|bound| u128::from(*bound) < took.as_micros())] += 1;
         of.took += took;
+    }
+
+    /// Whether a request to this route was answered before.
+    pub(crate) fn knows(&self, route: &str) -> bool {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner).contains_key(route)
     }
 
     /// The requests so far.

@@ -1,5 +1,7 @@
 //! A strict reader of the text format of Prometheus, and the request that gets it from a node.
 
+#![allow(dead_code, reason = "every test file uses its part of it")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};

@@ -74,6 +74,9 @@ pub struct Request {
     /// What to do.
     #[prost(oneof = "Body", tags = "4, 5, 6")]
     pub body: Option<Body>,
+    /// The `traceparent` (W3C trace context) of the trace that it belongs to; one that is not valid is none.
+    #[prost(string, optional, tag = "7")]
+    pub trace: Option<String>,
 }
 
 /// What to do.

@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::address::{self, Address};
 use crate::commands::status::tell_degraded;
 use crate::failure::{Failure, Worst};
+use crate::log::LogOptions;
 use crate::os;
 use crate::output::{self, Output};
 use crate::run::feed::Feed;
@@ -73,6 +74,12 @@ pub(crate) struct Run {
     exit: bool,
     #[command(flatten)]
     lines: LineOptions,
+    #[command(flatten)]
+    log: LogOptions,
+    /// Count what each operator of a flow does, for `status` and /metrics;
+    /// it costs some of the rate of small requests
+    #[arg(long, verbatim_doc_comment)]
+    profile: bool,
     /// Print JSON, one object a line
     #[arg(long)]
     json: bool,
@@ -83,7 +90,11 @@ impl Run {
         self.check_standard_input()?;
         let flows = self.flows()?;
         let names: Vec<String> = flows.iter().map(|flow| flow.name().to_owned()).collect();
-        let builder = Node::builder(&self.node).workers(self.workers);
+        self.log.begin();
+        let mut builder = Node::builder(&self.node).workers(self.workers).profile(self.profile);
+        if let Some(at_least) = self.log.slow_request {
+            builder = builder.slow_requests(at_least);
+        }
         let node = flows.into_iter().fold(builder, |builder, flow| builder.flow(flow)).start()?;
         let mut client = node.client();
 
