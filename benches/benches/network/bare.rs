@@ -95,7 +95,7 @@ impl tower::Service<http::Request<Body>> for Service {
             let echo = service_fn(|request: tonic::Request<Streaming<Requests>>| async move {
                 let echoed = request.into_inner().map(|message| {
                     let number = message?.requests[0].number;
-                    Ok::<_, Status>(Answers { answers: vec![Answer { number, outcome: None }] })
+                    Ok::<_, Status>(Answers { answers: vec![Answer { number, ..Answer::default() }] })
                 });
                 Ok::<_, Status>(tonic::Response::new(echoed))
             });
