@@ -2,6 +2,8 @@
 //!
 //! All of it has the target `anabranch`. Nothing of what is in rows is ever in it.
 
+#[cfg(feature = "net")]
+use std::fmt::Display;
 use std::sync::Arc;
 
 use anabranch_lang::evolution::Evolution;
@@ -36,6 +38,37 @@ pub(crate) fn turned_down(flow: &str, revision: i64, evolution: &Evolution) {
 /// A flow was dropped.
 pub(crate) fn dropped(flow: &str) {
     tracing::info!(target: TARGET, flow, "the flow was dropped");
+}
+
+/// A server listens.
+#[cfg(feature = "net")]
+pub(crate) fn listens(protocol: &str, address: impl Display, tls: bool) {
+    tracing::info!(target: TARGET, protocol, %address, tls, "the node listens");
+}
+
+/// Connections cannot be accepted for now.
+#[cfg(feature = "net")]
+pub(crate) fn cannot_accept(error: &std::io::Error) {
+    tracing::warn!(target: TARGET, %error, "a connection could not be accepted");
+}
+
+/// A connection was refused: its address has so many already. Whoever floods a node must not flood its log, too, so this
+/// is for those who look closely; the metrics count them.
+#[cfg(feature = "net")]
+pub(crate) fn connection_refused(address: impl Display, open: usize) {
+    tracing::debug!(target: TARGET, %address, open, "a connection was refused");
+}
+
+/// A client's connection ended in another way than by its end.
+#[cfg(feature = "net")]
+pub(crate) fn connection_lost(address: impl Display, error: &hyper::Error) {
+    tracing::debug!(target: TARGET, %address, %error, "a connection was lost");
+}
+
+/// A client has lost its session with a node.
+#[cfg(feature = "net")]
+pub(crate) fn session_lost(address: &str, why: &str) {
+    tracing::warn!(target: TARGET, address, why, "the session with the node was lost");
 }
 
 /// Logs slow requests until the workers have ended.

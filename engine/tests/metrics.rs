@@ -6,6 +6,8 @@
 #[path = "support/exposition.rs"]
 mod exposition;
 
+use std::collections::BTreeSet;
+
 use anabranch::{Client, Flow, Listen, Node, Server};
 use exposition::{Metrics, http, scrape};
 use serde_json::json;
@@ -73,7 +75,9 @@ fn the_page_names_what_a_node_tells() {
     let (_node, server) = served();
     let told: Vec<String> = scrape(server.http().expect("it speaks HTTP")).families.into_keys().collect();
     let page = include_str!("../METRICS.md");
-    let rows = page.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+    let (_, table) = page.split_once("| metric | type |").expect("the table");
+    let table = table.split("\n\n").next().unwrap_or_default();
+    let rows = table.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
     let mut named: Vec<String> = rows.map(|(name, _)| name.to_owned()).collect();
     named.sort();
     assert_eq!(named, told);
@@ -96,5 +100,38 @@ fn the_reader_of_these_tests_takes_nothing_else() {
         "# HELP a A.\n# TYPE a histogram\na_bucket{le=\"1\"} 3\na_bucket{le=\"+Inf\"} 2\na_sum 1\na_count 2\n",
     ] {
         assert!(Metrics::parse(wrong).is_err(), "{wrong}");
+    }
+}
+
+/// The names of metrics in the expressions of a text. A histogram is asked for by its parts.
+fn metrics_in(text: &str) -> BTreeSet<String> {
+    let words = text.split(|sign: char| !sign.is_ascii_alphanumeric() && sign != '_');
+    let metrics = words.filter(|word| {
+        let begins = |start: &str| word.strip_prefix(start).is_some_and(|rest| !rest.is_empty());
+        begins("anabranch_") || begins("process_")
+    });
+    let family = |word: &str| {
+        let part = ["_bucket", "_sum", "_count"].iter().find_map(|part| word.strip_suffix(part));
+        part.unwrap_or(word).to_owned()
+    };
+    metrics.map(family).collect()
+}
+
+#[test]
+fn dashboard_and_alerts_ask_for_what_a_node_tells() {
+    let (_node, server) = served();
+    let told = scrape(server.http().expect("it speaks HTTP")).families;
+    let dashboard = include_str!("../../examples/observe/dashboard.json");
+    let read: serde_json::Value = serde_json::from_str(dashboard).expect("it is JSON");
+    let panels = read["panels"].as_array().expect("panels");
+    let ids: BTreeSet<u64> = panels.iter().filter_map(|panel| panel["id"].as_u64()).collect();
+    assert_eq!(ids.len(), panels.len(), "every panel has a number of its own");
+    for (file, text) in
+        [("dashboard.json", dashboard), ("alerts.yml", include_str!("../../examples/observe/alerts.yml"))]
+    {
+        let asked = metrics_in(text);
+        assert!(asked.len() > 8, "{file}: {asked:?}");
+        let missing: Vec<&String> = asked.iter().filter(|name| !told.contains_key(*name)).collect();
+        assert!(missing.is_empty(), "{file} asks for what no node tells: {missing:?}");
     }
 }

@@ -27,6 +27,7 @@ use super::guard::{Guard, Turned, share};
 use super::limits::NetLimits;
 use super::observe::observed;
 use super::socket::{Socket, Version};
+use crate::log;
 
 /// Streams of an HTTP/2 connection, at most.
 const STREAMS_MAX: u32 = 256;
@@ -54,6 +55,16 @@ pub(crate) enum Speaks {
     Http,
 }
 
+impl Speaks {
+    /// The word for it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Speaks::Grpc => "grpc",
+            Speaks::Http => "http",
+        }
+    }
+}
+
 /// What a listener does with its connections.
 pub(crate) struct Service {
     pub(crate) speaks: Speaks,
@@ -64,6 +75,13 @@ pub(crate) struct Service {
     pub(crate) limits: NetLimits,
     /// How long the first bytes of a connection may take, and over HTTP/1.1 the head of each request.
     pub(crate) head: Duration,
+}
+
+/// Tells of a connection that ended in another way than by its end.
+fn told(from: SocketAddr, ended: hyper::Result<()>) {
+    if let Err(error) = ended {
+        log::connection_lost(from, &error);
+    }
 }
 
 /// What has happened on a connection.
@@ -115,7 +133,7 @@ impl Service {
         let mut connection = std::pin::pin!(connection);
         tokio::select! {
             // What a client does wrong ends its connection and concerns nobody else.
-            _ = connection.as_mut() => return,
+            ended = connection.as_mut() => return told(from, ended),
             _ = stopped.wait_for(|stopped| *stopped) => connection.as_mut().graceful_shutdown(),
         }
         let _ = connection.await;
@@ -139,7 +157,7 @@ impl Service {
         let connection = builder.serve_connection(TokioIo::new(socket), service);
         let mut connection = std::pin::pin!(connection);
         tokio::select! {
-            _ = connection.as_mut() => return,
+            ended = connection.as_mut() => return told(from, ended),
             _ = stopped.wait_for(|stopped| *stopped) => {}
             () = activity.idle(self.limits.idle) => {}
         }

@@ -12,7 +12,8 @@ use tokio::time::timeout;
 
 use super::connection::Service;
 use super::limits::NetLimits;
-use super::traffic::{Counted, Gauge};
+use super::traffic::{Count, Counted, Gauge, Protocol};
+use crate::log;
 
 /// How long no connection is taken, at most, after one could not be.
 const REST: Duration = Duration::from_millis(50);
@@ -66,6 +67,7 @@ pub(crate) struct Places {
     per_address_max: usize,
     by_address: Arc<Mutex<HashMap<IpAddr, usize>>>,
     gauge: Gauge,
+    turned_away: Count,
     /// Connections of all listeners.
     open: Arc<watch::Sender<usize>>,
 }
@@ -80,13 +82,14 @@ pub(crate) struct Place {
 }
 
 impl Places {
-    /// Places for a listener, counted by `gauge`; `open` has those of all.
-    pub(crate) fn new(limits: &NetLimits, gauge: Gauge, open: Arc<watch::Sender<usize>>) -> Self {
+    /// Places for a listener, counted by its protocol; `open` has those of all.
+    pub(crate) fn new(limits: &NetLimits, protocol: &Protocol, open: Arc<watch::Sender<usize>>) -> Self {
         Places {
             room: Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS))),
             per_address_max: limits.connections_per_address,
             by_address: Arc::default(),
-            gauge,
+            gauge: protocol.connections.clone(),
+            turned_away: protocol.turned_away.clone(),
             open,
         }
     }
@@ -101,6 +104,7 @@ impl Places {
     async fn rest(&self, error: &io::Error) {
         use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
         if !matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted) {
+            log::cannot_accept(error);
             let mut connections = self.open.subscribe();
             let _ = timeout(REST, connections.changed()).await;
         }
@@ -112,6 +116,8 @@ impl Places {
         let mut counts = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
         let count = counts.entry(address).or_default();
         if *count >= self.per_address_max {
+            self.turned_away.add();
+            log::connection_refused(address, *count);
             return None;
         }
         *count += 1;

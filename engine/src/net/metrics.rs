@@ -126,6 +126,11 @@ const SUBSCRIPTION_MISSED: Metric = counter(
 const CONNECTIONS: Metric = gauge("anabranch_connections", &["protocol"], "Open connections.");
 const CONNECTIONS_TOTAL: Metric =
     counter("anabranch_connections_total", &["protocol"], "Connections that were accepted.");
+const CONNECTIONS_REFUSED: Metric = counter(
+    "anabranch_connections_refused_total",
+    &["protocol"],
+    "Connections that were refused, because their address had as many as it may have.",
+);
 const SESSIONS: Metric = gauge("anabranch_sessions", &[], "Open sessions of Rust clients.");
 const SESSIONS_TOTAL: Metric =
     counter("anabranch_sessions_total", &[], "Sessions of Rust clients that were opened.");
@@ -191,6 +196,7 @@ const ALL: &[&Metric] = &[
     &SUBSCRIPTION_MISSED,
     &CONNECTIONS,
     &CONNECTIONS_TOTAL,
+    &CONNECTIONS_REFUSED,
     &SESSIONS,
     &SESSIONS_TOTAL,
     &HTTP_REQUESTS,
@@ -382,12 +388,15 @@ fn queues(out: &mut Exposition, known: &Known<'_>) {
 }
 
 fn network(out: &mut Exposition, traffic: &Traffic) {
-    let protocols = [("grpc", traffic.of(Speaks::Grpc)), ("http", traffic.of(Speaks::Http))];
+    let protocols = [Speaks::Grpc, Speaks::Http].map(|speaks| (speaks.name(), traffic.of(speaks)));
     out.family(&CONNECTIONS, |open| {
         protocols.iter().for_each(|(name, protocol)| open.count(&[name], protocol.connections.now()));
     });
     out.family(&CONNECTIONS_TOTAL, |accepted| {
         protocols.iter().for_each(|(name, protocol)| accepted.count(&[name], protocol.connections.ever()));
+    });
+    out.family(&CONNECTIONS_REFUSED, |refused| {
+        protocols.iter().for_each(|(name, protocol)| refused.count(&[name], protocol.turned_away.ever()));
     });
     out.family(&SESSIONS, |open| open.count(&[], traffic.sessions().now()));
     out.family(&SESSIONS_TOTAL, |opened| opened.count(&[], traffic.sessions().ever()));

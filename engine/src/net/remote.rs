@@ -41,6 +41,7 @@ use crate::deploy::SharedCatalog;
 use crate::driver::Command;
 use crate::egress::Answered;
 use crate::error::Error;
+use crate::log;
 
 /// Requests that gather while others are under way, at most, and their bytes; then they leave.
 const GATHERED_REQUESTS_MAX: usize = 256;
@@ -292,6 +293,7 @@ impl Remote {
 
     /// The session is lost, and with it whatever is under way: each request is answered with that.
     fn lost(&mut self, why: &str) {
+        log::session_lost(self.options.address(), why);
         self.session = None;
         self.gathered.clear();
         self.gathered_bytes = 0;

@@ -18,6 +18,7 @@ use super::listen::Listen;
 use super::listener::{Listener, Places};
 use super::subscriptions::Subscriptions;
 use crate::error::Error;
+use crate::log;
 use crate::node::Core;
 
 /// How long a server waits for requests under way when it is dropped. Streams that never end are cut then.
@@ -87,12 +88,9 @@ impl Server {
                 limits: listen.limits.clone(),
                 head: listen.timeouts.head,
             };
-            let places = Places::new(
-                &listen.limits,
-                gate.traffic.of(speaks).connections.clone(),
-                open_connections.clone(),
-            );
+            let places = Places::new(&listen.limits, gate.traffic.of(speaks), open_connections.clone());
             runtime.spawn(Listener { socket, service, places, stopped: stopped.clone() }.run());
+            log::listens(speaks.name(), bound, listen.tls.is_some());
             Ok(Some(bound))
         };
         let grpc = open(listen.grpc, Speaks::Grpc)?;

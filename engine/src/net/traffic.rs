@@ -24,7 +24,24 @@ pub(crate) struct Traffic {
 #[derive(Debug, Default)]
 pub(crate) struct Protocol {
     pub(crate) connections: Gauge,
+    pub(crate) turned_away: Count,
     requests: Mutex<Requests>,
+}
+
+/// How many there have been.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Count(Arc<AtomicU64>);
+
+impl Count {
+    /// Counts one more.
+    pub(crate) fn add(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many there have been.
+    pub(crate) fn ever(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 /// How many there are, and how many there have been.
