@@ -168,7 +168,7 @@ fn diagnostics_in_the_pages_are_what_is_said() {
 
 #[test]
 fn every_page_has_flows_and_no_block_of_an_unknown_kind() {
-    const KINDS: [&str; 11] = [
+    const KINDS: [&str; 14] = [
         "flow",
         "flow-wrong",
         "flow-expr",
