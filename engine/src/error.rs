@@ -99,6 +99,13 @@ pub enum Error {
         /// Why.
         why: String,
     },
+    /// Other machines can reach an address at which a node was to listen without what keeps it safe.
+    Exposed {
+        /// Which.
+        address: String,
+        /// `TLS`, `tokens`, `TLS and tokens`.
+        missing: &'static str,
+    },
     /// A node cannot be reached.
     Connect {
         /// Its address.
@@ -201,6 +208,11 @@ impl fmt::Display for Error {
             ),
             Error::Stopped => f.write_str("the node has stopped"),
             Error::Listen { address, why } => write!(f, "cannot listen at {address}: {why}"),
+            Error::Exposed { address, missing } => write!(
+                f,
+                "cannot listen at {address}: other machines can reach it, and it has no {missing}; give both, listen at \
+                 127.0.0.1, or say that it is meant with `insecure`"
+            ),
             Error::Connect { address, why } => write!(f, "cannot connect to {address}: {why}"),
             Error::Disconnected { address, why } => write!(
                 f,
@@ -209,7 +221,7 @@ impl fmt::Display for Error {
             ),
             Error::Problem { code, text } => write!(f, "{code}: {text}"),
             Error::Query(error) => error.fmt(f),
-            Error::Secret { path, problems } => write!(f, "cannot use `{path}`: {}", problems.join("\n  ")),
+            Error::Secret { path, problems } => write!(f, "cannot use `{path}`: {}", problems.join("; ")),
             Error::Denied(why) => f.write_str(why),
             Error::Start(why) => write!(f, "the node could not start: {why}"),
         }

@@ -243,7 +243,7 @@ impl Node {
     /// Serves clients over the network until the server is dropped.
     ///
     /// # Errors
-    /// [`Error::Listen`]: an address cannot be had.
+    /// [`Error::Listen`]: an address cannot be had. [`Error::Exposed`]: it is one that must not be had like this.
     #[cfg(feature = "net")]
     pub fn serve(&self, listen: &crate::net::Listen) -> Result<crate::net::Server, Error> {
         crate::net::Server::start(self.core.clone(), listen)

@@ -9,7 +9,8 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use anabranch::{
-    Client, ConnectOptions, Error, Listen, NetLimits, NewToken, Scope, ServerTls, Timeouts, Tokens, Trust,
+    Client, ConnectOptions, Error, Flow, Listen, NetLimits, NewToken, Scope, ServerTls, Timeouts, Tokens,
+    Trust,
 };
 use safe_support::{Authority, Served, half_open, http, read_all, served};
 use serde_json::json;
@@ -87,6 +88,8 @@ fn without_a_token_nothing_is_answered_over_grpc() {
     let served = served(Listen { tokens: tokens(&[&good]), ..Listen::default() });
     let why = |options: ConnectOptions| options.connect().expect_err("it must not connect").to_string();
     assert!(why(ConnectOptions::new(&served.grpc())).contains("asks for a token"));
+    let refused = ConnectOptions::new(&served.grpc()).connect();
+    assert!(matches!(refused, Err(Error::Denied(_))), "{refused:?}");
     let forged = token(&[Scope::Read], &[]);
     let text = why(ConnectOptions::new(&served.grpc()).token(forged.text()));
     assert!(text.contains("none of this node's") && !text.contains(forged.text()), "{text}");
@@ -99,7 +102,7 @@ fn a_session_does_what_its_token_says_flow_by_flow() {
     let stranger = token(&Scope::ALL, &["other"]);
     let served = served(Listen { tokens: tokens(&[&reads, &writes, &stranger]), ..Listen::default() });
     let row = json!({ "name": "a", "value": "1" });
-    let denied = |error: Error| matches!(&error, Error::Problem { code, .. } if code == "denied");
+    let denied = |error: Error| matches!(error, Error::Denied(_));
 
     let mut writer = connect(&served, &writes).expect("it connects");
     assert_eq!(writer.send("UpdateStream", std::slice::from_ref(&row)).expect("sent").accepted, 1);
@@ -111,9 +114,20 @@ fn a_session_does_what_its_token_says_flow_by_flow() {
     assert_eq!(reader.ask("ReadStream", &json!({ "name": "a" })).expect("it only reads").len(), 1);
     assert!(reader.get("QueryTable", ["a"]).expect("it may read").is_some());
 
+    // What concerns the whole node, or the flow itself, needs scopes of its own.
+    assert!(denied(reader.status().expect_err("it may not")));
+    assert!(denied(writer.drop_flow("names").expect_err("it may not")));
+    let flow = Flow::parse("names.flow", anabranch::doc::NAMES).expect("it compiles");
+    assert!(denied(writer.deploy(flow).expect_err("it may not")));
+    assert!(denied(writer.subscribe("OutputStream").map(drop).expect_err("it may not")));
+    let mut found = writer.query("select name from QueryTable").expect("a question");
+    assert!(found.next().expect("an answer").is_err());
+
     let mut other = connect(&served, &stranger).expect("it connects");
     let unknown = other.ask("ReadStream", &json!({ "name": "a" })).expect_err("it sees no such flow");
     assert!(matches!(&unknown, Error::Unknown { known, .. } if known.is_empty()), "{unknown}");
+    assert!(denied(other.drop_flow("names").expect_err("it is not its flow")));
+    assert!(denied(other.drop_flow("none").expect_err("whether it is there or not")));
 }
 
 #[test]
@@ -127,6 +141,23 @@ fn http_asks_for_the_token_and_tells_what_is_missing() {
     let answer = ask("");
     assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
     assert!(answer.contains("www-authenticate: Bearer") && answer.contains(r#""code":"unauthenticated""#));
+    for (way, status) in [("DELETE", 404), ("PUT", 403)] {
+        let head = format!("{way} /flows/names HTTP/1.1\r\nAuthorization: Bearer {}\r\n", stranger.text());
+        let answer = http(&served, &head, anabranch::doc::NAMES);
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{way}: {answer}");
+    }
+    for path in ["/status", "/metrics"] {
+        let head = format!("GET {path} HTTP/1.1\r\nAuthorization: Bearer {}\r\n", deploys.text());
+        assert!(http(&served, &head, "").starts_with("HTTP/1.1 403"), "{path}");
+    }
+    let lists = |path: &str, token: &NewToken| {
+        http(&served, &format!("GET {path} HTTP/1.1\r\nAuthorization: Bearer {}\r\n", token.text()), "")
+    };
+    for path in ["/flows", "/openapi.json"] {
+        assert!(lists(path, &reads).contains("UpdateStream"), "{path}");
+        assert!(!lists(path, &stranger).contains("UpdateStream"), "{path}");
+    }
+    assert!(lists("/flows/names/streams/OutputStream", &deploys).starts_with("HTTP/1.1 403"));
     assert!(ask("Authorization: Bearer anb_0\r\n").starts_with("HTTP/1.1 401"));
     let answer = ask(&format!("Authorization: Bearer {}\r\n", reads.text()));
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");

@@ -17,6 +17,7 @@ mod send;
 mod status;
 mod table;
 mod test;
+mod token;
 mod watch;
 
 use clap::Subcommand;
@@ -43,6 +44,7 @@ pub(crate) enum Commands {
     Flows(flows::Flows),
     Drop(drop::Drop),
     Status(status::Status),
+    Token(token::Token),
     Completions(completions::Completions),
 }
 
@@ -67,6 +69,7 @@ impl Commands {
             Commands::Flows(flows) => flows.run(),
             Commands::Drop(drop) => drop.run(),
             Commands::Status(status) => status.run(),
+            Commands::Token(token) => token.run(),
             Commands::Completions(completions) => completions.run(),
         }
     }

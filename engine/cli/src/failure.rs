@@ -129,7 +129,8 @@ impl From<Error> for Failure {
             Error::Unknown { .. } | Error::Ambiguous { .. } => Exit::Usage,
             Error::Problem { code, .. } if code == "unknown" => Exit::Usage,
             Error::Problem { code, .. } if code == "invalid" => Exit::Wrong,
-            Error::Evolution(_) => Exit::Wrong,
+            Error::Evolution(_) | Error::Secret { .. } => Exit::Wrong,
+            Error::Exposed { .. } => Exit::Usage,
             Error::Flow(_) | Error::Row(_) | Error::Key { .. } | Error::Refused(_) => Exit::Wrong,
             _ => Exit::World,
         };
@@ -141,6 +142,16 @@ impl From<Error> for Failure {
             Error::Connect { .. } => Some(
                 "is a node running there with `--listen`? Its `ready` line says where it listens; name that with \
                  `--at HOST:PORT` or in ANABRANCH_AT"
+                    .to_owned(),
+            ),
+            Error::Exposed { .. } => Some(
+                "--tls-cert FILE --tls-key FILE --tokens FILE; `anabranch token new` makes tokens, engine/SECURITY.md \
+                 shows how to make a certificate; or --insecure"
+                    .to_owned(),
+            ),
+            Error::Denied(_) => Some(
+                "give the token with --token-file FILE or in ANABRANCH_TOKEN; `anabranch token new` makes one for \
+                 whoever runs the node"
                     .to_owned(),
             ),
             Error::Listen { .. } => Some(

@@ -4,6 +4,7 @@
 //! without waiting for answers one by one, prints what outputs publish, and hears of Ctrl-C. Files are read ahead on a
 //! thread of their own ([`feed`]), so that a slow pipe never keeps answers from being printed.
 
+pub(crate) mod exposure;
 pub(crate) mod feed;
 pub(crate) mod options;
 pub(crate) mod pace;

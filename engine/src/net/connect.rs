@@ -79,7 +79,7 @@ impl ConnectOptions {
     /// Connects.
     ///
     /// # Errors
-    /// [`Error::Connect`].
+    /// [`Error::Connect`]; [`Error::Denied`] where the node asks for a token, or for another one.
     pub fn connect(&self) -> Result<Client, Error> {
         Client::connect_with(self)
     }

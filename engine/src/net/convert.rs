@@ -130,6 +130,7 @@ pub(crate) fn answer(outcome: wire::Outcome, plan: &Plan) -> Result<Answer, Erro
         }
         wire::Outcome::Problem(problem) if problem.code == "changed" => Ok(Answer::Problem(Unfit::Changed)),
         wire::Outcome::Problem(problem) if problem.code == "gone" => Ok(Answer::Problem(Unfit::Gone)),
+        wire::Outcome::Problem(problem) if problem.code == "denied" => Err(Error::Denied(problem.text)),
         wire::Outcome::Problem(problem) => Err(Error::Problem { code: problem.code, text: problem.text }),
     }
 }

@@ -23,7 +23,7 @@ use crate::error::Error;
 /// assert_ne!(server.http().expect("it listens").port(), 0);
 ///
 /// let for_all = Listen { http: Some(([0, 0, 0, 0], 0).into()), ..Listen::default() };
-/// assert!(matches!(node.serve(&for_all), Err(Error::Listen { .. })));
+/// assert!(matches!(node.serve(&for_all), Err(Error::Exposed { .. })));
 /// # Ok::<(), Error>(())
 /// ```
 ///
@@ -67,7 +67,7 @@ impl Listen {
     /// Whether a node may listen so at an address.
     ///
     /// # Errors
-    /// [`Error::Listen`] says what is missing.
+    /// [`Error::Exposed`] says what is missing.
     pub(crate) fn check(&self, address: SocketAddr) -> Result<(), Error> {
         let missing = match (&self.tls, &self.tokens) {
             (Some(_), Some(_)) => return Ok(()),
@@ -78,11 +78,7 @@ impl Listen {
         if self.insecure || address.ip().to_canonical().is_loopback() {
             return Ok(());
         }
-        let why = format!(
-            "other machines can reach it, and it has no {missing}: give a certificate with its key and a file of \
-             tokens, listen at 127.0.0.1, or say that it is meant with `insecure`"
-        );
-        Err(Error::Listen { address: address.to_string(), why })
+        Err(Error::Exposed { address: address.to_string(), missing })
     }
 }
 
@@ -110,6 +106,6 @@ mod tests {
             super::super::tokens::NewToken::make("t", &[super::super::access::Scope::Read], &[]).unwrap();
         let half = Listen { tokens: Tokens::parse("tokens", tokens.line()).ok(), ..Listen::default() };
         let error = half.check("0.0.0.0:0".parse().unwrap()).unwrap_err().to_string();
-        assert!(error.contains("it has no TLS:"), "{error}");
+        assert!(error.contains("it has no TLS;"), "{error}");
     }
 }

@@ -28,9 +28,9 @@ use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_stream::Stream;
-use tonic::Streaming;
 use tonic::body::Body;
 use tonic::client::Grpc;
+use tonic::{Code, Streaming};
 use tonic_prost::ProstCodec;
 
 pub(crate) use self::watch::RemoteWatch;
@@ -103,7 +103,7 @@ impl Remote {
             .enable_all()
             .build()
             .map_err(|error| problem(error.to_string()))?;
-        let (session, flows) = runtime.block_on(open(options)).map_err(problem)?;
+        let (session, flows) = runtime.block_on(open(options))?;
         let catalog = SharedCatalog::new(ArcSwap::from_pointee(catalog(flows)?));
         let remote = Remote {
             options: options.clone(),
@@ -222,21 +222,21 @@ impl Remote {
         let options = self.options.clone();
         let opened = self.runtime.block_on(async {
             let mut retry = tokio::time::interval(RETRY_EVERY);
-            let mut last = String::new();
+            let mut last = Error::Stopped;
             let tries = async {
                 loop {
                     retry.tick().await;
                     match open(&options).await {
-                        Ok(opened) => return opened,
-                        Err(why) => last = why,
+                        // A token does not get better by trying again.
+                        tried @ (Ok(_) | Err(Error::Denied(_))) => return tried,
+                        Err(error) => last = error,
                     }
                 }
             };
             let opened = tokio::time::timeout(RECONNECT_WITHIN, tries).await;
-            opened.map_err(|_| last)
+            opened.unwrap_or(Err(last))
         });
-        let (session, flows) =
-            opened.map_err(|why| Error::Connect { address: self.options.address().to_owned(), why })?;
+        let (session, flows) = opened?;
         self.catalog.store(Arc::new(catalog(flows)?));
         self.session = Some(session);
         Ok(())
@@ -318,12 +318,15 @@ impl fmt::Debug for Remote {
 }
 
 /// Opens a session: the connection, the flows of the node, both streams.
-async fn open(options: &ConnectOptions) -> Result<(Session, CatalogReply), String> {
+async fn open(options: &ConnectOptions) -> Result<(Session, CatalogReply), Error> {
     let mut grpc = caller(options).await?;
-    let said = |status: tonic::Status| status.message().to_owned();
+    let said = |status: tonic::Status| match status.code() {
+        Code::Unauthenticated | Code::PermissionDenied => Error::Denied(status.message().to_owned()),
+        _ => Error::Connect { address: options.address().to_owned(), why: status.message().to_owned() },
+    };
     let request = tonic::Request::new(CatalogRequest { version: SESSION_VERSION });
     let path = PathAndQuery::from_static("/anabranch.v1.Node/Catalog");
-    let flows = grpc.unary(request, path, ProstCodec::default()).await.map_err(said)?.into_inner();
+    let flows = grpc.unary(request, path, ProstCodec::default()).await.map_err(&said)?.into_inner();
     let (requests, outgoing) = unbounded_channel();
     let path = PathAndQuery::from_static("/anabranch.v1.Node/Session");
     let codec = ProstCodec::<Requests, Answers>::default();
@@ -332,17 +335,19 @@ async fn open(options: &ConnectOptions) -> Result<(Session, CatalogReply), Strin
 }
 
 /// A connection for calls.
-async fn caller(options: &ConnectOptions) -> Result<Grpc<Sender>, String> {
+async fn caller(options: &ConnectOptions) -> Result<Grpc<Sender>, Error> {
+    let problem = |why: String| Error::Connect { address: options.address().to_owned(), why };
     let within = options.within_time();
     let dialed = tokio::time::timeout(within, dial(options)).await;
-    let sender = dialed.map_err(|_| format!("no answer within {} s", within.as_secs_f32()))??;
-    let sender = Sender { sender, authorization: options.authorization()? };
+    let dialed = dialed.unwrap_or_else(|_| Err(format!("no answer within {} s", within.as_secs_f32())));
+    let authorization = options.authorization().map_err(problem)?;
+    let sender = Sender { sender: dialed.map_err(problem)?, authorization };
     let origin = http::Uri::builder()
         .scheme(options.scheme())
         .authority(options.address())
         .path_and_query("/")
         .build();
-    let origin = origin.map_err(|error| error.to_string())?;
+    let origin = origin.map_err(|error| problem(error.to_string()))?;
     Ok(Grpc::with_origin(sender, origin).max_decoding_message_size(MESSAGE_BYTES_MAX))
 }
 

@@ -105,15 +105,19 @@ impl Subscriptions {
         Subscriptions(Arc::new(Shared { core, kept_for, kept: Mutex::default() }))
     }
 
-    /// Subscribes to an output (`flow.output`) or the refused rows of a flow (`flow.errors`), from now on.
+    /// Subscribes to an output (`flow.output`) or the refused rows of a flow (`flow.errors`), from now on; `flow` says
+    /// once more which flow is meant, as names may have dots.
     ///
     /// # Errors
     /// There is no such output, there are too many subscriptions, or the node has stopped.
-    pub(crate) async fn open(&self, topic: &str) -> Result<Reader, Error> {
+    pub(crate) async fn open(&self, flow: &str, topic: &str) -> Result<Reader, Error> {
         self.make_room()?;
         let (core, output) = (self.0.core.clone(), topic.to_owned());
         let subscribed = tokio::task::spawn_blocking(move || core.subscribe(&output)).await;
         let subscription = subscribed.map_err(|_| Error::Stopped)??;
+        if subscription.plan().name != flow {
+            return Err(Error::Unknown { what: "output", name: topic.to_owned(), known: Vec::new() });
+        }
         let news = Arc::new(Notify::new());
         let alarm = news.clone();
         subscription.alarm(move || alarm.notify_one());
@@ -358,7 +362,7 @@ mod tests {
         let node = node();
         run(async {
             let all = Subscriptions::new(node.core(), Duration::from_secs(60));
-            let mut reader = all.open(TOPIC).await.expect("it opens");
+            let mut reader = all.open("names", TOPIC).await.expect("it opens");
             publish(&node, 10);
             assert_eq!(read(&mut reader, 10).await, (10, 10, 0));
             let id = reader.id();
@@ -376,7 +380,7 @@ mod tests {
         let node = node();
         run(async {
             let all = Subscriptions::new(node.core(), Duration::from_secs(60));
-            let mut reader = all.open(TOPIC).await.expect("it opens");
+            let mut reader = all.open("names", TOPIC).await.expect("it opens");
             let rows = SENT_ROWS_MAX as u64 + 100;
             for _ in 0..rows / 100 {
                 publish(&node, 100);
@@ -394,7 +398,7 @@ mod tests {
         let node = node();
         run(async {
             let all = Subscriptions::new(node.core(), Duration::from_secs(60));
-            let mut first = all.open(TOPIC).await.expect("it opens");
+            let mut first = all.open("names", TOPIC).await.expect("it opens");
             let id = first.id();
             let waits = tokio::spawn(async move { first.next().await.is_none() });
             let mut second = all.resume(id, TOPIC, 0).expect("it is there");
@@ -410,14 +414,14 @@ mod tests {
         let node = node();
         run(async {
             let all = Subscriptions::new(node.core(), Duration::from_millis(1));
-            let reader = all.open(TOPIC).await.expect("it opens");
+            let reader = all.open("names", TOPIC).await.expect("it opens");
             let id = reader.id();
             drop(reader);
             while all.len() > 0 {
                 tokio::task::yield_now().await;
             }
             assert!(all.resume(id, TOPIC, 0).is_none());
-            let mut reader = all.open(TOPIC).await.expect("it opens");
+            let mut reader = all.open("names", TOPIC).await.expect("it opens");
             let waits = tokio::spawn(async move { reader.next().await.is_none() });
             tokio::task::spawn_blocking(move || node.stop()).await.expect("joined").expect("stopped");
             assert!(waits.await.expect("it ends"));

@@ -10,6 +10,7 @@ use crate::failure::{Failure, Worst};
 use crate::log::LogOptions;
 use crate::os;
 use crate::output::{self, Output};
+use crate::run::exposure::Exposure;
 use crate::run::feed::Feed;
 use crate::run::options::{LineOptions, PlayOption, TableOption, node_name, workers};
 use crate::run::play::Play;
@@ -26,7 +27,8 @@ The node prints one line that begins with `ready` once it serves, and serves unt
 what is under way and prints a summary. With --exit it ends when all files are through.
 
 Clients reach it over the network at the addresses of --listen and --http, which the `ready` line names. Port 0 takes a
-free one. Without a host, as in `:7171`, only this machine reaches it; all addresses of the machine are 0.0.0.0:7171.
+free one. Without a host, as in `:7171`, only this machine reaches it; all addresses of the machine are 0.0.0.0:7171,
+which needs --tls-cert, --tls-key and --tokens, or --insecure.
 
 Examples:
   anabranch run names.flow --listen :7171 --http :7172
@@ -57,6 +59,8 @@ pub(crate) struct Run {
     /// Serve HTTP clients at this address
     #[arg(long, value_name = "ADDR", value_parser = address::http)]
     http: Option<Address>,
+    #[command(flatten)]
+    exposure: Exposure,
     /// Send the rows of a file to an input stream, one file after the other:
     /// .csv with a header line; .ndjson, .jsonl, .json with an object a line;
     /// `-` is standard input, an object a line
@@ -175,7 +179,7 @@ impl Run {
             found.map(Some).map_err(|error| Failure::world(format!("cannot listen at {address}: {error}")))
         };
         let (grpc, http) = (resolve(&self.listen)?, resolve(&self.http)?);
-        let listen = Listen { grpc, http, ..Listen::default() };
+        let listen = self.exposure.applied(Listen { grpc, http, ..Listen::default() })?;
         match listen {
             Listen { grpc: None, http: None, .. } => Ok(None),
             listen => Ok(Some(node.serve(&listen)?)),

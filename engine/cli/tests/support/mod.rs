@@ -154,7 +154,8 @@ impl Serving {
         self.run_command(directory.words(arguments))
     }
 
-    fn run_command(&self, mut command: Command) -> Came {
+    /// Runs a prepared command against the node.
+    pub(crate) fn run_command(&self, mut command: Command) -> Came {
         Came::of(command.env("ANABRANCH_AT", &self.grpc).stdin(Stdio::null()).output().unwrap())
     }
 }

@@ -27,9 +27,10 @@ type Messages<M> = ReceiverStream<Result<M, Status>>;
 pub(crate) async fn subscribe(gate: &Gate, request: SubscribeRequest) -> Result<Messages<Events>, Status> {
     let topic =
         gate.catalog().topic(&request.output).map_err(|error| Status::not_found(error.to_string()))?;
-    let flow = topic.split_once('.').map_or("", |(flow, _)| flow);
-    may_subscribe(gate, flow)?;
-    let (reader, begins) = reader(gate, &topic, &request.after).await?;
+    let found = gate.catalog().subscription(&request.output);
+    let flow = found.map_err(|error| Status::not_found(error.to_string()))?.1.plan().name.clone();
+    may_subscribe(gate, &flow)?;
+    let (reader, begins) = reader(gate, &flow, &topic, &request.after).await?;
     let hello = session::Event { position: begins, ..session::Event::default() };
     let mut columns = None;
     let write = move |id, events: Vec<(Position, Event)>| {
@@ -52,7 +53,7 @@ pub(crate) async fn watch(
         _ => "errors",
     };
     may_subscribe(gate, &plan.name)?;
-    let (reader, _) = reader(gate, &format!("{}.{stream}", plan.name), after).await?;
+    let (reader, _) = reader(gate, &plan.name, &format!("{}.{stream}", plan.name), after).await?;
     let write = move |id, events: Vec<(Position, Event)>| {
         let mut messages = Vec::with_capacity(events.len());
         for (position, event) in events {
@@ -69,9 +70,9 @@ fn may_subscribe(gate: &Gate, flow: &str) -> Result<(), Status> {
 }
 
 /// A reader of a topic, and the position where it begins.
-async fn reader(gate: &Gate, topic: &str, after: &str) -> Result<(Reader, String), Status> {
+async fn reader(gate: &Gate, flow: &str, topic: &str, after: &str) -> Result<(Reader, String), Status> {
     if after.is_empty() {
-        let opened = gate.subscriptions.open(topic).await;
+        let opened = gate.subscriptions.open(flow, topic).await;
         let reader = opened.map_err(|error| Status::unavailable(error.to_string()))?;
         let begins = name(reader.id(), 0);
         return Ok((reader, begins));

@@ -41,7 +41,7 @@ pub(super) async fn subscribe(
         let expired = last.is_some() && resumed.is_none();
         let reader = match resumed {
             Some(reader) => reader,
-            None => app.subscriptions.open(&topic).await?,
+            None => app.subscriptions.open(&flow.plan.name, &topic).await?,
         };
         let hello = hello(&reader, expired, last.is_none());
         tokio::spawn(async move {

@@ -79,7 +79,7 @@ impl Remote {
             return Error::Evolution(evolution);
         }
         let code = match status.code() {
-            Code::Unauthenticated | Code::PermissionDenied => "denied",
+            Code::Unauthenticated | Code::PermissionDenied => return Error::Denied(text),
             Code::Unavailable => "stopped",
             Code::NotFound => "unknown",
             Code::InvalidArgument | Code::FailedPrecondition => "invalid",

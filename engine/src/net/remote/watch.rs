@@ -49,7 +49,7 @@ impl RemoteWatch {
             position: String::new(),
             received: VecDeque::new(),
         };
-        watch.subscribe().map_err(|failed| failed.error(watch.options.address()))?;
+        watch.subscribe().map_err(Failed::error)?;
         // The first message says where it begins.
         watch.receive(None)?;
         Ok(watch)
@@ -113,7 +113,7 @@ impl RemoteWatch {
                 drop(tokio::time::timeout(RETRY_EVERY, std::future::pending::<()>()).await)
             });
         }
-        Err(last.map_or(Error::Stopped, |failed| failed.error(self.options.address())))
+        Err(last.map_or(Error::Stopped, Failed::error))
     }
 
     fn subscribe(&mut self) -> Result<(), Failed> {
@@ -159,18 +159,22 @@ impl RemoteWatch {
 
 /// Why a subscription did not come about.
 enum Failed {
-    Unreachable(String),
+    Unreachable(Error),
     Said(Status),
 }
 
 impl Failed {
-    fn error(self, address: &str) -> Error {
+    fn error(self) -> Error {
         match self {
-            Failed::Unreachable(why) => Error::Connect { address: address.to_owned(), why },
-            Failed::Said(status) => Error::Problem {
-                code: if status.code() == Code::NotFound { "unknown" } else { "failed" }.into(),
-                text: status.message().to_owned(),
-            },
+            Failed::Unreachable(error) => error,
+            Failed::Said(status) => {
+                let text = status.message().to_owned();
+                match status.code() {
+                    Code::Unauthenticated | Code::PermissionDenied => Error::Denied(text),
+                    Code::NotFound => Error::Problem { code: "unknown".into(), text },
+                    _ => Error::Problem { code: "failed".into(), text },
+                }
+            }
         }
     }
 }

@@ -1,0 +1,100 @@
+//! Whoever changes the flows of a node is noted: by name, with where from and what came of it, and never with a token.
+
+#![allow(clippy::disallowed_types, reason = "a request with a name that no client would send")]
+
+use std::fmt::{Debug, Write as _};
+use std::io::{Read, Write as _};
+use std::sync::mpsc::{Sender, channel};
+
+use anabranch::{ConnectOptions, Flow, Listen, NewToken, Node, Scope, Tokens};
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Metadata, Subscriber};
+
+/// Sends every audit line as text.
+struct Audit(Sender<String>);
+
+impl Subscriber for Audit {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target() == "audit"
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        let mut line = Line(event.metadata().level().to_string());
+        event.record(&mut line);
+        let _ = self.0.send(line.0);
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+struct Line(String);
+
+impl Visit for Line {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        let _ = write!(self.0, " {}={value:?}", field.name());
+    }
+}
+
+#[test]
+fn every_change_of_a_flow_is_noted_with_who_did_it() {
+    let (sender, lines) = channel();
+    tracing::subscriber::set_global_default(Audit(sender)).expect("it is the first");
+    let make = |name: &str, scope: Scope| NewToken::make(name, &[scope], &[]).expect("a token");
+    let (ops, guest) = (make("ops", Scope::Deploy), make("guest", Scope::Read));
+    let text = format!("{}\n{}\n", ops.line(), guest.line());
+    let node = Node::builder("A").start().expect("it starts");
+    let listen = Listen {
+        grpc: Some(([127, 0, 0, 1], 0).into()),
+        http: Some(([127, 0, 0, 1], 0).into()),
+        tokens: Some(Tokens::parse("tokens", &text).expect("they are right")),
+        ..Listen::default()
+    };
+    let server = node.serve(&listen).expect("it listens");
+    let at = server.grpc().expect("it speaks gRPC").to_string();
+    let client =
+        |token: &NewToken| ConnectOptions::new(&at).token(token.text()).connect().expect("it connects");
+    let flow = Flow::parse("names.flow", anabranch::doc::NAMES).expect("it compiles");
+    let (mut ops_client, mut guest_client) = (client(&ops), client(&guest));
+
+    ops_client.deploy(flow).expect("it may");
+    guest_client.drop_flow("names").expect_err("it may not");
+    // A name that would be a line of its own.
+    let mut stream =
+        std::net::TcpStream::connect(server.http().expect("it speaks HTTP")).expect("it connects");
+    let head = "PUT /flows/a%0AINFO%20who=root HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n";
+    write!(stream, "{head}Authorization: Bearer {}\r\nContent-Length: 0\r\n\r\n", guest.text())
+        .expect("written");
+    stream.read_to_end(&mut Vec::new()).expect("an answer");
+    let other = format!("{}\ninput Another: {{ a: int }}\n", anabranch::doc::NAMES);
+    ops_client
+        .deploy(Flow::parse("names.flow", &other).expect("it compiles"))
+        .expect_err("the revision is the same");
+    ops_client.drop_flow("names").expect("it may");
+
+    let noted: Vec<String> = lines.try_iter().collect();
+    let parts = [
+        r#"INFO who="ops" from="127.0.0.1:X" what="deploy" flow="names" outcome="done""#,
+        r#"WARN who="guest" from="127.0.0.1:X" what="drop" flow="names" outcome="denied""#,
+        r#"WARN who="guest" from="127.0.0.1:X" what="deploy" flow="a\nINFO who=root" outcome="denied""#,
+        r#"WARN who="ops" from="127.0.0.1:X" what="deploy" flow="names" outcome="failed" why="#,
+        r#"INFO who="ops" from="127.0.0.1:X" what="drop" flow="names" outcome="done""#,
+    ];
+    assert_eq!(noted.len(), parts.len(), "{noted:#?}");
+    for (line, part) in noted.iter().zip(parts) {
+        let (before, after) = line.split_once("127.0.0.1:").expect("where from");
+        let after = after.trim_start_matches(|digit: char| digit.is_ascii_digit());
+        assert!(format!("{before}127.0.0.1:X{after}").starts_with(part), "{line}\n{part}");
+        assert!(!line.contains(ops.text()) && !line.contains(guest.text()), "{line}");
+    }
+}
