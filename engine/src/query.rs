@@ -1,6 +1,6 @@
 //! Questions: `select ... from T where ... group by ... order by ... limit ...` over one table.
 //!
-//! [`Prepared`] is a question that compiles against the flows of a node. [`Evaluation`] answers it: it is fed the rows of
+//! `Prepared` is a question that compiles against the flows of a node. `Evaluation` answers it: it is fed the rows of
 //! the table in the order of the key and gives results, as soon as it can or at the end. It waits for nothing, so
 //! whoever has the rows drives it; [`Rows`] does, over the pages of a scan.
 //!
