@@ -214,6 +214,7 @@ fn what_a_column_does_not_hold_is_told_with_its_name() {
         (bytes(4, b""), "field `amount`: `` is not"),
         (bytes(4, b"1e3"), "field `amount`: `1e3` is not"),
         (bytes(5, b"a\xff"), "field `name`: the text is not UTF-8 from byte 1 on"),
+        ([bytes(5, b"a\xff"), bytes(5, b"a")].concat(), "field `name`: the text is not UTF-8 from byte 1 on"),
         (bytes(9, b"{"), "field `extra`: `{` is not json"),
         (bytes(9, b""), "field `extra`: `` is not json"),
         (field(10, 0, &[3]), "field `state`: 3 is not a value of State: placed, on hold"),

@@ -224,6 +224,12 @@ impl<'a> Found<'a> {
             (Content::Varint(number), Type::Bool | Type::Int | Type::Enum(_)) => Found::Number(number),
             (Content::Fixed64(number), Type::Float) => Found::Number(number),
             (Content::Bytes(bytes), Type::Text | Type::Bytes | Type::Json | Type::Decimal { .. }) => {
+                // One that does not count, because another follows, has to be a string all the same.
+                if let Found::Bytes(before) = *self
+                    && column.ty != Type::Bytes
+                {
+                    text(before, column)?;
+                }
                 Found::Bytes(bytes)
             }
             (Content::Bytes(bytes), Type::Time | Type::Duration) => self.parts(bytes, column)?,
@@ -271,9 +277,7 @@ impl<'a> Found<'a> {
             },
             (Found::Bytes(bytes), Type::Bytes) => Ok(Value::Bytes(bytes.into())),
             (Found::Bytes(bytes), ty) => {
-                let text = std::str::from_utf8(bytes).map_err(|error| {
-                    wrong(column, format!("the text is not UTF-8 from byte {} on", error.valid_up_to()))
-                })?;
+                let text = text(bytes, column)?;
                 match ty {
                     Type::Text => Ok(Value::Text(text.into())),
                     _ => parse_text(text, ty).map_err(|why| wrong(column, why)),
@@ -282,6 +286,13 @@ impl<'a> Found<'a> {
             (Found::Parts { seconds, nanos }, ty) => parts_value(seconds, nanos, *ty == Type::Time, column),
         }
     }
+}
+
+/// A string of a message.
+fn text<'a>(bytes: &'a [u8], column: &Column) -> Result<&'a str, DecodeError> {
+    let why =
+        |error: std::str::Utf8Error| format!("the text is not UTF-8 from byte {} on", error.valid_up_to());
+    std::str::from_utf8(bytes).map_err(|error| wrong(column, why(error)))
 }
 
 /// What a column that was not sent takes.
