@@ -138,6 +138,24 @@ fn a_flow_is_called_by_its_typed_messages() {
 }
 
 #[test]
+fn a_call_of_a_trace_is_answered_with_a_span_of_it() {
+    with_node(async |mut caller| {
+        let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        for (traceparent, answered) in [(parent, true), ("00-nonsense", false)] {
+            let mut request = tonic::Request::new(ReadStream { name: "a".into() });
+            request.metadata_mut().insert("traceparent", traceparent.parse().expect("it is ASCII"));
+            let path = PathAndQuery::from_static("/anabranch.names.Names/ReadStream");
+            let codec = ProstCodec::<ReadStream, ReadStreamReply>::default();
+            let answer = caller.unary(request, path, codec).await.expect("answered");
+            let span = answer.metadata().get("traceresponse").map(|span| span.to_str().expect("it is ASCII"));
+            let of_it =
+                |span: &str| span.starts_with(&parent[..36]) && span.len() == parent.len() && span != parent;
+            assert_eq!(span.is_some_and(of_it), answered, "{span:?}");
+        }
+    });
+}
+
+#[test]
 fn many_rows_go_in_one_call_and_come_back_in_key_order() {
     with_node(async |mut caller| {
         let rows: Vec<_> =
