@@ -76,7 +76,8 @@ impl NodeBuilder {
     }
 
     /// Whether the node counts what each operator of a flow's dataflow does: its activations and time, and what the
-    /// channels between them carry. It is in [`Node::status`], and costs some percent of the rate of small requests.
+    /// channels between them carry. It is in [`Node::status`], and costs 1 to 2 us in every turn of a worker: a
+    /// tenth of the rate of pipelined requests of one row, and little where requests have many.
     pub fn profile(mut self, wanted: bool) -> Self {
         self.profile = wanted;
         self
