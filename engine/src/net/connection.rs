@@ -102,20 +102,23 @@ impl Service {
         // Answers are small and awaited.
         let _ = stream.set_nodelay(true);
         let mut stopping = stopped.clone();
-        let begins = async {
-            let mut socket = self.secured(stream).await?;
-            let version = timeout(self.head, socket.version()).await.ok()?.ok()?;
-            Some((socket, version))
-        };
         let begun = tokio::select! {
-            begun = begins => begun,
+            begun = Box::pin(self.begun(stream)) => begun,
             _ = stopping.wait_for(|stopped| *stopped) => None,
         };
+        // Each part has memory of its own, so that a connection holds only what it is about.
         match begun {
-            Some((socket, Version::Http1)) => self.http1(socket, from, stopped).await,
-            Some((socket, Version::Http2)) => self.http2(socket, from, stopped).await,
+            Some((socket, Version::Http1)) => Box::pin(self.http1(socket, from, stopped)).await,
+            Some((socket, Version::Http2)) => Box::pin(self.http2(socket, from, stopped)).await,
             None => {}
         }
+    }
+
+    /// The connection with what its client speaks; none where it did not come that far in time.
+    async fn begun(&self, stream: TcpStream) -> Option<(Socket, Version)> {
+        let mut socket = self.secured(stream).await?;
+        let version = timeout(self.head, socket.version()).await.ok()?.ok()?;
+        Some((socket, version))
     }
 
     async fn secured(&self, stream: TcpStream) -> Option<Socket> {
@@ -126,7 +129,8 @@ impl Service {
 
     async fn http1(self: Arc<Self>, socket: Socket, from: SocketAddr, mut stopped: watch::Receiver<bool>) {
         let activity = Arc::new(Activity::default());
-        let service = service_fn(|request| self.clone().counted(activity.clone(), from, request));
+        // hyper keeps room for the answer of one request; a box needs little of it.
+        let service = service_fn(|request| Box::pin(self.clone().counted(activity.clone(), from, request)));
         let mut builder = http1::Builder::new();
         builder.timer(TokioTimer::new()).header_read_timeout(self.head).max_buf_size(HEAD_BYTES_MAX as usize);
         let connection = builder.serve_connection(TokioIo::new(socket), service);
@@ -249,5 +253,25 @@ impl Activity {
             }
             begun = now;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn future_bytes<A, B, C, D, F: Future>(_: impl Fn(A, B, C, D) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// Every open connection holds one of each, whatever it does.
+    #[test]
+    fn a_connection_is_small() {
+        let (whole, http1) = (future_bytes(Service::serve), future_bytes(Service::http1));
+        let (http2, answer) = (future_bytes(Service::http2), future_bytes(Service::counted));
+        assert!(
+            whole <= 1024 && http1 <= 2048 && http2 <= 4096 && answer <= 8192,
+            "{whole} {http1} {http2} {answer}"
+        );
     }
 }

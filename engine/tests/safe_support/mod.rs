@@ -14,7 +14,7 @@ use tempfile::TempDir;
 /// A node with its servers.
 pub struct Served {
     pub server: Server,
-    _node: Node,
+    pub node: Node,
 }
 
 /// Serves the reference flow over gRPC and HTTP.
@@ -23,7 +23,7 @@ pub fn served(listen: Listen) -> Served {
     let node = Node::builder("A").flow(flow).start().expect("it starts");
     let here = Some(([127, 0, 0, 1], 0).into());
     let server = node.serve(&Listen { grpc: here, http: here, ..listen }).expect("it listens");
-    Served { server, _node: node }
+    Served { server, node }
 }
 
 impl Served {
