@@ -1,7 +1,8 @@
 //! Requests over the network beside their floors: a bare tonic stream that echoes, a bare axum handler.
 //!
 //! Every round measures the floor and the engine one after the other, and medians of the ratios are told: absolute times
-//! drift with the machine.
+//! drift with the machine. Words after `--` choose parts: `single`, `rates`, `asks`, `lines`. `WRK=wrk` has
+//! asks also measured by that program.
 
 #![allow(clippy::print_stdout, reason = "a benchmark tells its figures")]
 #![allow(
@@ -34,16 +35,23 @@ struct NameValue<'a> {
     value: &'a str,
 }
 
+/// A part of the benchmark, by its name.
+type Part = (&'static str, fn(&Server));
+
 fn main() {
     let flow = Flow::parse("names.flow", include_str!("../../flows/names.flow")).expect("it compiles");
     let node = Node::builder("A").flow(flow).start().expect("it starts");
     let any = ([127, 0, 0, 1], 0).into();
     let server =
         node.serve(&Listen { grpc: Some(any), http: Some(any), ..Listen::default() }).expect("it listens");
-    single(&server);
-    rates(&server);
-    http::asks(&server);
-    http::lines(&server);
+    let chosen: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let parts: [Part; 4] =
+        [("single", single), ("rates", rates), ("asks", http::asks), ("lines", http::lines)];
+    for (name, measure) in parts {
+        if chosen.is_empty() || chosen.iter().any(|word| word == name) {
+            measure(&server);
+        }
+    }
 }
 
 /// One request in flight.
@@ -82,7 +90,16 @@ fn rates(server: &Server) {
         (100, 256, 4, 4),
         (50, 256, 4, 4),
     ] {
-        let load = Load { mix, batch, connections, in_flight, rate: None, keys: 1_000_000, seconds: 2.0 };
+        let load = Load {
+            mix,
+            batch,
+            connections,
+            threads: connections.min(2),
+            in_flight,
+            rate: None,
+            keys: 1_000_000,
+            seconds: 2.0,
+        };
         let outcome = load.run(|| Client::connect(&address)).expect("it runs");
         let what = format!("{mix} % updates, {batch} rows x {in_flight} in flight x {connections}");
         println!("{what:<44} {:>12.0} {:>10.1} {:>10.1}", outcome.ops_per_s, outcome.p50_us, outcome.p99_us);

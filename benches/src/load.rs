@@ -21,8 +21,10 @@ pub struct Load {
     pub mix: u32,
     /// Rows of a request.
     pub batch: usize,
-    /// Clients, each with a connection and a thread.
+    /// Clients, each with a connection.
     pub connections: usize,
+    /// Threads, each with its share of the clients, which it serves in turn.
+    pub threads: usize,
     /// Requests of a connection without an answer, at most.
     pub in_flight: usize,
     /// Requests a second over all connections; none for as many as go.
@@ -84,17 +86,18 @@ impl Load {
     /// # Errors
     /// The first that a client met.
     pub fn run(&self, connect: impl Fn() -> Result<Client, Error> + Sync) -> Result<Outcome, Error> {
-        let begin = Barrier::new(self.connections);
+        let begin = Barrier::new(self.threads);
         let (began, took, histogram) = std::thread::scope(|scope| {
-            let run = |number: usize| {
+            let run = |thread: usize| {
                 let (connect, begin) = (&connect, &begin);
                 scope.spawn(move || {
-                    let client = connect();
+                    let numbers = (thread..self.connections).step_by(self.threads);
+                    let clients: Result<Vec<Client>, Error> = numbers.map(|_| connect()).collect();
                     begin.wait();
-                    Connection::new(self, client?, number).run()
+                    self.run_with(clients?, thread)
                 })
             };
-            let threads: Vec<_> = (0..self.connections).map(run).collect();
+            let threads: Vec<_> = (0..self.threads).map(run).collect();
             let mut rows = 0;
             let mut took = Duration::ZERO;
             let mut all = histogram();
@@ -116,6 +119,36 @@ impl Load {
             rss_mb: 0.0,
         })
     }
+
+    /// Makes a thread's share of the load: its rows, how long it took, and latencies.
+    fn run_with(
+        &self,
+        clients: Vec<Client>,
+        thread: usize,
+    ) -> Result<(u64, Duration, Histogram<u64>), Error> {
+        let start = Instant::now();
+        let end = start + Duration::from_secs_f64(self.seconds);
+        let mut latencies = histogram();
+        let numbered = (thread..).step_by(self.threads).zip(clients);
+        let mut connections: Vec<_> =
+            numbered.map(|(number, client)| Connection::new(self, client, number, start)).collect();
+        while Instant::now() < end {
+            let mut idle = true;
+            for connection in &mut connections {
+                idle &= !connection.step(&mut latencies)?;
+            }
+            if idle {
+                // The node may need this processor.
+                std::thread::yield_now();
+            }
+        }
+        for connection in &mut connections {
+            while !connection.under_way.is_empty() {
+                connection.answer(&mut latencies)?;
+            }
+        }
+        Ok((connections.iter().map(|connection| connection.rows).sum(), start.elapsed(), latencies))
+    }
 }
 
 /// Nanoseconds, up to ten minutes, to three digits.
@@ -131,53 +164,44 @@ struct Connection<'a> {
     load: &'a Load,
     client: Client,
     chance: u64,
-    latencies: Histogram<u64>,
+    /// When the next request is due, and how long after it the one that follows.
+    due: Option<(Instant, Duration)>,
     /// When requests that are under way should have begun.
     under_way: HashMap<Ticket, Instant>,
     rows: u64,
 }
 
 impl<'a> Connection<'a> {
-    fn new(load: &'a Load, client: Client, number: usize) -> Self {
+    fn new(load: &'a Load, client: Client, number: usize, start: Instant) -> Self {
         let chance = (number as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-        Connection { load, client, chance, latencies: histogram(), under_way: HashMap::new(), rows: 0 }
+        let due = load.rate.map(|rate| {
+            let first = start + Duration::from_secs_f64(number as f64 / rate);
+            (first, Duration::from_secs_f64(load.connections as f64 / rate))
+        });
+        Connection { load, client, chance, due, under_way: HashMap::new(), rows: 0 }
     }
 
-    fn run(mut self) -> Result<(u64, Duration, Histogram<u64>), Error> {
-        let every = self.load.rate.map(|rate| Duration::from_secs_f64(self.load.connections as f64 / rate));
-        let start = Instant::now();
-        let end = start + Duration::from_secs_f64(self.load.seconds);
-        let mut due = start;
-        loop {
+    /// Makes the next request, when it is due and there is room for it. Whether it did.
+    fn step(&mut self, latencies: &mut Histogram<u64>) -> Result<bool, Error> {
+        let mut begins = None;
+        if let Some((due, every)) = &mut self.due {
             let now = Instant::now();
-            if now >= end {
-                break;
+            if now >= *due {
+                begins = Some(*due);
+                *due += *every;
             }
-            let begins = match every {
-                Some(every) => {
-                    while self.answer_if_there()? {}
-                    if Instant::now() < due {
-                        // The node may need this processor.
-                        std::thread::yield_now();
-                        continue;
-                    }
-                    let begins = due;
-                    due += every;
-                    begins
-                }
-                None => now,
-            };
-            while self.under_way.len() >= self.load.in_flight {
-                self.answer()?;
+            while self.answer_if_there(latencies)? {}
+            if begins.is_none() {
+                return Ok(false);
             }
-            let begins = if every.is_some() { begins } else { Instant::now() };
-            let ticket = self.request()?;
-            self.under_way.insert(ticket, begins);
         }
-        while !self.under_way.is_empty() {
-            self.answer()?;
+        while self.under_way.len() >= self.load.in_flight {
+            self.answer(latencies)?;
         }
-        Ok((self.rows, start.elapsed(), self.latencies))
+        let begins = begins.unwrap_or_else(Instant::now);
+        let ticket = self.request()?;
+        self.under_way.insert(ticket, begins);
+        Ok(true)
     }
 
     fn request(&mut self) -> Result<Ticket, Error> {
@@ -194,27 +218,27 @@ impl<'a> Connection<'a> {
         self.client.submit(batch)
     }
 
-    fn answer(&mut self) -> Result<(), Error> {
+    fn answer(&mut self, latencies: &mut Histogram<u64>) -> Result<(), Error> {
         if let Some((ticket, answer)) = self.client.next()? {
-            self.answered(ticket, answer.accepted);
+            self.answered(ticket, answer.accepted, latencies);
         }
         Ok(())
     }
 
     /// Takes an answer that has come; false where none has.
-    fn answer_if_there(&mut self) -> Result<bool, Error> {
+    fn answer_if_there(&mut self, latencies: &mut Histogram<u64>) -> Result<bool, Error> {
         let next = self.client.try_next()?;
         let there = next.is_some();
         if let Some((ticket, answer)) = next {
-            self.answered(ticket, answer.accepted);
+            self.answered(ticket, answer.accepted, latencies);
         }
         Ok(there)
     }
 
-    fn answered(&mut self, ticket: Ticket, accepted: usize) {
+    fn answered(&mut self, ticket: Ticket, accepted: usize, latencies: &mut Histogram<u64>) {
         self.rows += accepted as u64;
         if let Some(began) = self.under_way.remove(&ticket) {
-            self.latencies.saturating_record(began.elapsed().as_nanos() as u64);
+            latencies.saturating_record(began.elapsed().as_nanos() as u64);
         }
     }
 

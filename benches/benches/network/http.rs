@@ -1,6 +1,8 @@
 //! HTTP requests beside a bare axum handler, asked by the same client.
 
+use std::ffi::OsStr;
 use std::net::SocketAddr;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anabranch::Server;
@@ -35,6 +37,28 @@ pub(crate) fn asks(server: &Server) {
     let body = format!(r#"{{"name":"{}","value":"{}"}}"#, text(&name), text(&value));
     let path = "/flows/names/ask/UpdateStream";
     compare("asks/s", &bare, server, |address| rate(&runtime, address, path, "application/json", &body, 1));
+    if let Some(wrk) = std::env::var_os("WRK") {
+        compare("asks/s by wrk", &bare, server, |address| by_wrk(&wrk, address, path, &body));
+    }
+}
+
+/// Requests a second that the program wrk gets (`WRK` in the environment names it).
+fn by_wrk(wrk: &OsStr, address: SocketAddr, path: &str, body: &str) -> f64 {
+    let script = std::env::temp_dir().join(format!("ask-{}.lua", std::process::id()));
+    let lua = format!(
+        "wrk.method = 'POST'\nwrk.body = '{body}'\nwrk.headers['content-type'] = 'application/json'\n"
+    );
+    std::fs::write(&script, lua).expect("a place for files");
+    let run = Command::new(wrk)
+        .args(["--threads", "1", "--duration", "1", "--connections", &CONNECTIONS.to_string(), "--script"])
+        .arg(&script)
+        .arg(format!("http://{address}{path}"))
+        .output();
+    let told = String::from_utf8(run.expect("wrk runs").stdout).expect("text");
+    std::fs::remove_file(&script).expect("it was written");
+    assert!(!told.contains("Non-2xx"), "{told}");
+    let rate = told.lines().find_map(|line| line.strip_prefix("Requests/sec:"));
+    rate.expect("it tells a rate").trim().parse().expect("a number")
 }
 
 /// Rows in bodies of a thousand lines.

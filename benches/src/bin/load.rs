@@ -16,7 +16,8 @@ Load on a node with the reference flow (flows/names.flow): one JSON line with ro
 
   --mix 100|50|0       updates among a hundred requests, the rest reads (100)
   --batch 1|16|256     rows of a request (1)
-  --connections N      clients, each with a thread (1)
+  --connections N      clients, each with a connection (1)
+  --threads N          threads, each with its share of the clients (as many as connections)
   --in-flight N        requests of a connection without an answer (1)
   --rate N|max         requests a second, with latencies from when each was due (max)
   --keys N             names to choose from, written before the clock starts (1000000)
@@ -82,8 +83,16 @@ fn resident_mb(pid: Option<u32>) -> f64 {
 }
 
 fn arguments() -> Result<Option<Arguments>, String> {
-    let load =
-        Load { mix: 100, batch: 1, connections: 1, in_flight: 1, rate: None, keys: 1_000_000, seconds: 10.0 };
+    let load = Load {
+        mix: 100,
+        batch: 1,
+        connections: 1,
+        threads: 0,
+        in_flight: 1,
+        rate: None,
+        keys: 1_000_000,
+        seconds: 10.0,
+    };
     let mut parsed = Arguments { load, at: None, workers: 1, fill: true, pid: None };
     let mut words = std::env::args().skip(1);
     let mut somewhere = false;
@@ -101,6 +110,7 @@ fn arguments() -> Result<Option<Arguments>, String> {
             "--mix" => parsed.load.mix = number(&word, &value()?)?,
             "--batch" => parsed.load.batch = number(&word, &value()?)?,
             "--connections" => parsed.load.connections = number(&word, &value()?)?,
+            "--threads" => parsed.load.threads = number(&word, &value()?)?,
             "--in-flight" => parsed.load.in_flight = number(&word, &value()?)?,
             "--keys" => parsed.load.keys = number(&word, &value()?)?,
             "--pid" => parsed.pid = Some(number(&word, &value()?)?),
@@ -112,7 +122,8 @@ fn arguments() -> Result<Option<Arguments>, String> {
             _ => return Err(format!("`{word}` is no option; see --help")),
         }
     }
-    let load = &parsed.load;
+    let load = &mut parsed.load;
+    load.threads = if load.threads == 0 { load.connections } else { load.threads.min(load.connections) };
     if !somewhere {
         return Err("say where: --at ADDR or --in-process; see --help".into());
     }

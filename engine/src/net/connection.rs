@@ -18,15 +18,14 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
-use tower::ServiceExt;
 
 use super::counted::Counted;
 use super::gate::Gate;
-use super::grpc;
 use super::guard::{Guard, Turned, share};
 use super::limits::NetLimits;
 use super::observe::observed;
 use super::socket::{Socket, Version};
+use super::{grpc, http as http_interface};
 use crate::log;
 
 /// Streams of an HTTP/2 connection, at most.
@@ -128,9 +127,11 @@ impl Service {
     }
 
     async fn http1(self: Arc<Self>, socket: Socket, from: SocketAddr, mut stopped: watch::Receiver<bool>) {
-        let activity = Arc::new(Activity::default());
         // hyper keeps room for the answer of one request; a box needs little of it.
-        let service = service_fn(|request| Box::pin(self.clone().counted(activity.clone(), from, request)));
+        let service = service_fn(|request| {
+            let whole = self.clone();
+            Box::pin(async move { Ok::<_, Infallible>(whole.observed(from, request).await) })
+        });
         let mut builder = http1::Builder::new();
         builder.timer(TokioTimer::new()).header_read_timeout(self.head).max_buf_size(HEAD_BYTES_MAX as usize);
         let connection = builder.serve_connection(TokioIo::new(socket), service);
@@ -181,9 +182,13 @@ impl Service {
         request: Request<Incoming>,
     ) -> Result<Response<Body>, Infallible> {
         let counted = activity.begin();
-        let answer = |request| self.answer(from, request);
-        let response = observed(&self.gate.traffic, self.speaks, request, answer).await;
+        let response = self.observed(from, request).await;
         Ok(response.map(|body| Body::new(counted.around(body))))
+    }
+
+    async fn observed(&self, from: SocketAddr, request: Request<Incoming>) -> Response<Body> {
+        let answer = |request| self.answer(from, request);
+        observed(&self.gate.traffic, self.speaks, request, answer).await
     }
 
     async fn answer(&self, from: SocketAddr, request: Request<Incoming>) -> Response<Body> {
@@ -212,19 +217,14 @@ impl Service {
     }
 
     async fn http(&self, from: SocketAddr, request: Request<Incoming>) -> Response<Body> {
-        let (mut head, body) = request.into_parts();
+        let (head, body) = request.into_parts();
         if let Some(response) = self.guard.preflight(&head) {
             return response;
         }
         let foreign = self.guard.foreign(&head.headers);
         let open = matches!(head.uri.path(), "/live" | "/ready");
         let mut response = match self.guard.admit(&head, from, open) {
-            Ok(caller) => {
-                head.extensions.insert(caller);
-                let request = Request::from_parts(head, Body::new(body));
-                let answered = self.router.clone().oneshot(request).await;
-                answered.unwrap_or_else(|never| match never {})
-            }
+            Ok(caller) => http_interface::answer(&self.router, caller, head, body).await,
             Err(turned) => turned.http(),
         };
         if let Some(origin) = foreign {

@@ -21,12 +21,12 @@ use std::convert::Infallible;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{FromRequestParts, Request};
+use axum::extract::{FromRequestParts, MatchedPath, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
-use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
+use tower::ServiceExt;
 
 use self::body::Lingering;
 pub(crate) use self::problem::Problem;
@@ -35,7 +35,6 @@ use super::access::Caller;
 use super::gate::Gate;
 use super::observe;
 use super::server::Timeouts;
-use super::subscriptions::Subscriptions;
 
 /// Bytes of the path and query of an address, at most: the longest key with every byte as `%XX`, and names.
 const ADDRESS_BYTES_MAX: usize = 16 << 10;
@@ -46,7 +45,6 @@ const ADDRESS_BYTES_MAX: usize = 16 << 10;
 pub(crate) struct App {
     gate: Gate,
     timeouts: Timeouts,
-    subscriptions: Subscriptions,
     questions: Questions,
 }
 
@@ -54,13 +52,17 @@ impl FromRequestParts<App> for App {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<App, Infallible> {
-        let caller = parts.extensions.get::<Caller>().cloned().unwrap_or(Caller::NOBODY);
-        Ok(App { gate: app.gate.open(caller), ..app.clone() })
+        if let Some(route) = parts.extensions.get::<MatchedPath>() {
+            observe::matched(route);
+        }
+        let caller = parts.extensions.remove::<Caller>().unwrap_or(Caller::NOBODY);
+        let App { timeouts, questions, .. } = app;
+        Ok(App { gate: app.gate.open(caller), timeouts: *timeouts, questions: questions.clone() })
     }
 }
 
 /// The routes.
-pub(crate) fn router(gate: Gate, timeouts: Timeouts, subscriptions: Subscriptions) -> Router {
+pub(crate) fn router(gate: Gate, timeouts: Timeouts) -> Router {
     let stream = || post(intake::send).get(events::subscribe);
     let below = |router: Router<App>, flow: &str| {
         router
@@ -82,16 +84,14 @@ pub(crate) fn router(gate: Gate, timeouts: Timeouts, subscriptions: Subscription
         .route("/flows/{flow}", get(pages::flow).put(flows::put).delete(flows::delete))
         .route("/flows/{flow}/openapi.json", get(pages::flow_openapi));
     below(below(router, ""), "/flows/{flow}")
-        .route_layer(from_fn(observe::matched))
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
-        .layer(from_fn(around))
-        .with_state(App { gate, timeouts, subscriptions, questions: Questions::default() })
+        .with_state(App { gate, timeouts, questions: Questions::default() })
 }
 
 /// A page that is the same for everybody.
 fn page(of: fn() -> &'static str) -> MethodRouter<App> {
-    get(move || async move { ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], of()) })
+    get(move |_: App| async move { ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], of()) })
 }
 
 /// A JSON answer.
@@ -102,14 +102,21 @@ fn json(status: StatusCode, text: String) -> Response {
     response
 }
 
-/// What every request goes through.
-async fn around(request: Request, next: Next) -> Response {
-    let address = request.uri().path_and_query().map_or(0, |address| address.as_str().len());
+/// Answers a request of a caller.
+pub(crate) async fn answer(
+    router: &Router,
+    caller: Caller,
+    mut head: Parts,
+    body: hyper::body::Incoming,
+) -> Response {
+    let address = head.uri.path_and_query().map_or(0, |address| address.as_str().len());
     if address > ADDRESS_BYTES_MAX {
         let text = format!("the address has {address} bytes, the limit is {ADDRESS_BYTES_MAX}");
         return Problem::new(StatusCode::URI_TOO_LONG, "too_long", text, "send less in it").into_response();
     }
-    next.run(request.map(Lingering::over)).await
+    head.extensions.insert(caller);
+    let request = Request::from_parts(head, Lingering::over(body));
+    router.clone().oneshot(request).await.unwrap_or_else(|never| match never {})
 }
 
 async fn no_route(uri: Uri) -> Problem {

@@ -61,9 +61,6 @@ const WINDOW_BYTES: u32 = 8 << 20;
 /// Bytes of a message of the node, at most: the longest answer and what is around it.
 const MESSAGE_BYTES_MAX: usize = anabranch_model::message::MAX_SENT_BYTES + (16 << 20);
 
-/// How often the runtime may turn until what was written has reached the socket.
-const WRITE_TURNS: usize = 4;
-
 /// A connection over the network, with what is under way on it.
 pub struct Remote {
     options: ConnectOptions,
@@ -157,11 +154,8 @@ impl Remote {
     /// Lets go what has gathered, as far as the socket.
     pub(crate) fn flush(&mut self) {
         self.hand_over();
-        self.runtime.block_on(async {
-            for _ in 0..WRITE_TURNS {
-                tokio::task::yield_now().await;
-            }
-        });
+        // Before it comes back here, the runtime runs all tasks that can run: down to the one that writes.
+        self.runtime.block_on(tokio::task::yield_now());
     }
 
     /// Hands what has gathered to the connection, which sends it when the runtime turns next.

@@ -71,7 +71,7 @@ impl Server {
             .map_err(|error| Error::Start(format!("no threads for its servers: {error}")))?;
         let (stop, stopped) = watch::channel(false);
         let subscriptions = Subscriptions::new(core.clone(), listen.timeouts.subscription);
-        let gate = Gate::new(core, subscriptions.clone());
+        let gate = Gate::new(core, subscriptions);
         let (open_connections, connections) = watch::channel(0);
         let open_connections = Arc::new(open_connections);
         let open = |address: Option<SocketAddr>, speaks: Speaks| -> Result<Option<SocketAddr>, Error> {
@@ -82,7 +82,7 @@ impl Server {
             let service = Service {
                 speaks,
                 gate: gate.clone(),
-                router: http_interface::router(gate.clone(), listen.timeouts, subscriptions.clone()),
+                router: http_interface::router(gate.clone(), listen.timeouts),
                 guard: Guard::new(listen, bound),
                 tls: listen.tls.as_ref().map(|tls| tls.acceptor()),
                 limits: listen.limits.clone(),

@@ -1,18 +1,21 @@
 //! A session of a Rust client: requests come in as one stream and are answered on another, many under way at once.
 
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use anabranch_model::message::{FlowId, Origin, Request as EngineRequest, WorkerId};
 use anabranch_wire::session::{Answers, Request, Requests};
-use tokio::sync::Notify;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio_stream::{Stream, StreamExt};
+use atomic_waker::AtomicWaker;
+use crossbeam_channel::{Receiver, unbounded};
+use tokio_stream::Stream;
 use tonic::{Status, Streaming};
 
 use super::convert;
+
 use super::gate::{Gate, send};
+use super::traffic::Counted;
 use crate::catalog::Catalog;
 use crate::driver::Command;
 use crate::egress::{Answered, Outlet};
@@ -33,114 +36,111 @@ const ANSWERS_PER_MESSAGE: usize = 512;
 /// What a request holds beside its bytes.
 const REQUEST_BYTES: usize = 256;
 
-/// What is under way in a session.
-struct Window {
-    unanswered: Mutex<Unanswered>,
-    /// Something was answered, or the client is gone.
-    freed: Notify,
-}
+/// Bytes under way up to which a session lingers for their answers.
+const LINGER_BYTES_MAX: usize = 8 << 10;
 
-impl Window {
-    fn with<T>(&self, of: impl FnOnce(&mut Unanswered) -> T) -> T {
-        // Nothing in between can panic, so nothing half done is behind a poisoned lock.
-        of(&mut self.unanswered.lock().unwrap_or_else(PoisonError::into_inner))
-    }
+/// How long a session lingers, which is: waits with its thread in hand. A worker that is awake answers within a few
+/// microseconds; to give the thread away and be woken takes several times as long.
+const LINGER: Duration = Duration::from_micros(20);
 
-    /// Waits until there is room for so many requests of so many bytes.
-    async fn room(&self, requests: usize, bytes: usize) {
-        loop {
-            let freed = self.freed.notified();
-            let fits = self.with(|unanswered| {
-                unanswered.len() == 0
-                    || unanswered.len() + requests <= SESSION_REQUESTS_MAX
-                        && unanswered.bytes() + bytes <= SESSION_BYTES_MAX
-            });
-            if fits {
-                return;
-            }
-            freed.await;
-        }
-    }
-
-    /// Waits until everything is answered.
-    async fn empty(&self) {
-        loop {
-            let freed = self.freed.notified();
-            if self.with(|unanswered| unanswered.len() == 0) {
-                return;
-            }
-            freed.await;
-        }
-    }
-}
-
-/// Opens a session: reads requests until the client ends, and gives the stream of answers.
-pub(crate) fn open(gate: Gate, requests: Streaming<Requests>) -> AnswerStream {
-    let window =
-        Arc::new(Window { unanswered: Mutex::new(Unanswered::new(gate.core.load())), freed: Notify::new() });
-    let (sender, answers) = unbounded_channel();
-    let workers = sender.clone();
-    // The stream may be gone before its last answer.
-    let (client, worker, door) =
-        gate.core.connect(Outlet::calling(move |answered| drop(workers.send(answered))));
-    let gone = Arc::new(Notify::new());
-    let reader = Reader { gate, window: window.clone(), client, worker, door, problems: sender };
-    tokio::spawn(reader.run(requests, gone.clone()));
-    AnswerStream { answers, window, gone }
-}
-
-/// The end of a session that reads.
-struct Reader {
+/// A session: read, it takes in what its client asks and gives what workers have answered.
+pub(crate) struct Session {
     gate: Gate,
-    window: Arc<Window>,
+    /// None when the client sends no more; it may still wait for answers.
+    requests: Option<Streaming<Requests>>,
+    /// Those of a message for which there is no room yet.
+    waiting: Option<Vec<Request>>,
     client: u64,
     worker: WorkerId,
     door: Door,
+    unanswered: Unanswered,
+    answers: Receiver<Vec<Answered>>,
+    /// Wakes the session when there are answers.
+    waker: Arc<AtomicWaker>,
     /// Answers that no worker gives.
-    problems: UnboundedSender<Vec<Answered>>,
+    problems: Vec<Answered>,
+    _counted: Counted,
 }
 
-impl Reader {
-    async fn run(self, mut requests: Streaming<Requests>, gone: Arc<Notify>) {
-        let _counted = self.gate.traffic.sessions().enter();
-        let read = async {
-            while let Some(Ok(message)) = requests.next().await {
-                if !self.take(message.requests).await {
-                    return;
-                }
-            }
-            // The client may send no more and still wait for answers.
-            self.window.empty().await;
-        };
-        tokio::select! {
-            () = read => {}
-            () = gone.notified() => {}
+/// Opens a session, which goes on until the client ends.
+pub(crate) fn open(gate: Gate, requests: Streaming<Requests>) -> Session {
+    let (sender, answers) = unbounded();
+    let waker = Arc::new(AtomicWaker::new());
+    let waking = waker.clone();
+    let outlet = Outlet::calling(move |answered| {
+        // The session may be gone before its last answer.
+        if sender.send(answered).is_ok() {
+            waking.wake();
         }
-        let left = self.window.with(Unanswered::take);
-        send(&self.door, Command::Disconnect(self.client, left));
+    });
+    let (client, worker, door) = gate.core.connect(outlet);
+    Session {
+        requests: Some(requests),
+        waiting: None,
+        client,
+        worker,
+        door,
+        unanswered: Unanswered::new(gate.core.load()),
+        answers,
+        waker,
+        problems: Vec::new(),
+        _counted: gate.traffic.sessions().enter(),
+        gate,
+    }
+}
+
+impl Session {
+    /// Passes on what the client has sent, as long as there is room. False when the session cannot go on.
+    fn read(&mut self, context: &mut Context<'_>) -> bool {
+        loop {
+            let next = match self.waiting.take() {
+                Some(requests) => requests,
+                None => match self.next_message(context) {
+                    Some(requests) => requests,
+                    None => return true,
+                },
+            };
+            let bytes = next.iter().map(held_bytes).sum();
+            if !self.has_room(next.len(), bytes) {
+                self.waiting = Some(next);
+                return true;
+            }
+            if !self.take(next) {
+                return false;
+            }
+        }
+    }
+
+    fn next_message(&mut self, context: &mut Context<'_>) -> Option<Vec<Request>> {
+        match Pin::new(self.requests.as_mut()?).poll_next(context) {
+            Poll::Ready(Some(Ok(message))) => Some(message.requests),
+            Poll::Ready(_) => {
+                self.requests = None;
+                None
+            }
+            Poll::Pending => None,
+        }
+    }
+
+    /// Whether there is room for so many more requests of so many bytes.
+    fn has_room(&self, requests: usize, bytes: usize) -> bool {
+        let under_way = &self.unanswered;
+        under_way.len() == 0
+            || under_way.len() + requests <= SESSION_REQUESTS_MAX
+                && under_way.bytes() + bytes <= SESSION_BYTES_MAX
     }
 
     /// Passes the requests of a message on, together: they are done in the same turns and answered in one message.
     /// False when the session cannot go on.
-    async fn take(&self, requests: Vec<Request>) -> bool {
-        self.window.room(requests.len(), requests.iter().map(held_bytes).sum()).await;
-        let fresh = self.window.with(|unanswered| {
-            requests.iter().all(|request| {
-                let fresh = !unanswered.contains(request.number);
-                if fresh {
-                    unanswered.add(request.number, None, held_bytes(request));
-                }
-                fresh
-            })
-        });
-        if !fresh {
-            return false;
-        }
+    fn take(&mut self, requests: Vec<Request>) -> bool {
         let catalog = self.gate.catalog();
         let mut passed = Vec::with_capacity(requests.len());
-        let mut problems = Vec::new();
         for request in requests {
             let number = request.number;
+            if self.unanswered.contains(number) {
+                return false;
+            }
+            self.unanswered.add(number, None, held_bytes(&request));
             let trace = request.trace.as_deref().and_then(Trace::parse);
             match self.checked(request, &catalog) {
                 Ok(request) => {
@@ -149,11 +149,12 @@ impl Reader {
                         send(&self.door, Command::Trace(self.client, number, trace.child(os::seed())));
                     }
                 }
-                Err(error) => problems.push(Answered { request: number, answer: Err(error), revised: None }),
+                Err(error) => {
+                    self.problems.push(Answered { request: number, answer: Err(error), revised: None });
+                }
             }
         }
-        let told = problems.is_empty() || self.problems.send(problems).is_ok();
-        told && send(&self.door, Command::Requests(passed))
+        passed.is_empty() || send(&self.door, Command::Requests(passed))
     }
 
     /// A request as the workers take it.
@@ -187,39 +188,65 @@ fn held_bytes(request: &Request) -> usize {
     REQUEST_BYTES + carried
 }
 
-/// The answers of a session, as many in a message as are there.
-pub(crate) struct AnswerStream {
-    answers: UnboundedReceiver<Vec<Answered>>,
-    window: Arc<Window>,
-    gone: Arc<Notify>,
-}
-
-impl Stream for AnswerStream {
-    type Item = Result<Answers, Status>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let Some(mut answers) = std::task::ready!(self.answers.poll_recv(context)) else {
-            return Poll::Ready(None);
-        };
+impl Session {
+    /// The answers that are here, as many as a message holds.
+    fn answered(&mut self) -> Option<Answers> {
+        let mut answers = std::mem::take(&mut self.problems);
         while answers.len() < ANSWERS_PER_MESSAGE
             && let Ok(more) = self.answers.try_recv()
         {
             answers.extend(more);
         }
-        self.window.with(|unanswered| {
-            for answer in &answers {
-                unanswered.remove(answer.request);
-            }
-        });
-        self.window.freed.notify_one();
-        Poll::Ready(Some(Ok(Answers {
-            answers: answers.into_iter().map(convert::answered_message).collect(),
-        })))
+        for answer in &answers {
+            self.unanswered.remove(answer.request);
+        }
+        let answers: Vec<_> = answers.into_iter().map(convert::answered_message).collect();
+        (!answers.is_empty()).then_some(Answers { answers })
+    }
+
+    /// Whether what was just passed on is little, and nobody else has anything under way who could use this thread.
+    fn may_linger(&self) -> bool {
+        let bytes = self.unanswered.bytes();
+        bytes <= LINGER_BYTES_MAX && bytes == self.unanswered.node_bytes()
+    }
+
+    /// Waits a moment for answers.
+    fn linger(&self) {
+        let until = os::now() + LINGER;
+        while self.answers.is_empty() && os::now() < until {
+            // The worker may need this processor.
+            std::thread::yield_now();
+        }
     }
 }
 
-impl Drop for AnswerStream {
+impl Stream for Session {
+    type Item = Result<Answers, Status>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        // Who answers from here on need not wake what is awake.
+        drop(this.waker.take());
+        if let Some(answers) = this.answered() {
+            return Poll::Ready(Some(Ok(answers)));
+        }
+        let before = this.unanswered.len();
+        if !this.read(context) || this.requests.is_none() && this.unanswered.len() == 0 {
+            return Poll::Ready(None);
+        }
+        if this.unanswered.len() > before && this.may_linger() {
+            this.linger();
+        }
+        this.waker.register(context.waker());
+        match this.answered() {
+            Some(answers) => Poll::Ready(Some(Ok(answers))),
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl Drop for Session {
     fn drop(&mut self) {
-        self.gone.notify_one();
+        send(&self.door, Command::Disconnect(self.client, self.unanswered.take()));
     }
 }

@@ -134,10 +134,10 @@ impl Protocol {
     /// A request to a route was answered.
     pub(crate) fn answered(&self, route: &str, method: &'static str, status: u16, took: Duration) {
         let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
-        if !requests.contains_key(route) {
-            requests.insert(route.to_owned(), Route::default());
-        }
-        let Some(of) = requests.get_mut(route) else { return };
+        let of = match requests.get_mut(route) {
+            Some(known) => known,
+            None => requests.entry(route.to_owned()).or_default(),
+        };
         *of.answers.entry((method, status)).or_default() += 1;
         of.buckets[TIMES_US.partition_point(|bound| u128::from(*bound) < took.as_micros())] += 1;
         of.took += took;

@@ -1,5 +1,6 @@
 //! The body of a request: read in pieces, within limits of size and time.
 
+use std::fmt::Display;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -71,19 +72,32 @@ impl Incoming {
         if self.body.size_hint().lower() > WHOLE_BODY_BYTES_MAX as u64 {
             return Err(large());
         }
+        let mut whole = (Vec::new(), gate.hold(0)?);
+        // Most bodies are short and have come with their head: they need no clock.
+        if self.gather(&mut whole, Incoming::now).await? {
+            return Ok(whole);
+        }
         let within = self.within * WHOLE_BODY_TIMES;
-        match tokio::time::timeout(within, self.gather(gate)).await {
-            Ok(body) => body,
+        let rest = async {
+            while !self.gather(&mut whole, Incoming::next).await? {}
+            Ok(())
+        };
+        match tokio::time::timeout(within, rest).await {
+            Ok(gathered) => gathered.map(|()| whole),
             Err(_) => Err(slow(within)),
         }
     }
 
-    async fn gather(&mut self, gate: &Gate) -> Result<(Vec<u8>, Held), Problem> {
-        let (mut whole, mut held) = (Vec::new(), gate.hold(0)?);
+    /// Gathers pieces until none is there now. Whether that was the end.
+    async fn gather(
+        &mut self,
+        (whole, held): &mut (Vec<u8>, Held),
+        next: impl AsyncFn(&mut Self) -> Result<Piece, Problem>,
+    ) -> Result<bool, Problem> {
         loop {
-            match self.next().await? {
-                Piece::End => return Ok((whole, held)),
-                Piece::Later => {}
+            match next(self).await? {
+                Piece::End => return Ok(true),
+                Piece::Later => return Ok(false),
                 Piece::Bytes(bytes) if whole.len() + bytes.len() > WHOLE_BODY_BYTES_MAX => {
                     return Err(large());
                 }
@@ -96,7 +110,10 @@ impl Incoming {
     }
 }
 
-async fn piece(body: &mut Body) -> Result<Piece, Problem> {
+async fn piece<B>(body: &mut B) -> Result<Piece, Problem>
+where
+    B: hyper::body::Body<Data = Bytes, Error: Display> + Unpin,
+{
     match body.frame().await {
         None => Ok(Piece::End),
         Some(Ok(frame)) => Ok(frame.into_data().map_or(Piece::Later, Piece::Bytes)),
@@ -157,23 +174,23 @@ impl Format {
 }
 
 /// A body that is read on for a while when nobody wants the rest of it, so that its sender gets to read the answer.
-pub(super) struct Lingering(Option<Body>);
+pub(super) struct Lingering(Option<hyper::body::Incoming>);
 
 impl Lingering {
     /// The body of a request, wrapped where it has one.
-    pub(super) fn over(body: Body) -> Body {
-        if body.is_end_stream() { body } else { Body::new(Lingering(Some(body))) }
+    pub(super) fn over(body: hyper::body::Incoming) -> Body {
+        if body.is_end_stream() { Body::empty() } else { Body::new(Lingering(Some(body))) }
     }
 }
 
 impl hyper::body::Body for Lingering {
     type Data = Bytes;
-    type Error = axum::Error;
+    type Error = hyper::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let Some(body) = &mut self.0 else { return Poll::Ready(None) };
         let frame = std::task::ready!(Pin::new(body).poll_frame(context));
         if !matches!(frame, Some(Ok(_))) {
@@ -200,7 +217,7 @@ impl Drop for Lingering {
     }
 }
 
-async fn drain(mut body: Body) {
+async fn drain(mut body: hyper::body::Incoming) {
     let mut bytes = 0;
     while bytes < DRAINED_BYTES_MAX {
         match piece(&mut body).await {

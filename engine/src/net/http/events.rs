@@ -37,11 +37,11 @@ pub(super) async fn subscribe(
         let topic = format!("{}.{}", flow.plan.name, target.name);
         let last =
             headers.get("last-event-id").map(|id| SubscriptionId::position(id.to_str().unwrap_or_default()));
-        let resumed = last.flatten().and_then(|(id, after)| app.subscriptions.resume(id, &topic, after));
+        let resumed = last.flatten().and_then(|(id, after)| app.gate.subscriptions.resume(id, &topic, after));
         let expired = last.is_some() && resumed.is_none();
         let reader = match resumed {
             Some(reader) => reader,
-            None => app.subscriptions.open(&flow.plan.name, &topic).await?,
+            None => app.gate.subscriptions.open(&flow.plan.name, &topic).await?,
         };
         let hello = hello(&reader, expired, last.is_none());
         tokio::spawn(async move {

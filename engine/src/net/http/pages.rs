@@ -53,7 +53,7 @@ pub(super) async fn status(app: App) -> Result<Response, Problem> {
     if let Some(object) = status.as_object_mut() {
         object.insert("unanswered_bytes".to_owned(), app.gate.core.load().bytes().into());
         object.insert("connections".to_owned(), app.gate.connections().into());
-        object.insert("subscriptions".to_owned(), app.subscriptions.len().into());
+        object.insert("subscriptions".to_owned(), app.gate.subscriptions.len().into());
     }
     Ok(super::json(StatusCode::OK, format!("{status}\n")))
 }
