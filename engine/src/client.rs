@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use anabranch_model::batch::{Batch, MAX_BATCH_BYTES, SchemaId};
 use anabranch_model::message::{self, Body, FlowId, Origin, Problem, Request, WorkerId};
-use anabranch_model::plan::{InputId, Plan};
+use anabranch_model::plan::Plan;
 use anabranch_model::value::Value;
 use serde::Serialize;
 
@@ -16,11 +15,12 @@ use crate::driver::Command;
 use crate::egress::Answered;
 use crate::error::Error;
 use crate::flow::Flow;
+use crate::input_batch::InputBatch;
 use crate::key::Key;
 use crate::link::{Connection, Link};
 use crate::load::{NodeLoad, Unanswered};
 use crate::query;
-use crate::rows::{self, Row};
+use crate::rows::Row;
 use crate::scan::Scan;
 use crate::status::NodeStatus;
 use crate::trace::Trace;
@@ -210,14 +210,9 @@ impl<L: Link> Client<L> {
     /// under way is answered with the same; the next request opens another connection. [`Error::Stopped`].
     pub fn submit(&mut self, batch: InputBatch) -> Result<Ticket, Error> {
         self.catalog.load().check(batch.flow, &batch.plan)?;
-        if batch.by_hand {
-            batch.rows.check(batch.shape()).map_err(Error::Packed)?;
-        }
-        let bytes = batch.rows.bytes().len();
-        if bytes > MAX_BATCH_BYTES {
-            return Err(Error::TooLarge { bytes });
-        }
-        self.request(batch.flow, &batch.plan, Body::Rows { input: batch.input, batch: batch.rows }, bytes)
+        let (flow, plan, input, rows) = batch.finish()?;
+        let bytes = rows.bytes().len();
+        self.request(flow, &plan, Body::Rows { input, batch: rows }, bytes)
     }
 
     /// The answer to a sent batch; waits for it.
@@ -456,52 +451,5 @@ impl<L: Link> Drop for Client<L> {
         let unanswered = self.in_flight.take();
         // A node that has stopped needs not be told.
         let _ = self.link.send(Command::Disconnect(self.id, unanswered));
-    }
-}
-
-/// Rows for an input stream, packed: see [`Client::batch`].
-#[derive(Clone, Debug)]
-pub struct InputBatch {
-    flow: FlowId,
-    plan: Arc<Plan>,
-    input: InputId,
-    rows: Batch,
-    /// Whether somebody else than `push` may have written rows.
-    by_hand: bool,
-}
-
-impl InputBatch {
-    fn new(flow: FlowId, plan: Arc<Plan>, input: InputId) -> Self {
-        InputBatch { flow, plan, input, rows: Batch::new(SchemaId(u32::from(input.0))), by_hand: false }
-    }
-
-    /// Appends a row. One that does not fit leaves the batch as it was.
-    ///
-    /// # Errors
-    /// [`Error::Row`] says which column is wrong and what it takes.
-    pub fn push(&mut self, row: &impl Serialize) -> Result<(), Error> {
-        let shape = self.plan.inputs[self.input.0 as usize].shape.clone();
-        Ok(rows::push(&mut self.rows, &shape, row)?)
-    }
-
-    /// The columns that rows of the stream have.
-    pub fn shape(&self) -> &Arc<anabranch_model::types::Shape> {
-        &self.plan.inputs[self.input.0 as usize].shape
-    }
-
-    /// The packed rows, to fill by hand; they are checked when they are sent.
-    pub fn packed(&mut self) -> &mut Batch {
-        self.by_hand = true;
-        &mut self.rows
-    }
-
-    /// Rows.
-    pub fn len(&self) -> usize {
-        self.rows.len()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
     }
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anabranch_lang::evolution::{Change as Step, Evolution, Verdict, evolution};
 use anabranch_model::message::FlowId;
+use anabranch_model::plan::Plan;
 use anabranch_model::row::MAX_ROW_BYTES;
 use arc_swap::ArcSwap;
 use crossbeam_channel::Sender;
@@ -29,6 +30,9 @@ pub struct Deployed {
     pub flow: Flow,
     /// What was there before.
     pub before: Before,
+    /// What clients that were built from the older revision's `.proto` now get wrong: a line each, with what would have
+    /// avoided it. The Rust client and HTTP know columns by name and are not concerned.
+    pub breaks: Vec<String>,
 }
 
 /// What was there before a deploy.
@@ -88,7 +92,7 @@ impl Flows {
         }
         // The same revision is allowed only where nothing changes.
         if flow.revision() == old.revision() {
-            return Ok(Deployed { flow: old.clone(), before: Before::Same });
+            return Ok(Deployed { flow: old.clone(), before: Before::Same, breaks: Vec::new() });
         }
         self.replace(id, flow, evolution, workers)
     }
@@ -99,7 +103,7 @@ impl Flows {
         workers.ask(|done| Command::Change(Change::Install(id, flow.plan().clone(), done)))?;
         self.catalog.store(Arc::new(catalog));
         log::deployed(flow.name(), flow.revision());
-        Ok(Deployed { flow, before: Before::Nothing })
+        Ok(Deployed { flow, before: Before::Nothing, breaks: Vec::new() })
     }
 
     fn replace(
@@ -120,10 +124,12 @@ impl Flows {
         }
         workers.ask(|done| Command::Change(Change::Replace(id, plan.clone(), done)))?;
         let mut catalog = Catalog::clone(&self.catalog.load());
+        let breaks =
+            catalog.plans().find(|(of, _)| *of == id).map_or_else(Vec::new, |(_, old)| breaks(old, plan));
         catalog.replace(id, flow.clone());
         self.catalog.store(Arc::new(catalog));
         log::deployed(flow.name(), flow.revision());
-        Ok(Deployed { flow, before: Before::Older(evolution) })
+        Ok(Deployed { flow, before: Before::Older(evolution), breaks })
     }
 
     /// Drops a flow with its rows.
@@ -161,4 +167,17 @@ fn refused(table: &str, bytes: usize) -> Step {
         what: format!("a stored row may come to {bytes} bytes"),
         why: Some(format!("a row has at most {MAX_ROW_BYTES}; give new columns shorter defaults, or none")),
     }
+}
+
+/// What a newer revision breaks for clients of generated `.proto` files.
+#[cfg(feature = "net")]
+fn breaks(old: &Arc<Plan>, new: &Arc<Plan>) -> Vec<String> {
+    use anabranch_wire::typed::FlowApi;
+    FlowApi::new(new.clone()).breaks(&FlowApi::new(old.clone()))
+}
+
+/// Without a network there are no such clients.
+#[cfg(not(feature = "net"))]
+fn breaks(_: &Arc<Plan>, _: &Arc<Plan>) -> Vec<String> {
+    Vec::new()
 }

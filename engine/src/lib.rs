@@ -116,6 +116,7 @@ mod driver;
 mod egress;
 mod error;
 mod flow;
+mod input_batch;
 mod key;
 mod link;
 mod load;
@@ -142,10 +143,11 @@ pub use anabranch_model::{Batch, Decimal, Place, Value};
 pub use anabranch_lang::evolution::{Change, Evolution, Verdict};
 
 pub use answer::{Answer, Refused, Reply};
-pub use client::{Client, InputBatch, NODE_BYTES, Ticket, UNCOLLECTED_MAX, WINDOW_BYTES, WINDOW_REQUESTS};
+pub use client::{Client, NODE_BYTES, Ticket, UNCOLLECTED_MAX, WINDOW_BYTES, WINDOW_REQUESTS};
 pub use deploy::{Before, Deployed, FLOWS_MAX};
 pub use error::{Error, FlowError};
 pub use flow::Flow;
+pub use input_batch::InputBatch;
 pub use link::{Connection, Here, Link, Threads};
 #[cfg(feature = "net")]
 pub use net::{

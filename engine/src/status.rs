@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use anabranch_model::message::{Asked, FlowId, WorkerId};
 use anabranch_model::plan::{Plan, Policy, RefusalCode, Rule, Stream, Sync, Table, TableId};
-use anabranch_operators::{BATCH_SIZES, FlowProfile, FlowStatus as OfWorker, InputCounts, TableSize};
+use anabranch_operators::{
+    BATCH_SIZES, FlowProfile, FlowStatus as OfWorker, InputCounts, RuleCounts, TableSize,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::Catalog;
@@ -86,6 +88,10 @@ pub struct RuleStatus {
     pub line: u32,
     /// Rows for which its actions ran, since this revision of the flow runs.
     pub rows: u64,
+    /// Microseconds that its filter and its actions ran, on all workers together; where the node keeps a profile
+    /// ([`crate::NodeBuilder::profile`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub micros: Option<u64>,
 }
 
 /// How long requests of one kind took, from where they entered a worker to where their answers left it; since this
@@ -224,9 +230,14 @@ fn input(plan: &Plan, at: usize, stream: &Stream, parts: &[Part]) -> InputStatus
     let refused = |at: usize| sum(&|counts| counts.rows_refused[at]);
     let mut batches: Vec<u64> = (0..BATCH_SIZES).map(|at| sum(&|counts| counts.batches[at])).collect();
     batches.truncate(batches.iter().rposition(|count| *count > 0).map_or(0, |last| last + 1));
-    let rule = |(number, rule): (usize, &Rule)| RuleStatus {
-        line: rule.place.line,
-        rows: sum(&|counts| counts.rules.get(number).copied().unwrap_or_default()),
+    let profiled = parts.iter().any(|part| part.of.profile.is_some());
+    let rule = |(number, rule): (usize, &Rule)| {
+        let of = |count: fn(&RuleCounts) -> u64| sum(&|counts| counts.rules.get(number).map_or(0, count));
+        RuleStatus {
+            line: rule.place.line,
+            rows: of(|rule| rule.rows),
+            micros: profiled.then(|| of(|rule| rule.nanos) / 1000),
+        }
     };
     InputStatus {
         stream: stream.name.clone(),

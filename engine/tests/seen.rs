@@ -68,6 +68,7 @@ fn a_status_tells_rules_batches_refusals_and_times() {
                 && sent.max_us <= sent.sum_us + sent.sum_us / 50
         );
         assert!(flow.operators.is_empty(), "nobody asked for a profile");
+        assert!(input.rules.iter().all(|rule| rule.micros.is_none()), "nor for the times of rules");
     }
 }
 
@@ -80,6 +81,10 @@ fn a_profile_tells_what_operators_and_channels_do() {
             client.send("Put", &[put(id, "keep")]).expect("sent");
         }
         let flow = node.status().flows.remove(0);
+        let micros: Vec<u64> = flow.inputs[0].rules.iter().filter_map(|rule| rule.micros).collect();
+        let step = flow.inputs[0].step_micros;
+        assert!(micros.len() == 2 && micros.iter().sum::<u64>() > 0, "{micros:?}");
+        assert!(micros.iter().sum::<u64>() <= step, "{micros:?} of {step}");
         let names: Vec<&str> = flow.operators.iter().map(|of| of.operator.as_str()).collect();
         for name in ["route", "step", "source"] {
             assert!(names.contains(&name), "{names:?}");

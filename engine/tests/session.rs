@@ -68,6 +68,64 @@ fn a_client_goes_on_where_the_node_is_served_again() {
     assert_eq!(client.in_flight(), 0);
 }
 
+/// A server that stops reads no further and answers what it has read: nothing is done whose answer is lost.
+#[test]
+fn a_server_that_stops_answers_what_it_does() {
+    for workers in [1, 2] {
+        let (node, server) = served(workers);
+        let mut client = connect(&server);
+        let (told, answered) = std::sync::mpsc::channel();
+        let sender = std::thread::spawn(move || {
+            let mut done = std::collections::BTreeSet::new();
+            let mut sent = std::collections::HashMap::new();
+            for number in 0.. {
+                let name = format!("n{number:07}");
+                let mut batch = client.batch("UpdateStream").expect("there is such a stream");
+                batch.push(&json!({ "name": name, "value": "x" })).expect("it fits");
+                match client.submit(batch) {
+                    Ok(ticket) => drop(sent.insert(ticket, name)),
+                    Err(Error::Disconnected { .. } | Error::Connect { .. }) => break,
+                    Err(error) => panic!("{error}"),
+                }
+                while client.in_flight() >= 64 {
+                    match client.next() {
+                        Ok(next) => drop(next.map(|(ticket, _)| done.insert(sent[&ticket].clone()))),
+                        Err(Error::Disconnected { .. }) => {}
+                        Err(error) => panic!("{error}"),
+                    }
+                    // Nobody listens any more after the first.
+                    drop(told.send(done.len()));
+                }
+            }
+            loop {
+                match client.next() {
+                    Ok(Some((ticket, _))) => drop(done.insert(sent[&ticket].clone())),
+                    Ok(None) => return done,
+                    Err(Error::Disconnected { .. }) => {}
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        });
+        assert!(answered.iter().any(|count| count >= 500), "requests are answered");
+        drop(answered);
+        drop(server);
+        let done = sender.join().expect("the client ends");
+        let mut inside = node.client();
+        let rows = inside.scan("QueryTable").expect("it begins").map(|row| row.expect("a row"));
+        let name = |row: anabranch::Row| match row.get("name") {
+            Some(anabranch::Value::Text(name)) => name.into_owned(),
+            other => panic!("{other:?}"),
+        };
+        let kept: std::collections::BTreeSet<String> = rows.map(name).collect();
+        let differ: Vec<_> = kept.symmetric_difference(&done).take(3).collect();
+        assert!(
+            differ.is_empty(),
+            "done or answered, and not both, of {} with {workers} workers: {differ:?}",
+            kept.len()
+        );
+    }
+}
+
 #[test]
 fn what_cannot_be_reached_is_told() {
     let (_node, server) = served(1);

@@ -136,8 +136,14 @@ pub(crate) fn body(body: Body, old: &Plan, new: &Plan) -> Option<Body> {
     let table = |table: anabranch_model::plan::TableId| new.table(&old.tables.get(table.0 as usize)?.name);
     match body {
         Body::Rows { input, batch } => {
-            let from = old.inputs.get(input.0 as usize)?;
+            let at = input.0 as usize;
+            let from = old.inputs.get(at)?;
             let input = new.input(&from.name)?;
+            let (before, now) = (old.steps.get(at)?, &new.steps[input.0 as usize]);
+            // Who sent it may have been asked for less than it would now take.
+            if now.leaves_traces() && !before.leaves_traces() {
+                return None;
+            }
             let batch = match Rows::between(&from.shape, &new.inputs[input.0 as usize].shape) {
                 Rows::Same => batch,
                 Rows::Other(conversion) => conversion.batch(&batch, SchemaId(u32::from(input.0))).ok()?,

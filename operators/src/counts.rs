@@ -26,8 +26,17 @@ pub struct InputCounts {
     pub batches: [u64; BATCH_SIZES],
     /// Nanoseconds that its step ran.
     pub step_nanos: u64,
-    /// For each rule, the rows for which its actions ran, since this revision runs.
-    pub rules: Vec<u64>,
+    /// For each rule what it did since this revision runs.
+    pub rules: Vec<RuleCounts>,
+}
+
+/// What a rule did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RuleCounts {
+    /// Rows for which its actions ran.
+    pub rows: u64,
+    /// Nanoseconds that its filter and its actions ran, where the worker keeps a profile.
+    pub nanos: u64,
 }
 
 impl InputCounts {

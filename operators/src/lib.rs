@@ -36,7 +36,7 @@ mod tables;
 mod worker;
 
 pub use clock::Clock;
-pub use counts::{BATCH_SIZES, FlowCounts, InputCounts};
+pub use counts::{BATCH_SIZES, FlowCounts, InputCounts, RuleCounts};
 pub use installed::REVISIONS_KEPT_MAX;
 pub use machine::TableSize;
 pub use profile::{ChannelCounts, FlowProfile, OperatorCounts};

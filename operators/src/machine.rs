@@ -45,6 +45,15 @@ pub(crate) enum Published {
     Refused(RefusedRow),
 }
 
+/// What a machine measures, and by which clock.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Measured {
+    /// How long the steps of inputs run.
+    pub(crate) steps: Option<Clock>,
+    /// How long each rule runs: the clock is read twice for every row.
+    pub(crate) rules: Option<Clock>,
+}
+
 /// A flow on one worker.
 #[derive(Debug)]
 pub(crate) struct Machine {
@@ -58,15 +67,16 @@ pub(crate) struct Machine {
     scratch: Scratch,
     effects: Effects,
     counts: FlowCounts,
-    measured: Option<Clock>,
+    measured: Measured,
     watch: Stopwatch,
     /// For keys that do not stand in one piece in their row.
     key: Vec<u8>,
 }
 
 impl Machine {
-    pub(crate) fn new(plan: Arc<Plan>, node: Arc<str>, seed: u64, measured: Option<Clock>) -> Self {
-        let programs: Vec<Program> = plan.steps.iter().map(|step| Program::of(step, &plan, &node)).collect();
+    pub(crate) fn new(plan: Arc<Plan>, node: Arc<str>, seed: u64, measured: Measured) -> Self {
+        let program = |step| Program::of(step, &plan, &node, measured.rules);
+        let programs: Vec<Program> = plan.steps.iter().map(program).collect();
         let mut scratch = Scratch::default();
         programs.iter().for_each(|program| scratch.fit(program));
         let context = StepContext::new(node.clone(), node, plan.revision, Chance::new(seed));
@@ -81,7 +91,7 @@ impl Machine {
             effects: Effects::default(),
             counts,
             measured,
-            watch: Stopwatch::new(measured),
+            watch: Stopwatch::new(measured.steps),
             key: Vec::new(),
             seed,
             plan,
@@ -178,6 +188,7 @@ impl Machine {
             }
         };
         let direct = self.programs[input.0 as usize].direct.clone();
+        let began = direct.as_ref().and_then(|_| self.programs[input.0 as usize].begin());
         let mut rest = share.rows();
         let mut group = [(Routed::default(), &[][..]); FORESEEN_ROWS];
         let mut count = 0;
@@ -207,7 +218,7 @@ impl Machine {
         counts.batch(count);
         answer.refusals.iter().for_each(|refusal| counts.refused(refusal.code));
         if direct.is_some() {
-            self.programs[input.0 as usize].ran_directly(count);
+            self.programs[input.0 as usize].ran_directly(count, began);
         }
         for (_, output, _) in answer.replies.iter() {
             self.counts.rows_out[output.0 as usize] += 1;

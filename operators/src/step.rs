@@ -5,6 +5,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anabranch_model::eval::is_true;
 use anabranch_model::expr::{Expr, ExprKind, LetSlot, Place, RowSlot};
@@ -12,6 +13,8 @@ use anabranch_model::key::KeyReader;
 use anabranch_model::plan::{Action, Find, OutputId, Plan, RefusalCode, Source, Step, TableId, WriteKind};
 use anabranch_model::types::{ColumnId, Shape, Type};
 
+use crate::clock::Clock;
+use crate::counts::RuleCounts;
 use crate::direct::Direct;
 use crate::refusal::Reason;
 use crate::rows::{CellScope, Cells};
@@ -29,8 +32,9 @@ pub(crate) struct Program {
     /// Set where the step does no more than this.
     pub(crate) direct: Option<Rc<Direct>>,
     rules: Vec<(Option<Expr>, Vec<Op>)>,
-    /// For each rule, the rows for which its actions ran.
-    ran: Vec<Cell<u64>>,
+    ran: Vec<Cell<RuleCounts>>,
+    /// Measures rules, where the worker keeps a profile.
+    profiled: Option<Clock>,
 }
 
 /// An action, prepared.
@@ -81,7 +85,7 @@ pub(crate) struct Lookup {
 
 impl Program {
     /// Prepares a step of a plan.
-    pub(crate) fn of(step: &Step, plan: &Plan, node: &str) -> Self {
+    pub(crate) fn of(step: &Step, plan: &Plan, node: &str, profiled: Option<Clock>) -> Self {
         let compiler = Compiler { plan, scope: CellScope { shapes: &step.rows, node } };
         let rule = |rule: &anabranch_model::plan::Rule| (rule.filter.clone(), compiler.ops(&rule.actions));
         // Sending can be refused, too, when a request has sent too much.
@@ -101,8 +105,9 @@ impl Program {
             shapes: step.rows.clone(),
             lets: usize::from(step.lets),
             undo,
-            ran: vec![Cell::new(0); rules.len()],
+            ran: vec![Cell::default(); rules.len()],
             rules,
+            profiled,
         }
     }
 
@@ -112,25 +117,58 @@ impl Program {
     /// The row is refused. What was written before is still written: the caller rolls back ([`Program::undo`]).
     pub(crate) fn run(&self, run: &mut Run<'_>) -> Result<(), Reason> {
         for ((filter, ops), ran) in self.rules.iter().zip(&self.ran) {
-            if let Some(filter) = filter
-                && !is_true(filter, &run.frame(self))?
-            {
-                continue;
-            }
-            ran.set(ran.get() + 1);
-            run.ops(self, ops)?;
+            let began = self.begin();
+            let result = self.rule(filter.as_ref(), ops, ran, run);
+            self.end(ran, began);
+            result?;
         }
         Ok(())
     }
 
-    /// For each rule, the rows for which its actions ran.
-    pub(crate) fn ran(&self) -> Vec<u64> {
+    fn rule(
+        &self,
+        filter: Option<&Expr>,
+        ops: &[Op],
+        ran: &Cell<RuleCounts>,
+        run: &mut Run<'_>,
+    ) -> Result<(), Reason> {
+        if let Some(filter) = filter
+            && !is_true(filter, &run.frame(self))?
+        {
+            return Ok(());
+        }
+        let counts = ran.get();
+        ran.set(RuleCounts { rows: counts.rows + 1, ..counts });
+        run.ops(self, ops)
+    }
+
+    /// When a rule begins, where that is measured.
+    #[inline]
+    pub(crate) fn begin(&self) -> Option<Duration> {
+        self.profiled.map(|clock| clock.now())
+    }
+
+    #[inline]
+    fn end(&self, ran: &Cell<RuleCounts>, began: Option<Duration>) {
+        if let (Some(clock), Some(began)) = (self.profiled, began) {
+            let counts = ran.get();
+            let nanos = counts.nanos + clock.now().saturating_sub(began).as_nanos() as u64;
+            ran.set(RuleCounts { nanos, ..counts });
+        }
+    }
+
+    /// For each rule what it did.
+    pub(crate) fn ran(&self) -> Vec<RuleCounts> {
         self.ran.iter().map(Cell::get).collect()
     }
 
     /// The only rule of a step with a short way ran for so many rows.
-    pub(crate) fn ran_directly(&self, rows: usize) {
-        self.ran.iter().for_each(|ran| ran.set(ran.get() + rows as u64));
+    pub(crate) fn ran_directly(&self, rows: usize, began: Option<Duration>) {
+        for ran in &self.ran {
+            let counts = ran.get();
+            ran.set(RuleCounts { rows: counts.rows + rows as u64, ..counts });
+            self.end(ran, began);
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use crate::clock::Clock;
 use crate::counts::FlowCounts;
 use crate::dataflow::{Requests, build};
 use crate::installed::{Installed, UnderWay};
-use crate::machine::{Machine, TableSize};
+use crate::machine::{Machine, Measured, TableSize};
 use crate::profile::{FlowProfile, Profile};
 use crate::split::Splitter;
 
@@ -171,8 +171,9 @@ impl Worker {
         // Each worker and flow has chance of its own, all from one seed.
         let seed = self.config.seed ^ u64::from(self.id.0) << 32 ^ u64::from(flow.0);
         let node = &self.config.node;
-        let machine =
-            Rc::new(RefCell::new(Machine::new(plan.clone(), node.clone(), seed, self.config.clock)));
+        let clock = self.config.clock;
+        let measured = Measured { steps: clock, rules: clock.filter(|_| self.config.profile) };
+        let machine = Rc::new(RefCell::new(Machine::new(plan.clone(), node.clone(), seed, measured)));
         let under_way = UnderWay::default();
         let requests = self.build(flow, plan, &machine, &under_way);
         self.flows.insert(flow, Installed::new(requests, machine, under_way));

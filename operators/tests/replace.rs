@@ -89,6 +89,26 @@ fn what_is_held_back_is_done_by_the_new_revision_and_its_answer_says_so() {
 }
 
 #[test]
+fn a_request_that_would_only_have_read_is_not_done_by_rules_that_write() {
+    let mut worker = alone();
+    let text = "flow f revision 1
+        input  Seen: { id: int }
+        output Told: { id: int }
+        table  Ids: { id: int, times: int } { key id }
+        on Seen as s { reply Told { id: s.id } }";
+    let reads = Arc::new(anabranch_lang::compile("f.flow", text).plan.expect("it compiles"));
+    worker.install(FLOW, &reads);
+    worker.pause(FLOW);
+    worker.submit(FLOW, request(1, 1, &reads));
+    worker.replace(FLOW, &plan(2, ""));
+    worker.turn(0);
+    worker.turn(0);
+    let [Delivery::Part { part, .. }] = &worker.deliveries()[..] else { panic!("one answer") };
+    assert!(matches!(part.answer, Answer::Problem(Problem::Changed)), "{:?}", part.answer);
+    assert_eq!(worker.status(FLOW).expect("it runs").tables[0].rows, 0);
+}
+
+#[test]
 fn a_request_to_a_dropped_flow_or_an_unknown_revision_is_answered_with_that() {
     let mut worker = alone();
     let plan = plan(2, "");

@@ -48,12 +48,25 @@ fn a_newer_revision_keeps_the_rows_and_a_wrong_one_changes_nothing() {
     let deployed = &came.json()[0];
     assert_eq!((&deployed["revision"], &deployed["replaced"]), (&2.into(), &1.into()));
     node.run(&directory, "table QueryTable").exits(0).shows("name  value  note\na     1      null\n");
+    assert_eq!(deployed["breaks"], serde_json::json!([]), "the column is behind the others");
     node.run(&directory, "deploy 2.flow").exits(0).shows("unchanged: names revision 2\n");
     node.run(&directory, "deploy names.flow").exits(1).says("revision");
     node.run(&directory, "deploy 3.flow").exits(1).says("may not follow");
     node.run(&directory, "deploy bad.flow").exits(1).says("bad.flow:");
     node.run(&directory, "deploy none.flow").exits(3).says("cannot read `none.flow`");
     node.run(&directory, "table QueryTable").exits(0).shows("name  value  note\na     1      null\n");
+}
+
+#[test]
+fn a_deploy_tells_what_clients_of_the_older_proto_get_wrong() {
+    let (directory, node) = served();
+    let moved = NAMES.replace("revision 1", "revision 2").replace(
+        "table QueryTable: { name: text, value: text }",
+        "table QueryTable: { name: text, note: text?, value: text }",
+    );
+    let directory = directory.file("2.flow", &moved);
+    let came = node.run(&directory, "deploy 2.flow").exits(0);
+    came.prints_part("clients of the older .proto: table `QueryTable`: field 2 was `value` and is `note`");
 }
 
 #[test]

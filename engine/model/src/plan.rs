@@ -173,6 +173,23 @@ pub struct Step {
     pub undo: bool,
 }
 
+impl Step {
+    /// Whether others can see afterwards that it ran: it writes, deletes or emits.
+    pub fn leaves_traces(&self) -> bool {
+        self.rules.iter().any(|rule| leave_traces(&rule.actions))
+    }
+}
+
+fn leave_traces(actions: &[Action]) -> bool {
+    actions.iter().any(|action| match action {
+        Action::Write { .. } | Action::Delete { .. } | Action::Emit { .. } => true,
+        Action::If { arms, otherwise } => {
+            arms.iter().any(|(_, actions)| leave_traces(actions)) || leave_traces(otherwise)
+        }
+        Action::Read { .. } | Action::Let { .. } | Action::Require { .. } | Action::Reply { .. } => false,
+    })
+}
+
 /// Where a row of an input goes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Route {

@@ -16,7 +16,7 @@ use std::net::SocketAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use anabranch_model::plan::{Action, Step};
+use anabranch_model::plan::Step;
 
 use super::tokens::Grant;
 use crate::error::Error;
@@ -125,7 +125,7 @@ impl Operation {
 
     /// Rows for an input with this step.
     pub(crate) fn rows(step: &Step) -> Operation {
-        match step.rules.iter().any(|rule| changes(&rule.actions)) {
+        match step.leaves_traces() {
             true => Operation::Send,
             false => Operation::Ask,
         }
@@ -154,17 +154,6 @@ impl Operation {
             Operation::Status => "status",
         }
     }
-}
-
-/// Whether something of it can be seen by others afterwards.
-fn changes(actions: &[Action]) -> bool {
-    actions.iter().any(|action| match action {
-        Action::Write { .. } | Action::Delete { .. } | Action::Emit { .. } => true,
-        Action::If { arms, otherwise } => {
-            arms.iter().any(|(_, actions)| changes(actions)) || changes(otherwise)
-        }
-        Action::Read { .. } | Action::Let { .. } | Action::Require { .. } | Action::Reply { .. } => false,
-    })
 }
 
 /// Who sent a request.

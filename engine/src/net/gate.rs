@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use anabranch_model::message::{Answer, Body, FlowId, Problem};
 use anabranch_model::partition::PartitionId;
 use anabranch_model::plan::{InputId, Plan};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use super::access::{Caller, Operation};
 use super::audit;
@@ -39,6 +39,7 @@ pub(crate) struct Gate {
     pub(crate) core: Arc<Core>,
     pub(crate) traffic: Traffic,
     pub(crate) subscriptions: Subscriptions,
+    stopped: watch::Receiver<bool>,
     turn: Arc<AtomicUsize>,
     index: IndexCell,
     caller: Caller,
@@ -46,10 +47,11 @@ pub(crate) struct Gate {
 
 impl Gate {
     /// A gate that lets nobody through.
-    pub(crate) fn new(core: Arc<Core>, subscriptions: Subscriptions) -> Self {
+    pub(crate) fn new(core: Arc<Core>, subscriptions: Subscriptions, stopped: watch::Receiver<bool>) -> Self {
         Gate {
             core,
             subscriptions,
+            stopped,
             traffic: Traffic::default(),
             turn: Arc::default(),
             index: IndexCell::default(),
@@ -105,6 +107,13 @@ impl Gate {
             Some(Operation::Send) => Operation::Send,
             _ => of(plan, input),
         }
+    }
+
+    /// Waits until the server stops.
+    pub(crate) fn stopped(&self) -> impl Future<Output = ()> + Send + 'static {
+        let mut stopped = self.stopped.clone();
+        // A server that is gone has stopped, too.
+        async move { drop(stopped.wait_for(|stopped| *stopped).await) }
     }
 
     /// Connections that are open.

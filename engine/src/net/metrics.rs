@@ -71,6 +71,11 @@ const RULE_ROWS: Metric = counter(
     &["flow", "stream", "line"],
     "Rows for which the actions of a rule ran; `line` is where the rule stands in the flow file.",
 );
+const RULE_SECONDS: Metric = counter(
+    "anabranch_rule_seconds_total",
+    &["flow", "stream", "line"],
+    "Seconds that a rule ran, on all workers together; with `--profile` only.",
+);
 const OPERATOR_SECONDS: Metric = counter(
     "anabranch_operator_seconds_total",
     &["flow", "operator"],
@@ -181,6 +186,7 @@ const ALL: &[&Metric] = &[
     &BATCH_ROWS,
     &STEP_SECONDS,
     &RULE_ROWS,
+    &RULE_SECONDS,
     &OPERATOR_SECONDS,
     &OPERATOR_ACTIVATIONS,
     &CHANNEL_MESSAGES,
@@ -314,17 +320,26 @@ fn requests(out: &mut Exposition, status: &NodeStatus) {
     });
     out.family(&RULE_ROWS, |rows| {
         for (flow, input) in inputs(status) {
-            for (line, ran) in by_line(&input.rules) {
+            for (line, ran) in by_line(&input.rules, |rule| Some(rule.rows)) {
                 rows.count(&[&flow.flow, &input.stream, &line.to_string()], ran);
+            }
+        }
+    });
+    out.family(&RULE_SECONDS, |seconds| {
+        for (flow, input) in inputs(status) {
+            for (line, micros) in by_line(&input.rules, |rule| rule.micros) {
+                seconds.number(&[&flow.flow, &input.stream, &line.to_string()], micros as f64 / 1e6);
             }
         }
     });
 }
 
 /// Two rules may stand on one line.
-fn by_line(rules: &[RuleStatus]) -> BTreeMap<u32, u64> {
+fn by_line(rules: &[RuleStatus], of: impl Fn(&RuleStatus) -> Option<u64>) -> BTreeMap<u32, u64> {
     let mut lines = BTreeMap::new();
-    rules.iter().for_each(|rule| *lines.entry(rule.line).or_default() += rule.rows);
+    for (line, count) in rules.iter().filter_map(|rule| Some((rule.line, of(rule)?))) {
+        *lines.entry(line).or_default() += count;
+    }
     lines
 }
 

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -23,6 +23,10 @@ use crate::node::Core;
 
 /// How long a server waits for requests under way when it is dropped. Streams that never end are cut then.
 const GRACE: Duration = Duration::from_secs(1);
+
+/// Connections that wait for a listener in the operating system, at most: clients of a node that was restarted come all at
+/// once, and one that finds no room tries again only after a second. The system may allow fewer.
+const BACKLOG_MAX: u32 = 4096;
 
 /// How long a server waits for its clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,12 +75,12 @@ impl Server {
             .map_err(|error| Error::Start(format!("no threads for its servers: {error}")))?;
         let (stop, stopped) = watch::channel(false);
         let subscriptions = Subscriptions::new(core.clone(), listen.timeouts.subscription);
-        let gate = Gate::new(core, subscriptions);
+        let gate = Gate::new(core, subscriptions, stopped.clone());
         let (open_connections, connections) = watch::channel(0);
         let open_connections = Arc::new(open_connections);
         let open = |address: Option<SocketAddr>, speaks: Speaks| -> Result<Option<SocketAddr>, Error> {
             let Some(address) = address else { return Ok(None) };
-            let bound = runtime.block_on(bind(address));
+            let bound = runtime.block_on(async { bind(address) });
             let (socket, bound) = bound
                 .map_err(|error| Error::Listen { address: address.to_string(), why: error.to_string() })?;
             let service = Service {
@@ -125,8 +129,13 @@ impl Server {
     }
 }
 
-async fn bind(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
-    let socket = TcpListener::bind(address).await?;
+/// Must be called within the runtime.
+fn bind(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // Connections of a node that ran here a moment ago do not keep the address.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    let socket = socket.listen(BACKLOG_MAX)?;
     let bound = socket.local_addr()?;
     Ok((socket, bound))
 }

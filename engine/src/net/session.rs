@@ -46,8 +46,10 @@ const LINGER: Duration = Duration::from_micros(20);
 /// A session: read, it takes in what its client asks and gives what workers have answered.
 pub(crate) struct Session {
     gate: Gate,
-    /// None when the client sends no more; it may still wait for answers.
+    /// None when nothing more is read: the client sends no more, or the server stops. What was read is answered.
     requests: Option<Streaming<Requests>>,
+    /// Waits until the server stops.
+    stopped: Pin<Box<dyn Future<Output = ()> + Send>>,
     /// Those of a message for which there is no room yet.
     waiting: Option<Vec<Request>>,
     client: u64,
@@ -76,6 +78,7 @@ pub(crate) fn open(gate: Gate, requests: Streaming<Requests>) -> Session {
     let (client, worker, door) = gate.core.connect(outlet);
     Session {
         requests: Some(requests),
+        stopped: Box::pin(gate.stopped()),
         waiting: None,
         client,
         worker,
@@ -204,6 +207,11 @@ impl Session {
         (!answers.is_empty()).then_some(Answers { answers })
     }
 
+    /// Whether nothing more is read, and all that was read is answered.
+    fn is_over(&self) -> bool {
+        self.requests.is_none() && self.waiting.is_none() && self.unanswered.len() == 0
+    }
+
     /// Whether what was just passed on is little, and nobody else has anything under way who could use this thread.
     fn may_linger(&self) -> bool {
         let bytes = self.unanswered.bytes();
@@ -231,15 +239,19 @@ impl Stream for Session {
             return Poll::Ready(Some(Ok(answers)));
         }
         let before = this.unanswered.len();
-        if !this.read(context) || this.requests.is_none() && this.unanswered.len() == 0 {
+        if !this.read(context) {
             return Poll::Ready(None);
         }
         if this.unanswered.len() > before && this.may_linger() {
             this.linger();
         }
+        if this.requests.is_some() && this.stopped.as_mut().poll(context).is_ready() {
+            this.requests = None;
+        }
         this.waker.register(context.waker());
         match this.answered() {
             Some(answers) => Poll::Ready(Some(Ok(answers))),
+            None if this.is_over() => Poll::Ready(None),
             None => Poll::Pending,
         }
     }

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::answer::Answer;
-use crate::client::{Client, InputBatch};
+use crate::client::Client;
 use crate::error::Error;
+use crate::input_batch::InputBatch;
 use crate::link::Here;
 use crate::subscription::Subscription;
 use crate::testing::TestNode;

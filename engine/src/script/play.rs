@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::client::InputBatch;
+use crate::input_batch::InputBatch;
 use crate::rows::{ExtraColumns, OpenError, RowReader};
 
 use super::problem::{Problem, cut};

@@ -14,8 +14,9 @@ use anabranch_model::types::{Column, Shape};
 use anabranch_model::value::Value;
 
 use crate::catalog::Catalog;
-use crate::client::{Client, InputBatch};
+use crate::client::Client;
 use crate::error::Error;
+use crate::input_batch::InputBatch;
 use crate::key::Key;
 use crate::link::Here;
 use crate::rows::RowProblem;

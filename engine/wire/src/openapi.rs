@@ -233,14 +233,68 @@ fn node_paths() -> Map<String, Value> {
     };
     [
         ("/flows", get("listFlows", "The flows of the node", "application/json")),
+        ("/flows/{flow}", flow_paths()),
+        ("/query", json!({ "post": query() })),
         ("/status", get("status", "Counts and sizes", "application/json")),
-        ("/ready", get("ready", "Whether the node takes requests", "text/plain")),
+        ("/ready", get("ready", "Whether the node takes requests", "application/json")),
         ("/live", get("live", "Whether the node lives", "text/plain")),
         ("/metrics", get("metrics", "Counts and sizes for Prometheus", "text/plain")),
     ]
     .map(|(path, item)| (path.to_owned(), item))
     .into_iter()
     .collect()
+}
+
+/// What may be done with a flow as a whole.
+fn flow_paths() -> Value {
+    let name = json!({ "name": "flow", "in": "path", "required": true, "schema": { "type": "string" } });
+    let operation = |id: &str, summary: &str, responses: Value| {
+        let mut operation = json!({
+            "operationId": id, "summary": summary, "tags": ["node"], "parameters": [name], "responses": responses,
+        });
+        operation["responses"]["default"] = problem("Nothing was done; `code` says why.");
+        operation
+    };
+    let file = json!({ "type": "string", "description": "A flow file." });
+    let deployed = |what: &str| content(what, "application/json", reference("Deployed"));
+    let mut put = operation(
+        "putFlow",
+        "Installs a flow, or puts a newer revision in the place of the one that runs",
+        json!({
+            "200": deployed("It replaced an older revision, or runs already."),
+            "201": deployed("It was not there before."),
+            "409": problem("It may not follow the revision that runs; `changes` says why."),
+            "422": problem("It does not compile; `diagnostics` says why."),
+        }),
+    );
+    put["requestBody"] = json!({ "required": true, "content": { "text/plain": { "schema": file } } });
+    let dropped = json!({ "type": "object", "properties": { "dropped": { "type": "string" } } });
+    json!({
+        "get": operation("getFlow", "The file of a flow", json!({ "200": content("The file.", "text/plain", file) })),
+        "put": put,
+        "delete": operation(
+            "dropFlow",
+            "Drops a flow with its rows",
+            json!({ "200": content("It is gone.", "application/json", dropped) }),
+        ),
+    })
+}
+
+/// A question over one table.
+fn query() -> Value {
+    let question =
+        json!({ "type": "string", "description": "A question in SQL's words: `select ... from ...`." });
+    let lines = json!({ "type": "string", "description": "A result a line." });
+    json!({
+        "operationId": "query",
+        "summary": "Answers a question over one table",
+        "tags": ["node"],
+        "requestBody": { "required": true, "content": { "text/plain": { "schema": question } } },
+        "responses": {
+            "200": content("The results.", "application/x-ndjson", lines),
+            "default": problem("What is wrong with the question; `diagnostics` has all of it."),
+        },
+    })
 }
 
 /// The schemas that every flow has.
@@ -276,7 +330,19 @@ fn shared_schemas() -> Map<String, Value> {
             "refused_not_told": count,
         },
     });
-    [("Problem", problem), ("Refused", refused), ("Sent", sent)]
+    let texts = json!({ "type": "array", "items": text });
+    let deployed = json!({
+        "type": "object",
+        "required": ["flow", "revision", "changes", "warnings", "breaks"],
+        "properties": {
+            "flow": text,
+            "revision": { "type": "integer" },
+            "changes": { "type": "array", "items": { "type": "object" } },
+            "warnings": { "type": "array", "items": { "type": "object" } },
+            "breaks": texts,
+        },
+    });
+    [("Problem", problem), ("Refused", refused), ("Sent", sent), ("Deployed", deployed)]
         .map(|(name, schema)| (name.to_owned(), schema))
         .into_iter()
         .collect()

@@ -317,6 +317,9 @@ pub struct DeployReply {
     /// What was there before, as JSON.
     #[prost(string, tag = "1")]
     pub before: String,
+    /// What clients of the older revision's `.proto` now get wrong.
+    #[prost(string, repeated, tag = "2")]
+    pub breaks: Vec<String>,
 }
 
 /// Drops a flow with its rows.

@@ -20,7 +20,9 @@ Examples:
   anabranch deploy names.flow
   anabranch deploy flows/*.flow --at db.example:7171
 
-With --json an object a line: {\"flow\":..,\"revision\":..,\"replaced\":..,\"changes\":[..]}.
+Clients that were built from the older revision's .proto know columns by their places: what they now get wrong is told.
+
+With --json an object a line: {\"flow\":..,\"revision\":..,\"replaced\":..,\"changes\":[..],\"breaks\":[..]}.
 
 Exit codes: 0 deployed, 1 a flow does not compile or may not follow the revision that runs, 3 a file cannot be read or
 the node cannot be reached.")]
@@ -72,8 +74,10 @@ impl Deploy {
             }
         };
         if self.json {
-            let line =
-                json!({ "flow": flow, "revision": revision, "replaced": replaced, "changes": changes });
+            let line = json!({
+                "flow": flow, "revision": revision, "replaced": replaced, "changes": changes,
+                "breaks": deployed.breaks,
+            });
             return out.line(&line.to_string());
         }
         match replaced {
@@ -83,7 +87,11 @@ impl Deploy {
                 out.line(&format!("deployed {flow} revision {revision} in the place of {older}"))?
             }
         }
-        changes.iter().try_for_each(|change| out.line(&format!("  {change}")))
+        changes.iter().try_for_each(|change| out.line(&format!("  {change}")))?;
+        let breaks = deployed.breaks.iter();
+        breaks
+            .map(|line| format!("  clients of the older .proto: {line}"))
+            .try_for_each(|line| out.line(&line))
     }
 }
 

@@ -43,7 +43,7 @@ pub(super) async fn drop_flow(gate: Gate, request: Request<Incoming>) -> Respons
 fn reply(deployed: &Deployed) -> Result<DeployReply, Status> {
     let before =
         serde_json::to_string(&deployed.before).map_err(|error| Status::internal(error.to_string()))?;
-    Ok(DeployReply { before })
+    Ok(DeployReply { before, breaks: deployed.breaks.clone() })
 }
 
 /// Why a change is refused; an evolution goes along, for the client to say what in it.

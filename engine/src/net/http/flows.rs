@@ -40,7 +40,9 @@ pub(super) async fn put(app: App, target: Target, request: Request) -> Result<Re
     };
     let told: Vec<Value> = deployed.flow.warnings().iter().map(|one| warning(&deployed.flow, one)).collect();
     let (flow, revision) = (deployed.flow.name(), deployed.flow.revision());
-    let answer = json!({ "flow": flow, "revision": revision, "changes": changes, "warnings": told });
+    let answer = json!({
+        "flow": flow, "revision": revision, "changes": changes, "warnings": told, "breaks": deployed.breaks,
+    });
     Ok(super::json(status, format!("{answer}\n")))
 }
 

@@ -35,7 +35,7 @@ impl Remote {
             text: format!("the deploy: {error}"),
         })?;
         self.refresh()?;
-        Ok(Deployed { flow, before })
+        Ok(Deployed { flow, before, breaks: reply.breaks })
     }
 
     /// Drops a flow of the node with its rows.
