@@ -5,7 +5,7 @@
 
 use std::process::ExitCode;
 
-use anabranch::{Client, Flow, Node};
+use anabranch::{ConnectOptions, Flow, Node};
 use anabranch_benches::load::Load;
 
 const HELP: &str = "\
@@ -14,6 +14,8 @@ Load on a node with the reference flow (flows/names.flow): one JSON line with ro
   load --in-process [--workers N]       a node in this process
   load --at ADDR                        a node at this gRPC address, with `anabranch run flows/names.flow --listen ADDR`
 
+  --token-file FILE    the token to show (with --at)
+  --ca FILE            speak TLS, and trust the authorities in this file (with --at)
   --mix 100|50|0       updates among a hundred requests, the rest reads (100)
   --batch 1|16|256     rows of a request (1)
   --connections N      clients, each with a connection (1)
@@ -41,7 +43,7 @@ fn main() -> ExitCode {
 
 struct Arguments {
     load: Load,
-    at: Option<String>,
+    at: Option<ConnectOptions>,
     workers: u32,
     fill: bool,
     pid: Option<u32>,
@@ -61,8 +63,9 @@ fn run() -> Result<(), String> {
         }
     };
     let connect = || match (&node, &arguments.at) {
-        (Some(node), _) => Ok(node.client()),
-        (None, at) => Client::connect(at.as_deref().unwrap_or_default()),
+        (_, Some(at)) => at.connect(),
+        (Some(node), None) => Ok(node.client()),
+        (None, None) => unreachable!("a node runs here where no other is named"),
     };
     if arguments.fill {
         arguments.load.fill(&mut connect().map_err(said)?).map_err(said)?;
@@ -95,17 +98,16 @@ fn arguments() -> Result<Option<Arguments>, String> {
     };
     let mut parsed = Arguments { load, at: None, workers: 1, fill: true, pid: None };
     let mut words = std::env::args().skip(1);
-    let mut somewhere = false;
+    let (mut in_process, mut address, mut token, mut authorities) = (false, None, None, None);
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or(format!("{word} takes a value; see --help"));
         match word.as_str() {
             "--help" | "-h" => return Ok(None),
-            "--in-process" => somewhere = true,
+            "--in-process" => in_process = true,
             "--no-fill" => parsed.fill = false,
-            "--at" => {
-                parsed.at = Some(value()?);
-                somewhere = true;
-            }
+            "--at" => address = Some(value()?),
+            "--token-file" => token = Some(value()?),
+            "--ca" => authorities = Some(value()?),
             "--workers" => parsed.workers = number(&word, &value()?)?,
             "--mix" => parsed.load.mix = number(&word, &value()?)?,
             "--batch" => parsed.load.batch = number(&word, &value()?)?,
@@ -124,13 +126,27 @@ fn arguments() -> Result<Option<Arguments>, String> {
     }
     let load = &mut parsed.load;
     load.threads = if load.threads == 0 { load.connections } else { load.threads.min(load.connections) };
-    if !somewhere {
-        return Err("say where: --at ADDR or --in-process; see --help".into());
-    }
+    parsed.at = match (in_process, address) {
+        (true, None) => None,
+        (false, Some(address)) => Some(options(&address, token.as_deref(), authorities.as_deref())?),
+        _ => return Err("say where: --at ADDR or --in-process; see --help".into()),
+    };
+    let load = &parsed.load;
     if load.mix > 100 || load.batch == 0 || load.connections == 0 || load.in_flight == 0 || load.keys == 0 {
         return Err("--mix is 0 to 100, the others at least 1; see --help".into());
     }
     Ok(Some(parsed))
+}
+
+fn options(address: &str, token: Option<&str>, authorities: Option<&str>) -> Result<ConnectOptions, String> {
+    let mut options = ConnectOptions::new(address);
+    if let Some(file) = token {
+        options = options.token_file(file).map_err(|error| error.to_string())?;
+    }
+    Ok(match authorities {
+        Some(file) => options.ca_file(file),
+        None => options,
+    })
 }
 
 fn number<T: std::str::FromStr>(option: &str, text: &str) -> Result<T, String> {
