@@ -26,9 +26,12 @@ pub fn apply(count: u32, made: Made, rows: usize, passes: u64) -> Duration {
         let mut feed = Feed { worker, request: 0, sent: 0, answered: 0, arrived: &arrived, count };
         let _ = took.send(feed.run(made, rows, passes));
     };
-    let threads =
-        spawn(WorkerConfig { node: "A".into(), seed: 1, clock: None, profile: false }, count, drive)
-            .expect("threads start");
+    let threads = spawn(
+        WorkerConfig { node: "A".into(), seed: 1, clock: None, profile: false, records: false },
+        count,
+        drive,
+    )
+    .expect("threads start");
     threads.join().expect("no worker panics");
     times.try_iter().max().expect("every worker says how long it took")
 }

@@ -85,7 +85,13 @@ pub(crate) struct Start<'a> {
 #[expect(clippy::disallowed_methods, reason = "this is the place")]
 pub(crate) fn start(how: Start<'_>) -> Result<(Vec<Door>, WorkerThreads), String> {
     let Start { node, seed, workers: count, profile, slow } = how;
-    let config = WorkerConfig { node: node.into(), seed, clock: Some(Clock::new(Instant::now)), profile };
+    let config = WorkerConfig {
+        node: node.into(),
+        seed,
+        clock: Some(Clock::new(Instant::now)),
+        profile,
+        records: false,
+    };
     let (mut senders, mut receivers) = (Vec::new(), Vec::new());
     for _ in 0..count {
         let (sender, receiver) = bounded(COMMANDS_MAX);

@@ -86,7 +86,7 @@ impl TestNode {
     /// # Errors
     /// [`Error::Start`] when two flows have one name.
     pub fn start(name: &str, seed: u64, flows: Vec<Flow>) -> Result<Self, Error> {
-        let config = WorkerConfig { node: name.into(), seed, clock: None, profile: false };
+        let config = WorkerConfig { node: name.into(), seed, clock: None, profile: false, records: false };
         let driver = Driver::new(Worker::alone(&config), None);
         let stage = OneWorker(Rc::new(RefCell::new(Stage { driver, now: CLOCK_START })));
         let flows = Flows::start(flows, &stage)?;

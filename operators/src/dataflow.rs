@@ -104,7 +104,8 @@ pub(crate) fn build(
                             let (mut session, mut machine) = (output.session(&time), machine.borrow_mut());
                             for task in tasks.drain(..) {
                                 let mut publish = |published| steps.deliver(delivery(flow, published));
-                                let answer = machine.work(&task, steps.now(), &mut publish);
+                                let (answer, made) = machine.work(&task, steps.now(), &mut publish);
+                                let rests_on = steps.recorded(made);
                                 let asked = Some(task.work.asked());
                                 let read =
                                     if let Work::Rows { share, .. } = task.work { Some(share) } else { None };
@@ -113,6 +114,7 @@ pub(crate) fn build(
                                     parts: task.parts,
                                     asked,
                                     entered: task.entered,
+                                    rests_on,
                                     answer,
                                 };
                                 session.give(Done { part, read });

@@ -8,6 +8,7 @@ use anabranch_model::expr::{Expr, Place};
 use anabranch_model::key::{KeyReader, MAX_KEY_BYTES};
 use anabranch_model::partition::{PartitionId, partition_hash, partition_of};
 use anabranch_model::plan::{Plan, Step, TableId, WriteKind};
+use anabranch_model::record::RecordWriter;
 use anabranch_model::row::{ROW_STAMP_BYTES, Template};
 use anabranch_model::stamp::Stamp;
 use anabranch_table::{KeyHash, MAX_ROWS};
@@ -101,6 +102,7 @@ impl Direct {
         (partition, hash): (PartitionId, KeyHash),
         stamp: Stamp,
         tables: &mut Tables,
+        record: Option<&mut RecordWriter>,
         buffer: &mut Vec<u8>,
     ) -> Result<(), Reason> {
         let bytes = self.template.row_bytes(input).map_err(|error| Reason::row(&error, self.place))?;
@@ -115,6 +117,9 @@ impl Direct {
         table.put_with(hash, key, bytes, |row| {
             self.template.fill(input, row);
             row[ROW_STAMP_BYTES].copy_from_slice(&stamp.0.to_le_bytes());
+            if let Some(record) = record {
+                record.put(self.table, row);
+            }
         });
         Ok(())
     }

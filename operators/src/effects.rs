@@ -44,6 +44,11 @@ impl Effects {
         Some(refusal)
     }
 
+    /// The replies of the present step.
+    pub(crate) fn replied(&self) -> impl Iterator<Item = (u32, OutputId, &[u8])> {
+        self.replies.since(self.replies_mark)
+    }
+
     /// Bytes of the rows that the request has replied and emitted so far.
     pub(crate) fn sent_bytes(&self) -> usize {
         self.replies.row_bytes() + self.emitted.values().map(|batch| batch.bytes().len()).sum::<usize>()

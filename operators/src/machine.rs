@@ -17,7 +17,9 @@ use crate::counts::FlowCounts;
 use crate::dataflow::{Task, Work};
 use crate::direct::Direct;
 use crate::effects::Effects;
+use crate::recorder::{FlowPartition, Recorder, Records};
 use crate::refusal::Reason;
+use crate::restore::{RestoreError, Restorer};
 use crate::route::Router;
 use crate::run::{Run, Scratch};
 use crate::split::{Routed, Share};
@@ -69,6 +71,10 @@ pub(crate) struct Machine {
     counts: FlowCounts,
     measured: Measured,
     watch: Stopwatch,
+    /// Where what requests do is kept.
+    recorder: Option<Recorder>,
+    /// There while records are done again.
+    restorer: Option<Restorer>,
     /// For keys that do not stand in one piece in their row.
     key: Vec<u8>,
 }
@@ -92,6 +98,8 @@ impl Machine {
             counts,
             measured,
             watch: Stopwatch::new(measured.steps),
+            recorder: None,
+            restorer: None,
             key: Vec::new(),
             seed,
             plan,
@@ -108,6 +116,7 @@ impl Machine {
         machine.clock = self.clock.clone();
         machine.context.chance = self.context.chance.clone();
         machine.counts = self.counts.revised(old, &plan);
+        machine.recorder = self.recorder.take();
         machine
     }
 
@@ -143,7 +152,26 @@ impl Machine {
     }
 
     /// Does the work of a task at time `now`; rows for subscribers go to `publish`.
-    pub(crate) fn work(&mut self, task: &Task, now: i64, publish: &mut impl FnMut(Published)) -> Answer {
+    ///
+    /// Also says how many records it made.
+    pub(crate) fn work(
+        &mut self,
+        task: &Task,
+        now: i64,
+        publish: &mut impl FnMut(Published),
+    ) -> (Answer, u64) {
+        let answer = self.answer(task, now, publish);
+        (answer, self.record(task))
+    }
+
+    /// Records what a task did.
+    fn record(&mut self, task: &Task) -> u64 {
+        let (Some(recorder), Work::Rows { input, .. }) = (&mut self.recorder, &task.work) else { return 0 };
+        let partitions = self.routers[input.0 as usize].partitions();
+        partitions.map_or(0, |of| recorder.finish(&task.origin, self.plan.revision, of))
+    }
+
+    fn answer(&mut self, task: &Task, now: i64, publish: &mut impl FnMut(Published)) -> Answer {
         self.measure(if let Work::Rows { input, .. } = &task.work { Some(*input) } else { None });
         match &task.work {
             Work::Rows { input, share } => {
@@ -210,7 +238,7 @@ impl Machine {
             for (routed, row) in rows {
                 self.effects.begin();
                 let result = self.step(input, row, *routed, now);
-                refuse(row, self.effects.end(routed.row, result));
+                refuse(row, self.end(*routed, result));
             }
         }
         let answer = self.effects.answer();
@@ -253,14 +281,32 @@ impl Machine {
         }
         for (place, (routed, row)) in ahead.iter().zip(rows) {
             let stamp = self.clock.tick(now);
-            match direct.put(row, *place, stamp, &mut self.tables, &mut self.key) {
-                Ok(()) => self.effects.accepted += 1,
+            let record = self.recorder.as_mut().and_then(|recorder| {
+                recorder.begin(place.0);
+                recorder.writer()
+            });
+            match direct.put(row, *place, stamp, &mut self.tables, record, &mut self.key) {
+                Ok(()) => {
+                    self.effects.accepted += 1;
+                    if let Some(recorder) = &mut self.recorder {
+                        recorder.end(None, std::iter::empty());
+                    }
+                }
                 Err(reason) => {
                     self.effects.begin();
-                    refuse(row, self.effects.end(routed.row, Err(reason)));
+                    refuse(row, self.end(*routed, Err(reason)));
                 }
             }
         }
+    }
+
+    /// The step of a row has ended; its refusal.
+    fn end(&mut self, routed: Routed, result: Result<(), Reason>) -> Option<Refusal> {
+        let refusal = self.effects.end(routed.row, result);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.end(refusal.as_ref(), self.effects.replied());
+        }
+        refusal
     }
 
     /// Asks for the memory of the rows that the steps of these rows will access, so that the waits for it overlap.
@@ -285,6 +331,9 @@ impl Machine {
             Some(partition) => partition,
             None => self.stay(input, row)?,
         };
+        if let (Some(recorder), Some(_)) = (&mut self.recorder, routed.partition) {
+            recorder.begin(partition);
+        }
         let program = &self.programs[input.0 as usize];
         for &table in &program.undo {
             self.tables.get_mut(table, partition).begin();
@@ -299,6 +348,7 @@ impl Machine {
             tables: &mut self.tables,
             scratch: &mut self.scratch,
             effects: &mut self.effects,
+            record: self.recorder.as_mut().and_then(Recorder::writer),
         };
         let result = program.run(&mut run);
         for &table in &program.undo {
@@ -334,6 +384,34 @@ impl Machine {
             }
         }
         Ok(PartitionId(0))
+    }
+
+    /// From now on what requests do is recorded.
+    pub(crate) fn record_all(&mut self) {
+        self.recorder.get_or_insert_default();
+    }
+
+    /// What was recorded since the last time.
+    pub(crate) fn records(&mut self) -> Records {
+        self.recorder.as_mut().map(Recorder::take).unwrap_or_default()
+    }
+
+    /// Does again what a record says was done.
+    ///
+    /// # Errors
+    /// It is no record of this flow, or not the next of its partition; some of it may have been done.
+    pub(crate) fn restore(&mut self, part: FlowPartition, seq: u64, body: &[u8]) -> Result<(), RestoreError> {
+        let recorder = self.recorder.get_or_insert_default();
+        if !recorder.restore(part, seq) {
+            return Err(RestoreError::Order { part, seq });
+        }
+        let Machine { plan, tables, clock, restorer, .. } = self;
+        restorer.get_or_insert_with(|| Restorer::new(plan)).restore(part, body, plan, tables, clock)
+    }
+
+    /// Nothing more is restored.
+    pub(crate) fn restored(&mut self) {
+        self.restorer = None;
     }
 
     /// The first `limit` rows after a key, of all partitions on this worker, in key order; fewer when they are long.

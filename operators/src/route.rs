@@ -72,6 +72,14 @@ impl Router {
 }
 
 impl Router {
+    /// How many partitions the tables of the step have; none where it has no tables.
+    pub(crate) fn partitions(&self) -> Option<u32> {
+        match self {
+            Router::Entry => None,
+            Router::Columns { partitions, .. } | Router::Values { partitions, .. } => Some(*partitions),
+        }
+    }
+
     /// Where an input row belongs; `None` where it stays, or where its route fails (the step says why).
     #[inline]
     pub(crate) fn place(

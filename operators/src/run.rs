@@ -9,6 +9,7 @@ use anabranch_model::key::MAX_KEY_BYTES;
 use anabranch_model::message::MAX_SENT_BYTES;
 use anabranch_model::partition::PartitionId;
 use anabranch_model::plan::{Plan, TableId, WriteKind};
+use anabranch_model::record::RecordWriter;
 use anabranch_model::row::{ROW_STAMP_BYTES, Row};
 use anabranch_model::stamp::Stamp;
 use anabranch_model::types::Shape;
@@ -55,6 +56,7 @@ pub(crate) struct Run<'r> {
     pub(crate) tables: &'r mut Tables,
     pub(crate) scratch: &'r mut Scratch,
     pub(crate) effects: &'r mut Effects,
+    pub(crate) record: Option<&'r mut RecordWriter>,
 }
 
 /// The frame of a run, over the fields that do not change while an expression is evaluated.
@@ -178,6 +180,9 @@ impl Run<'_> {
             return Err(Reason::partition_full(name(), write.place));
         }
         table.put(key, row);
+        if let Some(record) = &mut self.record {
+            record.put(write.table, row);
+        }
         Ok(())
     }
 
@@ -209,22 +214,28 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn delete(&mut self, program: &Program, table: TableId, find: &Lookup) -> Result<(), Reason> {
+    fn delete(&mut self, program: &Program, of: TableId, find: &Lookup) -> Result<(), Reason> {
         let Scratch { rows, lets, key: buffer, .. } = &mut *self.scratch;
         let frame = frame(self.input, rows, lets, &program.shapes, self.context);
-        let table = self.tables.get_mut(table, self.partition);
+        let table = self.tables.get_mut(of, self.partition);
+        let mut remove = |table: &mut Table, key: &[u8]| {
+            table.remove(key);
+            if let Some(record) = &mut self.record {
+                record.delete(of, key);
+            }
+        };
         if let Some(sought) = &find.key {
             let Some(key) = sought_key(sought, &frame, buffer)? else { return Ok(()) };
             if let Some(row) = table.get(key)
                 && holds(find, &frame, row)?
             {
-                table.remove(key);
+                remove(table, key);
             }
             return Ok(());
         }
         let Some(partition) = sought_key(&find.partition, &frame, buffer)? else { return Ok(()) };
         for key in matching_keys(table, find, &frame, partition)? {
-            table.remove(&key);
+            remove(table, &key);
         }
         Ok(())
     }

@@ -6,7 +6,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anabranch_model::message::{Answer, Delivery, FlowId, Origin, Part, Problem, Request, WorkerId};
+use anabranch_model::message::{
+    Answer, Delivery, FlowId, Origin, Part, Problem, Recorded, Request, WorkerId,
+};
 use anabranch_model::plan::Plan;
 use timely::communication::allocator::Thread;
 use timely::communication::{Allocator, Config, WorkerGuards, initialize_from};
@@ -17,6 +19,8 @@ use crate::dataflow::{Requests, build};
 use crate::installed::{Installed, UnderWay};
 use crate::machine::{Machine, Measured, TableSize};
 use crate::profile::{FlowProfile, Profile};
+use crate::recorder::{FlowPartition, Records};
+use crate::restore::RestoreError;
 use crate::split::Splitter;
 
 /// What workers of a node are told about it.
@@ -30,6 +34,8 @@ pub struct WorkerConfig {
     pub clock: Option<Clock>,
     /// Whether timely's log of operators and channels is counted.
     pub profile: bool,
+    /// Whether what requests do is recorded ([`Worker::records`]).
+    pub records: bool,
 }
 
 /// Runs `drive` with a worker on each of `count` threads; the workers exchange rows with each other.
@@ -76,7 +82,7 @@ impl WorkerThreads {
 ///     table  Ids: { id: int, times: int } { key id }
 ///     on Seen as s { upsert Ids { id: s.id, times += 1 } }";
 /// let plan = Arc::new(anabranch_lang::compile("f.flow", text).plan.expect("it compiles"));
-/// let mut worker = Worker::alone(&WorkerConfig { node: "A".into(), seed: 1, clock: None, profile: false });
+/// let mut worker = Worker::alone(&WorkerConfig { node: "A".into(), seed: 1, clock: None, profile: false, records: false });
 /// worker.install(FlowId(0), &plan);
 ///
 /// let mut batch = Batch::new(SchemaId(0));
@@ -103,15 +109,24 @@ pub struct Worker {
 }
 
 /// What the operators of a worker share with it.
-#[derive(Default)]
 pub(crate) struct Shared {
     now: Cell<i64>,
     /// When the requests of the present turn entered, in microseconds of the worker's clock.
     entered: Cell<u64>,
     outbox: RefCell<Vec<Delivery>>,
+    recorded: Cell<Recorded>,
 }
 
 impl Shared {
+    fn of(by: WorkerId) -> Self {
+        Shared {
+            now: Cell::default(),
+            entered: Cell::default(),
+            outbox: RefCell::default(),
+            recorded: Cell::new(Recorded { by, count: 0 }),
+        }
+    }
+
     /// The time of the present turn, in microseconds since 1970 UTC.
     pub(crate) fn now(&self) -> i64 {
         self.now.get()
@@ -120,6 +135,14 @@ impl Shared {
     /// When the requests of the present turn entered, in microseconds of the worker's clock.
     pub(crate) fn entered(&self) -> u64 {
         self.entered.get()
+    }
+
+    /// So many more records were made; all that were.
+    pub(crate) fn recorded(&self, more: u64) -> Recorded {
+        let before = self.recorded.get();
+        let now = Recorded { count: before.count + more, ..before };
+        self.recorded.set(now);
+        now
     }
 
     pub(crate) fn deliver(&self, delivery: Delivery) {
@@ -150,13 +173,14 @@ impl Worker {
         let started = config.clock.map(|clock| clock.started);
         let timely = timely::worker::Worker::new(timely::WorkerConfig::default(), end, started);
         let profile = config.profile.then(|| Profile::begin(&timely));
+        let id = WorkerId(timely.index() as u32);
         Worker {
-            id: WorkerId(timely.index() as u32),
+            id,
             peers: timely.peers() as u32,
             timely,
             config: config.clone(),
             flows: BTreeMap::new(),
-            shared: Rc::default(),
+            shared: Rc::new(Shared::of(id)),
             profile,
         }
     }
@@ -173,7 +197,11 @@ impl Worker {
         let node = &self.config.node;
         let clock = self.config.clock;
         let measured = Measured { steps: clock, rules: clock.filter(|_| self.config.profile) };
-        let machine = Rc::new(RefCell::new(Machine::new(plan.clone(), node.clone(), seed, measured)));
+        let mut machine = Machine::new(plan.clone(), node.clone(), seed, measured);
+        if self.config.records {
+            machine.record_all();
+        }
+        let machine = Rc::new(RefCell::new(machine));
         let under_way = UnderWay::default();
         let requests = self.build(flow, plan, &machine, &under_way);
         self.flows.insert(flow, Installed::new(requests, machine, under_way));
@@ -208,8 +236,14 @@ impl Worker {
     }
 
     fn turn_down(&mut self, flow: FlowId, origin: Origin, problem: Problem) {
-        let part =
-            Part { origin, parts: 1, answer: Answer::Problem(problem), asked: None, entered: self.micros() };
+        let part = Part {
+            origin,
+            parts: 1,
+            answer: Answer::Problem(problem),
+            asked: None,
+            entered: self.micros(),
+            rests_on: self.shared.recorded(0),
+        };
         self.shared.deliver(Delivery::Part { flow, part, revised: None });
     }
 
@@ -309,6 +343,39 @@ impl Worker {
     /// Takes what the last turns produced, in order.
     pub fn deliveries(&mut self) -> Vec<Delivery> {
         std::mem::take(&mut *self.shared.outbox.borrow_mut())
+    }
+
+    /// Takes the records that were made since the last time, in order within each partition; none where
+    /// [`WorkerConfig::records`] is not set.
+    pub fn records(&mut self) -> Vec<(FlowId, Records)> {
+        let taken = self.flows.iter().map(|(flow, of)| (*flow, of.machine.borrow_mut().records()));
+        taken.filter(|(_, records)| !records.made.is_empty()).collect()
+    }
+
+    /// How many records it has made since the node started.
+    pub fn recorded(&self) -> Recorded {
+        self.shared.recorded(0)
+    }
+
+    /// Does again what a record says was done, before the first request. The flow has the revision that the record
+    /// has; records of a partition come in their order.
+    ///
+    /// # Errors
+    /// What is wrong with the record; some of it may have been done, so the worker must not serve.
+    pub fn restore(
+        &mut self,
+        flow: FlowId,
+        part: FlowPartition,
+        seq: u64,
+        body: &[u8],
+    ) -> Result<(), RestoreError> {
+        let installed = self.flows.get(&flow).ok_or(RestoreError::NoFlow(flow))?;
+        installed.machine.borrow_mut().restore(part, seq, body)
+    }
+
+    /// All is restored.
+    pub fn restored(&mut self) {
+        self.flows.values().for_each(|of| of.machine.borrow_mut().restored());
     }
 
     /// Counts and sizes of a flow on this worker.

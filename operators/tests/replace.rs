@@ -33,7 +33,7 @@ fn request(number: u64, revision: i64, plan: &Plan) -> Request {
 }
 
 fn alone() -> Worker {
-    Worker::alone(&WorkerConfig { node: "A".into(), seed: 1, clock: None, profile: false })
+    Worker::alone(&WorkerConfig { node: "A".into(), seed: 1, clock: None, profile: false, records: false })
 }
 
 #[test]

@@ -18,6 +18,7 @@ pub mod message;
 pub mod partition;
 pub mod plan;
 pub mod question;
+pub mod record;
 pub mod row;
 pub mod stamp;
 pub mod time;

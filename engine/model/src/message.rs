@@ -87,8 +87,19 @@ pub struct Part {
     pub asked: Option<Asked>,
     /// When the request entered, in microseconds of the clock of the worker where it did.
     pub entered: u64,
+    /// What it rests on.
+    pub rests_on: Recorded,
     /// This one.
     pub answer: Answer,
+}
+
+/// So many records a worker had made; what rests on them must not be seen before they are safe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recorded {
+    /// The worker.
+    pub by: WorkerId,
+    /// Its records since the node started.
+    pub count: u64,
 }
 
 /// What a request asks, without its content.
@@ -196,8 +207,13 @@ impl Replies {
 
     /// Each reply: the row of the request that it answers, its stream, the packed row.
     pub fn iter(&self) -> impl Iterator<Item = (u32, OutputId, &[u8])> {
-        let mut rest = self.rows.as_slice();
-        self.heads.iter().map(move |&(row, output)| {
+        self.since((0, 0))
+    }
+
+    /// The replies made since `mark`.
+    pub fn since(&self, mark: (usize, usize)) -> impl Iterator<Item = (u32, OutputId, &[u8])> {
+        let mut rest = &self.rows[mark.1..];
+        self.heads[mark.0..].iter().map(move |&(row, output)| {
             let length = row_length(rest).expect("as many rows as heads");
             let (bytes, behind) = rest.split_at(length);
             rest = behind;

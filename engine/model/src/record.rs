@@ -1,0 +1,407 @@
+//! What a request did in one partition, as bytes: what a journal keeps, and what brings another copy of the partition to
+//! the same state. Rows are recorded, not rules, so that nothing is evaluated twice.
+//!
+//! Format 1, little endian:
+//!
+//! | bytes | what |
+//! |---|---|
+//! | 1 | format, 1 |
+//! | 8, 8 | client, request |
+//! | 8 | revision of the flow whose numbers and shapes it uses |
+//! | 4 | bytes of the changes |
+//! | | changes, in their order: 2 table, 1 kind; kind 0 a put: the packed row; kind 1 a delete: 2 length, key bytes |
+//! | 4 | rows accepted |
+//! | 4 | refusals: 4 row, 1 code, 4 line and 4 column (0 and 0: none), 4 length, text |
+//! | 4 | replies: 4 row, 2 output, the packed row |
+
+use std::fmt;
+
+use crate::expr::Place;
+use crate::message::{Refusal, RowsAnswer};
+use crate::plan::{OutputId, RefusalCode, TableId};
+use crate::row::{ROW_HEADER_BYTES, row_length};
+
+/// The format that is written.
+pub const RECORD_FORMAT: u8 = 1;
+
+const PUT: u8 = 0;
+const DELETE: u8 = 1;
+
+/// Whose request it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The client.
+    pub client: u64,
+    /// The client's number for the request.
+    pub request: u64,
+    /// The revision whose numbers and shapes the record uses.
+    pub revision: i64,
+}
+
+/// A change of one row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change<'r> {
+    /// This packed row is there now.
+    Put(TableId, &'r [u8]),
+    /// There is no row of this key any more.
+    Delete(TableId, &'r [u8]),
+}
+
+/// Why bytes are no record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordError {
+    /// They are of a newer format.
+    Format(u8),
+    /// They end too early.
+    Short,
+    /// Something in them has no meaning: what it is.
+    Meaning(&'static str),
+}
+
+impl fmt::Display for RecordError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RecordError::Format(format) => {
+                write!(
+                    f,
+                    "the record has format {format}, this release knows {RECORD_FORMAT}: use a newer one"
+                )
+            }
+            RecordError::Short => f.write_str("the record ends too early"),
+            RecordError::Meaning(what) => write!(f, "the record has {what} that means nothing"),
+        }
+    }
+}
+
+impl std::error::Error for RecordError {}
+
+/// What a request does in one partition, in the making.
+#[derive(Debug, Default)]
+pub struct RecordWriter {
+    changes: Vec<u8>,
+    accepted: u32,
+    refused: u32,
+    refusals: Vec<u8>,
+    replied: u32,
+    replies: Vec<u8>,
+}
+
+impl RecordWriter {
+    /// A row is put.
+    #[inline]
+    pub fn put(&mut self, table: TableId, row: &[u8]) {
+        self.changes.extend_from_slice(&table.0.to_le_bytes());
+        self.changes.push(PUT);
+        self.changes.extend_from_slice(row);
+    }
+
+    /// The row of a key (at most [`crate::key::MAX_KEY_BYTES`]) is deleted.
+    pub fn delete(&mut self, table: TableId, key: &[u8]) {
+        self.changes.extend_from_slice(&table.0.to_le_bytes());
+        self.changes.push(DELETE);
+        self.changes.extend_from_slice(&(key.len() as u16).to_le_bytes());
+        self.changes.extend_from_slice(key);
+    }
+
+    /// Where the changes end now, for [`RecordWriter::truncate`].
+    #[inline]
+    pub fn mark(&self) -> usize {
+        self.changes.len()
+    }
+
+    /// Takes back the changes made since `mark`.
+    pub fn truncate(&mut self, mark: usize) {
+        self.changes.truncate(mark);
+    }
+
+    /// The step of a row took effect.
+    #[inline]
+    pub fn accept(&mut self) {
+        self.accepted += 1;
+    }
+
+    /// A row was refused.
+    pub fn refuse(&mut self, refusal: &Refusal) {
+        self.refused += 1;
+        let place = refusal.place.unwrap_or(Place { line: 0, column: 0 });
+        let out = &mut self.refusals;
+        out.extend_from_slice(&refusal.row.to_le_bytes());
+        out.push(refusal.code as u8);
+        out.extend_from_slice(&place.line.to_le_bytes());
+        out.extend_from_slice(&place.column.to_le_bytes());
+        out.extend_from_slice(&(refusal.text.len() as u32).to_le_bytes());
+        out.extend_from_slice(refusal.text.as_bytes());
+    }
+
+    /// A rule replied to a row.
+    pub fn reply(&mut self, row: u32, output: OutputId, bytes: &[u8]) {
+        self.replied += 1;
+        self.replies.extend_from_slice(&row.to_le_bytes());
+        self.replies.extend_from_slice(&output.0.to_le_bytes());
+        self.replies.extend_from_slice(bytes);
+    }
+
+    /// Whether no row has come by.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.accepted == 0 && self.is_idle()
+    }
+
+    /// Whether nothing was changed and nothing refused: there is nothing to keep.
+    #[inline]
+    pub fn is_idle(&self) -> bool {
+        self.changes.is_empty() && self.refused == 0
+    }
+
+    /// Appends the record to `out`, and begins anew.
+    pub fn finish(&mut self, of: Identity, out: &mut Vec<u8>) {
+        out.reserve(41 + self.changes.len() + self.refusals.len() + self.replies.len());
+        out.push(RECORD_FORMAT);
+        out.extend_from_slice(&of.client.to_le_bytes());
+        out.extend_from_slice(&of.request.to_le_bytes());
+        out.extend_from_slice(&of.revision.to_le_bytes());
+        out.extend_from_slice(&(self.changes.len() as u32).to_le_bytes());
+        out.extend_from_slice(&self.changes);
+        out.extend_from_slice(&self.accepted.to_le_bytes());
+        out.extend_from_slice(&self.refused.to_le_bytes());
+        out.extend_from_slice(&self.refusals);
+        out.extend_from_slice(&self.replied.to_le_bytes());
+        out.extend_from_slice(&self.replies);
+        self.clear();
+    }
+
+    /// Forgets what was done.
+    pub fn clear(&mut self) {
+        (self.accepted, self.refused, self.replied) = (0, 0, 0);
+        [&mut self.changes, &mut self.refusals, &mut self.replies].into_iter().for_each(Vec::clear);
+    }
+}
+
+/// A record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record<'r> {
+    /// Whose request it was.
+    pub of: Identity,
+    changes: &'r [u8],
+    answer: &'r [u8],
+}
+
+impl<'r> Record<'r> {
+    /// Reads the head of a record; what follows is read by [`Record::changes`] and [`Record::answer`].
+    ///
+    /// # Errors
+    /// It is of another format, or too short.
+    pub fn parse(bytes: &'r [u8]) -> Result<Self, RecordError> {
+        let mut rest = Rest(bytes);
+        match rest.byte()? {
+            RECORD_FORMAT => {}
+            other => return Err(RecordError::Format(other)),
+        }
+        let (client, request) = (rest.u64()?, rest.u64()?);
+        let of = Identity { client, request, revision: rest.u64()? as i64 };
+        let length = rest.u32()? as usize;
+        Ok(Record { of, changes: rest.take(length)?, answer: rest.0 })
+    }
+
+    /// The changes, in their order; ends behind the first that is none.
+    pub fn changes(&self) -> impl Iterator<Item = Result<Change<'r>, RecordError>> + use<'r> {
+        let mut rest = Rest(self.changes);
+        std::iter::from_fn(move || {
+            let change = (!rest.0.is_empty()).then(|| rest.change())?;
+            if change.is_err() {
+                rest = Rest(&[]);
+            }
+            Some(change)
+        })
+    }
+
+    /// What the request was answered, as far as this partition is concerned.
+    ///
+    /// # Errors
+    /// It is too short, or has what means nothing.
+    pub fn answer(&self) -> Result<RowsAnswer, RecordError> {
+        let mut rest = Rest(self.answer);
+        let mut answer = RowsAnswer { accepted: rest.u32()?, ..RowsAnswer::default() };
+        for _ in 0..rest.u32()? {
+            answer.refusals.push(rest.refusal()?);
+        }
+        for _ in 0..rest.u32()? {
+            let (row, output) = (rest.u32()?, OutputId(rest.u16()?));
+            answer.replies.push(row, output, rest.row()?);
+        }
+        match rest.0 {
+            [] => Ok(answer),
+            _ => Err(RecordError::Meaning("bytes behind its end")),
+        }
+    }
+}
+
+/// What is still to be read.
+struct Rest<'r>(&'r [u8]);
+
+impl<'r> Rest<'r> {
+    fn take(&mut self, length: usize) -> Result<&'r [u8], RecordError> {
+        let (taken, rest) = self.0.split_at_checked(length).ok_or(RecordError::Short)?;
+        self.0 = rest;
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], RecordError> {
+        let (taken, rest) = self.0.split_first_chunk().ok_or(RecordError::Short)?;
+        self.0 = rest;
+        Ok(*taken)
+    }
+
+    fn byte(&mut self) -> Result<u8, RecordError> {
+        self.array::<1>().map(|[byte]| byte)
+    }
+
+    fn u16(&mut self) -> Result<u16, RecordError> {
+        self.array().map(u16::from_le_bytes)
+    }
+
+    fn u32(&mut self) -> Result<u32, RecordError> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    fn u64(&mut self) -> Result<u64, RecordError> {
+        self.array().map(u64::from_le_bytes)
+    }
+
+    /// A packed row, as far as its length says; what is in it is for [`crate::Row::check`].
+    fn row(&mut self) -> Result<&'r [u8], RecordError> {
+        match row_length(self.0).ok_or(RecordError::Short)? {
+            length if length < ROW_HEADER_BYTES => Err(RecordError::Meaning("the length of a row")),
+            length => self.take(length),
+        }
+    }
+
+    fn change(&mut self) -> Result<Change<'r>, RecordError> {
+        let table = TableId(self.u16()?);
+        match self.byte()? {
+            PUT => Ok(Change::Put(table, self.row()?)),
+            DELETE => {
+                let length = self.u16()?;
+                Ok(Change::Delete(table, self.take(usize::from(length))?))
+            }
+            _ => Err(RecordError::Meaning("a kind of change")),
+        }
+    }
+
+    fn refusal(&mut self) -> Result<Refusal, RecordError> {
+        let row = self.u32()?;
+        let code = RefusalCode::ALL.get(usize::from(self.byte()?)).copied();
+        let (line, column, length) = (self.u32()?, self.u32()?, self.u32()?);
+        let text = std::str::from_utf8(self.take(length as usize)?);
+        Ok(Refusal {
+            row,
+            code: code.ok_or(RecordError::Meaning("a code of a refusal"))?,
+            text: text.map_err(|_| RecordError::Meaning("a text"))?.to_owned(),
+            place: (line > 0).then_some(Place { line, column }),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn of() -> Identity {
+        Identity { client: 7, request: 9, revision: 2 }
+    }
+
+    /// A row of a header and `bytes`.
+    fn row(bytes: &[u8]) -> Vec<u8> {
+        let mut row = vec![0; ROW_HEADER_BYTES];
+        row.extend_from_slice(bytes);
+        let length = row.len() as u32;
+        row[..4].copy_from_slice(&length.to_le_bytes());
+        row
+    }
+
+    fn refusal() -> Refusal {
+        let place = Some(Place { line: 3, column: 4 });
+        Refusal { row: 1, code: RefusalCode::Conflict, text: "it is there".into(), place }
+    }
+
+    fn written() -> Vec<u8> {
+        let mut writer = RecordWriter::default();
+        writer.put(TableId(1), &row(b"first"));
+        writer.delete(TableId(2), b"key");
+        let mark = writer.mark();
+        writer.put(TableId(3), &row(b"taken back"));
+        writer.truncate(mark);
+        writer.accept();
+        writer.refuse(&refusal());
+        writer.reply(0, OutputId(5), &row(b"reply"));
+        let mut out = Vec::new();
+        writer.finish(of(), &mut out);
+        assert!(writer.is_idle(), "it begins anew");
+        out
+    }
+
+    #[test]
+    fn a_record_reads_as_it_was_written() {
+        let bytes = written();
+        let record = Record::parse(&bytes).expect("a record");
+        let first = row(b"first");
+        let changes: Result<Vec<_>, _> = record.changes().collect();
+        assert_eq!(
+            changes.expect("changes"),
+            [Change::Put(TableId(1), &first), Change::Delete(TableId(2), b"key")]
+        );
+        let answer = record.answer().expect("an answer");
+        assert_eq!((record.of, answer.accepted, answer.refusals), (of(), 1, vec![refusal()]));
+        assert_eq!(answer.replies.iter().collect::<Vec<_>>(), [(0, OutputId(5), row(b"reply").as_slice())]);
+    }
+
+    /// The bytes are a promise: files and other nodes rest on them.
+    #[test]
+    fn the_format_stays() {
+        let mut writer = RecordWriter::default();
+        writer.delete(TableId(2), b"k");
+        writer.accept();
+        let mut out = Vec::new();
+        writer.finish(Identity { client: 1, request: 2, revision: 3 }, &mut out);
+        let mut wanted = vec![1, 1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0];
+        wanted.extend_from_slice(&[6, 0, 0, 0, 2, 0, 1, 1, 0, b'k', 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(out, wanted);
+    }
+
+    #[test]
+    fn a_newer_format_is_told() {
+        let mut bytes = written();
+        bytes[0] = 2;
+        assert_eq!(Record::parse(&bytes), Err(RecordError::Format(2)));
+    }
+
+    proptest! {
+        #[test]
+        fn bytes_from_outside_are_a_record_or_an_error(
+            mut bytes in prop::collection::vec(any::<u8>(), 0..200),
+            known in any::<bool>(),
+        ) {
+            if let Some(first) = bytes.first_mut().filter(|_| known) {
+                *first = RECORD_FORMAT;
+            }
+            if let Ok(record) = Record::parse(&bytes) {
+                let _ = record.changes().count();
+                let _ = record.answer();
+            }
+        }
+
+        #[test]
+        fn a_record_that_was_cut_or_changed_is_no_panic(at in 0_usize..120, byte in any::<u8>()) {
+            let mut bytes = written();
+            let _ = Record::parse(&bytes[..at.min(bytes.len())]).map(|record| record.answer().is_ok());
+            let at = at % bytes.len();
+            bytes[at] = byte;
+            if let Ok(record) = Record::parse(&bytes) {
+                let _ = record.changes().count();
+                let _ = record.answer();
+            }
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Doing again what records say was done: how a worker comes back to the state that its journal has.
+
+use std::fmt;
+
+use anabranch_model::key::KeyReader;
+use anabranch_model::message::FlowId;
+use anabranch_model::partition::PartitionId;
+use anabranch_model::plan::{Plan, TableId};
+use anabranch_model::record::{Change, Record, RecordError};
+use anabranch_model::row::{ROW_STAMP_BYTES, Row, RowError};
+use anabranch_model::stamp::{HybridClock, Stamp};
+
+use crate::recorder::FlowPartition;
+use crate::tables::Tables;
+
+/// Why a record could not be done again.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RestoreError {
+    /// The flow is not there.
+    NoFlow(FlowId),
+    /// It is not the next of its partition: what is missing or doubled lies before it.
+    Order {
+        /// The partition.
+        part: FlowPartition,
+        /// The record's number in it.
+        seq: u64,
+    },
+    /// The flow has no such table with so many partitions.
+    NoTable {
+        /// The table.
+        table: TableId,
+        /// The record's partition.
+        part: FlowPartition,
+    },
+    /// Its bytes are no record.
+    Record(RecordError),
+    /// A row in it does not fit its table.
+    Row(RowError),
+}
+
+impl From<RecordError> for RestoreError {
+    fn from(error: RecordError) -> Self {
+        RestoreError::Record(error)
+    }
+}
+
+impl From<RowError> for RestoreError {
+    fn from(error: RowError) -> Self {
+        RestoreError::Row(error)
+    }
+}
+
+impl fmt::Display for RestoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RestoreError::NoFlow(flow) => write!(f, "a record of flow number {}, which is not there", flow.0),
+            RestoreError::Order { part: FlowPartition { of, number }, seq } => {
+                write!(f, "record {seq} of partition {number} of {of} does not follow the one before it")
+            }
+            RestoreError::NoTable { table, part } => write!(
+                f,
+                "a record of table number {} with {} partitions, which the flow does not have",
+                table.0, part.of
+            ),
+            RestoreError::Record(error) => error.fmt(f),
+            RestoreError::Row(error) => write!(f, "a row of a record does not fit its table: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for RestoreError {}
+
+/// Makes the changes of a record again.
+#[derive(Debug)]
+pub(crate) struct Restorer {
+    /// How the key of a row of each table reads.
+    keys: Vec<KeyReader>,
+    key: Vec<u8>,
+}
+
+impl Restorer {
+    pub(crate) fn new(plan: &Plan) -> Self {
+        let reader = |table: &anabranch_model::plan::Table| KeyReader::new(&table.shape, &table.key);
+        Restorer { keys: plan.tables.iter().map(reader).collect(), key: Vec::new() }
+    }
+
+    /// Makes the changes of a record in its partition; later stamps of the clock are larger than its rows'.
+    ///
+    /// # Errors
+    /// What is wrong with the record; some of it may have been done.
+    pub(crate) fn restore(
+        &mut self,
+        part: FlowPartition,
+        body: &[u8],
+        plan: &Plan,
+        tables: &mut Tables,
+        clock: &mut HybridClock,
+    ) -> Result<(), RestoreError> {
+        let partition = PartitionId(part.number);
+        for change in Record::parse(body)?.changes() {
+            let change = change?;
+            let (Change::Put(table, _) | Change::Delete(table, _)) = change;
+            let fits =
+                |of: &&anabranch_model::plan::Table| of.policy.partitions == part.of && part.number < part.of;
+            let of = plan.tables.get(usize::from(table.0)).filter(fits);
+            let of = of.ok_or(RestoreError::NoTable { table, part })?;
+            let rows = tables.get_mut(table, partition);
+            match change {
+                Change::Put(_, row) => {
+                    Row::check(row, &of.shape)?;
+                    let stamp = row[ROW_STAMP_BYTES].try_into().expect("a stamp has eight bytes");
+                    clock.observe(Stamp(u64::from_le_bytes(stamp)));
+                    rows.put(self.keys[usize::from(table.0)].read(row, &mut self.key), row);
+                }
+                Change::Delete(_, key) => drop(rows.remove(key)),
+            }
+        }
+        Ok(())
+    }
+}

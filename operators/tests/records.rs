@@ -1,0 +1,185 @@
+//! What a worker records is what it did: done again elsewhere it gives the same tables, whatever came before.
+#![expect(clippy::panic, reason = "a test fails")]
+
+use std::sync::Arc;
+
+use anabranch_model::message::{Answer, Body, Delivery, FlowId, Origin, Page, Request, RowsAnswer, WorkerId};
+use anabranch_model::plan::{InputId, Plan, TableId};
+use anabranch_model::record::Record;
+use anabranch_model::row::RowError;
+use anabranch_model::{Batch, SchemaId, Value};
+use anabranch_operators::{FlowPartition, Records, RestoreError, Worker, WorkerConfig};
+use proptest::prelude::*;
+
+const FLOW: FlowId = FlowId(3);
+
+/// Rules that write by all ways: directly, by hand, undone after a write, deletes of one row and of many.
+const TEXT: &str = "flow f revision 1
+input  Set, Add, Take, Clear, Look: { shelf: int, id: int, n: int }
+output Told: { id: int, n: int? }
+policy few { partitions 8 }
+table  Items: { shelf: int, id: int, n: int } { key shelf, id  partition by shelf  replicate few }
+table  Sums: { shelf: int, items: int } { key shelf  replicate few }
+on Set as s { upsert Items { ..s } }
+on Add as a {
+  insert Items { ..a }
+  upsert Sums { shelf: a.shelf, items += 1 }
+  require a.n < 50 else invalid 'too many'
+  reply Told { id: a.id, n: a.n }
+}
+on Take as t {
+  read Items where shelf = t.shelf and id = t.id as row or null
+  require row is not null else not_found 'no such item'
+  if row.n <= t.n { delete Items where shelf = t.shelf and id = t.id }
+  else { update Items { shelf: t.shelf, id: t.id, n: row.n - t.n } }
+}
+on Clear as c { delete Items where shelf = c.shelf }
+on Look as l {
+  read Items where shelf = l.shelf and id = l.id as row or null
+  reply Told { id: l.id, n: row.n }
+}";
+
+fn plan() -> Arc<Plan> {
+    let compiled = anabranch_lang::compile("f.flow", TEXT);
+    Arc::new(compiled.plan.unwrap_or_else(|| panic!("{:?}", compiled.diagnostics)))
+}
+
+fn worker(records: bool) -> Worker {
+    Worker::alone(&WorkerConfig { node: "A".into(), seed: 1, clock: None, profile: false, records })
+}
+
+/// Does a request and gives its answer.
+fn send(
+    worker: &mut Worker,
+    plan: &Plan,
+    number: u64,
+    input: u16,
+    rows: &[(i64, i64, i64)],
+) -> (RowsAnswer, u64) {
+    let mut batch = Batch::new(SchemaId(input.into()));
+    for (shelf, id, n) in rows {
+        let write = batch.push_with::<RowError>(&plan.inputs[usize::from(input)].shape, |row| {
+            [shelf, id, n].into_iter().try_for_each(|value| row.value(&Value::Int(*value)))
+        });
+        write.expect("it fits");
+    }
+    let origin = Origin { worker: WorkerId(0), client: 5, request: number, revision: 1 };
+    worker.submit(FLOW, Request { origin, body: Body::Rows { input: InputId(input), batch } });
+    worker.turn(number as i64);
+    let answers = worker.deliveries().into_iter().filter_map(|delivery| match delivery {
+        Delivery::Part { part, .. } => Some(part),
+        _ => None,
+    });
+    let [part] = <[_; 1]>::try_from(answers.collect::<Vec<_>>()).expect("one answer");
+    match part.answer {
+        Answer::Rows(answer) => (answer, part.rests_on.count),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn rows(worker: &mut Worker, table: u16) -> Page {
+    let origin = Origin { worker: WorkerId(0), client: 6, request: 1, revision: 1 };
+    let body = Body::Page { table: TableId(table), after: None, limit: u32::MAX };
+    worker.submit(FLOW, Request { origin, body });
+    worker.turn(0);
+    match worker.deliveries().pop() {
+        Some(Delivery::Part { part, .. }) => match part.answer {
+            Answer::Page(page) => page,
+            other => panic!("{other:?}"),
+        },
+        other => panic!("{other:?}"),
+    }
+}
+
+fn replayed(plan: &Arc<Plan>, records: &[Records]) -> Worker {
+    let mut worker = worker(true);
+    worker.install(FLOW, plan);
+    for (made, body) in records.iter().flat_map(Records::iter) {
+        worker.restore(FLOW, made.part, made.seq, body).expect("the next of its partition");
+    }
+    worker.restored();
+    worker
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn records_done_again_give_the_same_tables(
+        requests in prop::collection::vec(
+            (0_u16..5, prop::collection::vec((0_i64..6, 0_i64..6, 0_i64..60), 1..20)),
+            1..30,
+        ),
+    ) {
+        let plan = plan();
+        let mut first = worker(true);
+        first.install(FLOW, &plan);
+        let (mut all, mut made) = (Vec::new(), 0);
+        for (number, (input, rows)) in requests.iter().enumerate() {
+            let (answer, rests_on) = send(&mut first, &plan, number as u64 + 1, *input, rows);
+            let records: Vec<Records> = first.records().into_iter().map(|(_, records)| records).collect();
+            made += records.iter().map(|records| records.made.len() as u64).sum::<u64>();
+            prop_assert_eq!((rests_on, first.recorded().count), (made, made));
+            recorded_is_answered(&answer, &records, number as u64 + 1);
+            all.extend(records);
+        }
+        let mut again = replayed(&plan, &all);
+        for table in 0..2 {
+            prop_assert_eq!(rows(&mut first, table), rows(&mut again, table));
+        }
+        // Both go on alike: numbers and stamps, too.
+        let before = [send(&mut first, &plan, 99, 0, &[(1, 1, 1)]), send(&mut again, &plan, 99, 0, &[(1, 1, 1)])];
+        prop_assert_eq!(&before[0].0, &before[1].0);
+        let [one, other] = [&mut first, &mut again].map(|worker| worker.records().remove(0).1);
+        prop_assert_eq!(one.made, other.made);
+    }
+}
+
+/// The parts of an answer that are in records are those of the answer.
+fn recorded_is_answered(answer: &RowsAnswer, records: &[Records], request: u64) {
+    let (mut accepted, mut refused) = (0, 0);
+    for (_, body) in records.iter().flat_map(Records::iter) {
+        let record = Record::parse(body).expect("a record");
+        assert_eq!((record.of.client, record.of.request, record.of.revision), (5, request, 1));
+        let part = record.answer().expect("an answer");
+        accepted += part.accepted;
+        refused += part.refusals.len();
+        assert!(part.refusals.iter().all(|refusal| answer.refusals.contains(refusal)));
+        let replies: Vec<_> = answer.replies.iter().collect();
+        assert!(part.replies.iter().all(|reply| replies.contains(&reply)));
+    }
+    assert_eq!(refused, answer.refusals.len(), "a refused row is kept, so that it is refused again");
+    assert!(accepted <= answer.accepted, "what changed nothing needs no record");
+}
+
+#[test]
+fn reading_makes_no_record_and_a_worker_that_records_nothing_has_none() {
+    let plan = plan();
+    let mut recording = worker(true);
+    recording.install(FLOW, &plan);
+    let (answer, rests_on) = send(&mut recording, &plan, 1, 4, &[(1, 1, 1)]);
+    assert_eq!((answer.replies.len(), rests_on, recording.records().len()), (1, 0, 0));
+    let mut silent = worker(false);
+    silent.install(FLOW, &plan);
+    let (_, rests_on) = send(&mut silent, &plan, 1, 0, &[(1, 1, 1)]);
+    assert_eq!((rests_on, silent.records().len()), (0, 0));
+}
+
+#[test]
+fn a_record_that_does_not_follow_is_refused() {
+    let plan = plan();
+    let mut first = worker(true);
+    first.install(FLOW, &plan);
+    send(&mut first, &plan, 1, 0, &[(1, 1, 1)]);
+    let records = first.records().remove(0).1;
+    let (made, body) = records.iter().next().expect("a record");
+    let mut again = worker(true);
+    assert_eq!(again.restore(FLOW, made.part, 1, body), Err(RestoreError::NoFlow(FLOW)));
+    again.install(FLOW, &plan);
+    let order = |seq| Err(RestoreError::Order { part: made.part, seq });
+    assert_eq!(again.restore(FLOW, made.part, 2, body), order(2), "one is missing");
+    assert_eq!(again.restore(FLOW, made.part, 1, body), Ok(()));
+    assert_eq!(again.restore(FLOW, made.part, 1, body), order(1), "it is there");
+    let other = FlowPartition { of: 9, number: 0 };
+    assert!(matches!(again.restore(FLOW, other, 1, body), Err(RestoreError::NoTable { .. })));
+}
