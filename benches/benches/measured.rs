@@ -39,7 +39,8 @@ impl Subject {
         let plan = workload::plan();
         let clock = matches!(measured, Measured::Clock | Measured::Profile).then(|| Clock::new(Instant::now));
         let profile = matches!(measured, Measured::Profile);
-        let mut worker = Worker::alone(&WorkerConfig { node: "A".into(), seed: 1, clock, profile });
+        let mut worker =
+            Worker::alone(&WorkerConfig { node: "A".into(), seed: 1, clock, profile, records: false });
         worker.install(FlowId(0), &plan);
         let batches = workload::batches(workload::random(16_384, 3), &plan.inputs[0].shape);
         let single = |batch: &Batch, row: &[u8]| {
