@@ -7,10 +7,14 @@ use crate::{report, tree};
 fn layer(package: &str) -> Option<u32> {
     match package {
         "anabranch-model" => Some(0),
-        "anabranch-lang" | "anabranch-table" | "anabranch-wire" => Some(1),
+        "anabranch-lang" | "anabranch-log" | "anabranch-table" | "anabranch-wire" => Some(1),
         "anabranch-operators" => Some(2),
         "anabranch" => Some(3),
-        "anabranch-cli" | "anabranch-benches" | "anabranch-lang-fuzz" => Some(4),
+        "anabranch-cli"
+        | "anabranch-benches"
+        | "anabranch-sim"
+        | "anabranch-lang-fuzz"
+        | "anabranch-log-fuzz" => Some(4),
         _ => None,
     }
 }
@@ -37,7 +41,7 @@ fn check(path: &str, manifest: &Manifest) -> Vec<String> {
             ));
         }
     }
-    if !manifest.workspace_lints && package != "anabranch-lang-fuzz" {
+    if !manifest.workspace_lints && !package.ends_with("-fuzz") {
         wrong
             .push(format!("{path}:1: `{package}` goes without lints: add `[lints]` with `workspace = true`"));
     }

@@ -1,0 +1,349 @@
+//! Reading a journal back: the longest prefix of it that is whole.
+//!
+//! ```
+//! use anabranch_log::{Config, Kind, LogNumber, MemoryDisk, Position, Reader, Record};
+//!
+//! let (disk, config) = (MemoryDisk::default(), Config::new([7; 16]));
+//! let mut writer = Reader::open(disk.clone(), config, LogNumber(1))?.into_writer()?;
+//! writer.append(&Record { kind: Kind::Step, position: Position::default(), body: b"first" })?;
+//! writer.write()?;
+//! assert_eq!(writer.sync()?, LogNumber(1));
+//! drop(writer);
+//!
+//! let mut reader = Reader::open(disk, config, LogNumber(1))?;
+//! let entry = reader.next()?.expect("it was synced");
+//! assert_eq!((entry.number, entry.record.body), (LogNumber(1), b"first".as_slice()));
+//! assert!(reader.next()?.is_none());
+//! let writer = reader.into_writer()?;
+//! assert_eq!(writer.next(), LogNumber(2));
+//! # Ok::<(), anabranch_log::Error>(())
+//! ```
+//!
+//! INVARIANT: what it gives is consecutive. What it cannot give is the tail that a crash has torn, which was never said
+//! to be safe, or an [`Error`] that names file and byte. Only [`Reader::into_writer`] changes anything.
+
+use crate::config::Config;
+use crate::disk::{Access, Disk, DiskFile};
+use crate::error::{Error, Tried};
+use crate::planted::Planted;
+use crate::record::{Entry, HEAD_BYTES, Head, Kind, LogNumber, Seal};
+use crate::segment::{self, Header, START};
+use crate::tail::{self, Place, Tail};
+use crate::window::Window;
+use crate::writer::{Start, Writer};
+
+/// Bytes of zeros that are written at once over what a crash has left.
+const ERASED_BYTES: usize = 1 << 16;
+
+/// Reads a journal from a record on.
+#[derive(Debug)]
+pub struct Reader<D: Disk> {
+    disk: D,
+    config: Config,
+    headers: Vec<Header>,
+    /// The segment that is read; `None` in a journal without segments.
+    current: Option<(usize, SegmentReader<D::File>)>,
+    /// The first record to give.
+    from: LogNumber,
+    /// The record that the journal must have: a snapshot rests on it.
+    least: LogNumber,
+    /// The next record to read.
+    next: LogNumber,
+    /// Once all is read.
+    end: Option<Option<Torn>>,
+}
+
+/// What a crash has left behind the last whole record; it was never said to be safe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Torn {
+    /// The segment.
+    pub file: String,
+    /// Its first byte.
+    pub offset: u64,
+    /// How many bytes up to the last that is not zero.
+    pub bytes: u64,
+}
+
+impl<D: Disk> Reader<D> {
+    /// Opens the journal to read from record `from` on. Where there is none it is empty.
+    ///
+    /// # Errors
+    /// A segment is missing, damaged or of a newer version, or the world's. Nothing is changed.
+    pub fn open(disk: D, config: Config, from: LogNumber) -> Result<Self, Error> {
+        let headers = headers(&disk, from)?;
+        let mut reader = Reader {
+            disk,
+            config,
+            current: None,
+            from,
+            least: from.before(),
+            next: headers.first().map_or(LogNumber(1), |header| header.first),
+            headers,
+            end: None,
+        };
+        if reader.headers.is_empty() {
+            reader.finish(None)?;
+        } else {
+            reader.enter(0)?;
+        }
+        Ok(reader)
+    }
+
+    /// The next record; `None` behind the last.
+    ///
+    /// # Errors
+    /// Damage, a record that is missing or of a newer version, or the world's. Calling again gives it again.
+    #[expect(clippy::should_implement_trait, reason = "an iterator cannot lend")]
+    pub fn next(&mut self) -> Result<Option<Entry<'_>>, Error> {
+        let Some(found) = self.find()? else { return Ok(None) };
+        let (_, segment) = self.current.as_mut().expect("something was found in it");
+        segment.entry(found).map(Some)
+    }
+
+    /// Requires that the journal has a record.
+    pub(crate) fn require(&mut self, least: LogNumber) -> Result<(), Error> {
+        self.least = self.least.max(least);
+        match &self.end {
+            Some(torn) => self.finish(torn.clone()),
+            None => Ok(()),
+        }
+    }
+
+    /// The record behind the last one that was given or skipped.
+    #[must_use]
+    pub fn position(&self) -> LogNumber {
+        self.next
+    }
+
+    /// The identity of the journal: that of its segments, else the one that a new journal gets.
+    #[must_use]
+    pub fn identity(&self) -> [u8; 16] {
+        self.headers.first().map_or(self.config.identity, |header| header.identity)
+    }
+
+    /// How far it is: bytes read, and bytes in all (the last segment with its free space).
+    #[must_use]
+    pub fn progress(&self) -> (u64, u64) {
+        let all = self.headers.iter().map(|header| header.bytes).sum();
+        let done = self.current.as_ref().map_or(0, |(at, segment)| {
+            self.headers[..*at].iter().map(|header| header.bytes).sum::<u64>() + segment.at
+        });
+        (if self.end.is_some() { all } else { done }, all)
+    }
+
+    /// What a crash has left at the end, once all is read.
+    #[must_use]
+    pub fn torn(&self) -> Option<&Torn> {
+        self.end.as_ref()?.as_ref()
+    }
+
+    /// Reads to the end, clears away what a crash has left there and files that were never finished, makes what was
+    /// read durable, and writes on behind it.
+    ///
+    /// # Errors
+    /// As [`Reader::next`]; the disk refuses. The journal then still has all that it had.
+    pub fn into_writer(mut self) -> Result<Writer<D>, Error> {
+        while self.find()?.is_some() {}
+        self.remove_unfinished()?;
+        let torn = self.torn().cloned();
+        let identity = self.identity();
+        let Some((at, segment)) = self.current else {
+            return Writer::create(self.disk, self.config, self.next);
+        };
+        let header = self.headers[at];
+        let (name, end) = (segment::name(header.first), segment.at);
+        let failed = |tried| move |why| Tried(tried, &segment::name(header.first)).failed(why);
+        let file = self.disk.open(&name, Access::Write).map_err(failed("open"))?;
+        if let Some(torn) = torn.filter(|_| self.config.planted != Planted::TailLeft) {
+            erase(&file, torn.offset, torn.bytes).map_err(failed("write"))?;
+        }
+        // A process that was killed has left what the disk does not have yet; it is given as safe from here on.
+        file.sync_data().map_err(failed("sync"))?;
+        segment::sync_names(&self.disk)?;
+        let start = Start { file, header: Header { identity, ..header }, end, next: self.next };
+        Ok(Writer::resume(self.disk, self.config, start))
+    }
+
+    fn remove_unfinished(&self) -> Result<(), Error> {
+        let names = segment::names(&self.disk)?;
+        for name in names.iter().filter(|name| name.ends_with(segment::UNFINISHED)) {
+            self.disk.remove(name).map_err(|why| Tried("remove", name).failed(why))?;
+        }
+        Ok(())
+    }
+
+    fn find(&mut self) -> Result<Option<Found>, Error> {
+        let seal = Seal::new(self.identity(), self.config.planted);
+        while self.end.is_none() {
+            let (_, segment) = self.current.as_mut().expect("there is one until the end");
+            match segment.find(self.next, seal, self.config.planted)? {
+                Some(found) => {
+                    let number = self.next;
+                    self.next = number.next();
+                    if number >= self.from {
+                        return Ok(Some(found));
+                    }
+                }
+                None => self.leave(seal)?,
+            }
+        }
+        Ok(None)
+    }
+
+    /// Goes to the next segment, or to the end.
+    fn leave(&mut self, seal: Seal) -> Result<(), Error> {
+        let (at, segment) = self.current.as_mut().expect("there is one until the end");
+        let after = *at + 1;
+        match self.headers.get(after) {
+            Some(header) if header.first == self.next => self.enter(after),
+            Some(header) if self.config.planted != Planted::HoleIsTail => {
+                let what = format!(
+                    "record {} is not what was written, and the next segment begins with {}",
+                    self.next, header.first
+                );
+                Err(Error::damaged(segment.window.name(), segment.at, what))
+            }
+            _ => {
+                let torn = segment.torn(self.next, seal, self.config.planted)?;
+                self.finish(torn)
+            }
+        }
+    }
+
+    fn enter(&mut self, at: usize) -> Result<(), Error> {
+        let segment = SegmentReader::open(&self.disk, self.headers[at])?;
+        self.current = Some((at, segment));
+        Ok(())
+    }
+
+    fn finish(&mut self, torn: Option<Torn>) -> Result<(), Error> {
+        if self.next <= self.least {
+            let (last, least) = (self.next.before(), self.least);
+            let what = format!("the journal ends with record {last}, but records up to {least} were there");
+            // What looks torn was safe: a snapshot rests on it.
+            return Err(match torn {
+                Some(torn) => Error::damaged(&torn.file, torn.offset, what),
+                None => Error::Missing { what },
+            });
+        }
+        self.end = Some(torn);
+        Ok(())
+    }
+}
+
+/// The headers of the segments from the one on that has record `from`, consecutive and of one journal.
+fn headers<D: Disk>(disk: &D, from: LogNumber) -> Result<Vec<Header>, Error> {
+    let all = segment::list(disk)?;
+    let begin = all.iter().rposition(|first| *first <= from.max(LogNumber(1)));
+    let Some(begin) = begin.or(all.is_empty().then_some(0)) else {
+        let what = format!("the journal begins with record {}, but {from} is needed", all[0]);
+        return Err(Error::Missing { what });
+    };
+    let mut headers: Vec<Header> = Vec::new();
+    for first in &all[begin..] {
+        let name = segment::name(*first);
+        let file = disk.open(&name, Access::Read).map_err(|why| Tried("open", &name).failed(why))?;
+        let header = Header::read(&file, &name)?;
+        if let Some(before) = headers.last() {
+            follows(before, &header, &name)?;
+        }
+        headers.push(header);
+    }
+    Ok(headers)
+}
+
+/// Looks whether a segment is the one behind another.
+pub(crate) fn follows(before: &Header, header: &Header, name: &str) -> Result<(), Error> {
+    if header.identity != before.identity {
+        return Err(Error::damaged(name, 16, "it belongs to another journal"));
+    }
+    if header.segment != before.segment + 1 {
+        let what = format!(
+            "`{name}` is segment {} of the journal, and the one before it here is {}",
+            header.segment, before.segment
+        );
+        return Err(Error::Missing { what });
+    }
+    Ok(())
+}
+
+/// Writes zeros and waits until they are durable.
+fn erase<F: DiskFile>(file: &F, offset: u64, bytes: u64) -> std::io::Result<()> {
+    let zeros = vec![0; ERASED_BYTES];
+    let mut done = 0;
+    while done < bytes {
+        let count = (bytes - done).min(ERASED_BYTES as u64);
+        file.write_at(&zeros[..count as usize], offset + done)?;
+        done += count;
+    }
+    file.sync_data()
+}
+
+/// A record that was found whole: where it begins, and what its head says.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Found {
+    at: u64,
+    head: Head,
+    kind: Kind,
+    number: LogNumber,
+}
+
+/// Reads one segment, record by record.
+#[derive(Debug)]
+pub(crate) struct SegmentReader<F> {
+    pub(crate) window: Window<F>,
+    pub(crate) header: Header,
+    /// Where the next record begins.
+    pub(crate) at: u64,
+}
+
+impl<F: DiskFile> SegmentReader<F> {
+    pub(crate) fn open<D: Disk<File = F>>(disk: &D, header: Header) -> Result<Self, Error> {
+        let name = segment::name(header.first);
+        let file = disk.open(&name, Access::Read).map_err(|why| Tried("open", &name).failed(why))?;
+        Ok(SegmentReader { window: Window::new(file, name), header, at: START })
+    }
+
+    /// The next record, if it is whole and has this number.
+    pub(crate) fn find(
+        &mut self,
+        expected: LogNumber,
+        seal: Seal,
+        planted: Planted,
+    ) -> Result<Option<Found>, Error> {
+        let at = self.at;
+        let Some(head) = Head::read(self.window.bytes(at, HEAD_BYTES)?, seal) else { return Ok(None) };
+        let right = head.number == expected || planted == Planted::NumberUnchecked;
+        let end = at + head.record_bytes() as u64;
+        if !right || end > self.header.bytes {
+            return Ok(None);
+        }
+        let checked = head.check(self.window.bytes(at, head.record_bytes())?);
+        let newer = |what| Error::Newer { file: segment::name(self.header.first), what };
+        let Some(kind) = checked.map_err(newer)? else { return Ok(None) };
+        self.at = end;
+        Ok(Some(Found { at, head, kind, number: expected }))
+    }
+
+    /// The entry that was found.
+    pub(crate) fn entry(&mut self, found: Found) -> Result<Entry<'_>, Error> {
+        let bytes = self.window.bytes(found.at, found.head.record_bytes())?;
+        Ok(Entry { number: found.number, ..found.head.entry(found.kind, bytes) })
+    }
+
+    /// What a crash has left where the next record would be, when nothing follows this segment.
+    pub(crate) fn torn(
+        &mut self,
+        expected: LogNumber,
+        seal: Seal,
+        planted: Planted,
+    ) -> Result<Option<Torn>, Error> {
+        let place = Place { at: self.at, expected, end: self.header.bytes };
+        let file = self.window.name().to_owned();
+        match tail::look(&mut self.window, place, seal, planted)? {
+            Tail::Clean => Ok(None),
+            Tail::Torn { until } => Ok(Some(Torn { file, offset: self.at, bytes: until - self.at })),
+            Tail::Damaged(what) => Err(Error::damaged(&file, self.at, what)),
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! What may go: all but the last two whole snapshots and the records behind the begin of the older one.
+//!
+//! Two, so that one that has gone bad is survived. With fewer than two, everything stays. Snapshots go before the
+//! segments that they rest on, the oldest segment first, and each name is gone for good before the next goes: after a
+//! crash at any point there is a journal without a gap that begins at or before what the kept snapshots need.
+
+use crate::disk::Disk;
+use crate::error::{Error, Tried};
+use crate::record::LogNumber;
+use crate::segment;
+use crate::snapshot::{self, SnapshotReader};
+
+/// Snapshots that stay.
+const KEPT: usize = 2;
+
+/// What was dropped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dropped {
+    /// Snapshots.
+    pub snapshots: u64,
+    /// Segments.
+    pub segments: u64,
+}
+
+/// Drops the snapshots and segments that are not needed any more. [`crate::SnapshotWriter::finish`] does it; call it
+/// when the journal is opened, for what a crash has left.
+///
+/// # Errors
+/// The world's, or a snapshot of a newer version. What is there is then still enough.
+pub fn retain<D: Disk>(disk: &D) -> Result<Dropped, Error> {
+    drop_before(disk, None)
+}
+
+/// As [`retain`], counting a snapshot that is not there yet as whole: a planted bug.
+pub(crate) fn drop_before<D: Disk>(disk: &D, counted: Option<LogNumber>) -> Result<Dropped, Error> {
+    let snapshots = snapshot::list(disk)?;
+    let mut kept: Vec<LogNumber> = counted.into_iter().collect();
+    for begin in snapshots.iter().rev().filter(|begin| counted != Some(**begin)) {
+        if kept.len() < KEPT && looks_whole(disk, *begin)? {
+            kept.push(*begin);
+        }
+    }
+    let mut dropped = Dropped::default();
+    let Some(oldest) = kept.last().filter(|_| kept.len() == KEPT).copied() else { return Ok(dropped) };
+    for begin in snapshots.iter().filter(|begin| **begin < oldest) {
+        remove(disk, &snapshot::name(*begin))?;
+        dropped.snapshots += 1;
+    }
+    let segments = segment::list(disk)?;
+    for pair in segments.windows(2).take_while(|pair| pair[1] <= oldest.next()) {
+        remove(disk, &segment::name(pair[0]))?;
+        dropped.segments += 1;
+    }
+    Ok(dropped)
+}
+
+fn remove<D: Disk>(disk: &D, name: &str) -> Result<(), Error> {
+    disk.remove(name).map_err(|why| Tried("remove", name).failed(why))?;
+    segment::sync_names(disk)
+}
+
+/// Whether begin and end of a snapshot are what was written: its chunks would take long to read.
+fn looks_whole<D: Disk>(disk: &D, begin: LogNumber) -> Result<bool, Error> {
+    match SnapshotReader::open(disk, begin) {
+        Ok(_) => Ok(true),
+        Err(Error::Damaged(_)) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
