@@ -154,6 +154,8 @@ pub use net::{
     ConnectOptions, Listen, NetLimits, NewToken, Remote, Scope, Server, ServerTls, Timeouts, Tokens, Trust,
 };
 pub use node::{NAME_BYTES_MAX, Node, NodeBuilder, WORKERS_MAX};
+#[cfg(unix)]
+pub use os::disk::{DirectoryDisk, DirectoryFile};
 pub use rows::{Row, RowProblem};
 pub use scan::Scan;
 pub use status::{

@@ -1,5 +1,7 @@
 //! The only place that touches clock, files and threads.
 
+#[cfg(unix)]
+pub(crate) mod disk;
 #[cfg(feature = "net")]
 pub(crate) mod process;
 
