@@ -40,23 +40,28 @@ pub(crate) fn drop_before<D: Disk>(disk: &D, counted: Option<LogNumber>) -> Resu
             kept.push(*begin);
         }
     }
-    let mut dropped = Dropped::default();
-    let Some(oldest) = kept.last().filter(|_| kept.len() == KEPT).copied() else { return Ok(dropped) };
-    for begin in snapshots.iter().filter(|begin| **begin < oldest) {
-        remove(disk, &snapshot::name(*begin))?;
-        dropped.snapshots += 1;
-    }
+    let Some(oldest) = kept.last().filter(|_| kept.len() == KEPT).copied() else {
+        return Ok(Dropped::default());
+    };
+    let old_snapshots = snapshots.iter().filter(|begin| **begin < oldest).map(|begin| snapshot::name(*begin));
     let segments = segment::list(disk)?;
-    for pair in segments.windows(2).take_while(|pair| pair[1] <= oldest.next()) {
-        remove(disk, &segment::name(pair[0]))?;
-        dropped.segments += 1;
-    }
-    Ok(dropped)
+    let old_segments = segments.windows(2).take_while(|pair| pair[1] <= oldest.next());
+    let old_segments = old_segments.map(|pair| segment::name(pair[0]));
+    Ok(Dropped { snapshots: remove(disk, old_snapshots)?, segments: remove(disk, old_segments)? })
 }
 
-fn remove<D: Disk>(disk: &D, name: &str) -> Result<(), Error> {
-    disk.remove(name).map_err(|why| Tried("remove", name).failed(why))?;
-    segment::sync_names(disk)
+fn remove<D: Disk>(disk: &D, names: impl Iterator<Item = String>) -> Result<u64, Error> {
+    let mut removed = 0;
+    for name in names {
+        // What was there before is gone for good, and the names of what stays are durable, before this one goes.
+        segment::sync_names(disk)?;
+        disk.remove(&name).map_err(|why| Tried("remove", &name).failed(why))?;
+        removed += 1;
+    }
+    if removed > 0 {
+        segment::sync_names(disk)?;
+    }
+    Ok(removed)
 }
 
 /// Whether begin and end of a snapshot are what was written: its chunks would take long to read.

@@ -157,7 +157,7 @@ impl<D: Disk> SnapshotWriter<D> {
     /// Appends a chunk, taken when record `at` and all before it had had their effects on it.
     ///
     /// # Errors
-    /// It is too long ([`crate::BODY_BYTES_MAX`]), or the world's.
+    /// It is too long ([`crate::BODY_BYTES_MAX`]), or the world's: the snapshot is then given up, begin another.
     ///
     /// # Panics
     /// `at` lies before the begin.
@@ -220,8 +220,11 @@ impl<D: Disk> SnapshotWriter<D> {
     }
 
     fn write(&mut self) -> Result<(), Error> {
-        let failed = |why| Tried("write", UNFINISHED).failed(why);
-        self.file.write_at(&self.gathered, self.written).map_err(failed)?;
+        if let Err(why) = self.file.write_at(&self.gathered, self.written) {
+            // It is of no use any more, and its space may be what is missing; the error that is told is the first.
+            let _ = self.disk.remove(UNFINISHED);
+            return Err(Tried("write", UNFINISHED).failed(why));
+        }
         self.written += self.gathered.len() as u64;
         self.gathered.clear();
         self.gathered.shrink_to(2 * WRITTEN_BYTES);

@@ -142,7 +142,8 @@ impl Model {
         self.appended.push(Appended { kind, position, body });
         let appended = self.appended.last().expect("it was pushed");
         let done = writer.append(&Record { kind, position, body: &appended.body });
-        if matches!(done, Err(Error::Full { .. })) {
+        if done.is_err() && writer.poison().is_none() {
+            // It was refused, and nothing has changed.
             self.appended.pop();
         }
         let number = done?;
