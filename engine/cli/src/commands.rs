@@ -8,6 +8,7 @@ mod drop;
 mod explain;
 mod flows;
 mod fmt;
+mod log;
 mod new;
 mod plan;
 mod play;
@@ -44,6 +45,7 @@ pub(crate) enum Commands {
     Flows(flows::Flows),
     Drop(drop::Drop),
     Status(status::Status),
+    Log(log::Log),
     Token(token::Token),
     Completions(completions::Completions),
 }
@@ -69,6 +71,7 @@ impl Commands {
             Commands::Flows(flows) => flows.run(),
             Commands::Drop(drop) => drop.run(),
             Commands::Status(status) => status.run(),
+            Commands::Log(log) => log.run(),
             Commands::Token(token) => token.run(),
             Commands::Completions(completions) => completions.run(),
         }
