@@ -1,6 +1,6 @@
 //! Calls that fail: which poison the journal, which are got over, and that nothing that was safe is lost by either.
 
-#![expect(clippy::unwrap_used, reason = "tests fail where something fails")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail where something fails")]
 
 use std::io::ErrorKind;
 
