@@ -21,4 +21,6 @@ pub enum Planted {
     ReuseUncleared,
     /// Leaves behind the end of the journal what a crash has left there.
     TailLeft,
+    /// Takes what can be read after a failed sync for what the disk has.
+    NotRewritten,
 }

@@ -32,14 +32,15 @@ use crate::tail::{self, Place, Tail};
 use crate::window::Window;
 use crate::writer::{Start, Writer};
 
-/// Bytes of zeros that are written at once over what a crash has left.
-const ERASED_BYTES: usize = 1 << 16;
+/// Bytes that are written at once, where the end of a journal is put in order.
+const WRITTEN_BYTES: usize = 1 << 16;
 
 /// Reads a journal from a record on.
 #[derive(Debug)]
 pub struct Reader<D: Disk> {
     disk: D,
     config: Config,
+    seal: Seal,
     headers: Vec<Header>,
     /// The segment that is read; `None` in a journal without segments.
     current: Option<(usize, SegmentReader<D::File>)>,
@@ -49,6 +50,8 @@ pub struct Reader<D: Disk> {
     least: LogNumber,
     /// The next record to read.
     next: LogNumber,
+    /// The last record that is known to be durable, as later ones say.
+    durable: LogNumber,
     /// Once all is read.
     end: Option<Option<Torn>>,
 }
@@ -71,13 +74,17 @@ impl<D: Disk> Reader<D> {
     /// A segment is missing, damaged or of a newer version, or the world's. Nothing is changed.
     pub fn open(disk: D, config: Config, from: LogNumber) -> Result<Self, Error> {
         let headers = headers(&disk, from)?;
+        let (identity, next) =
+            headers.first().map_or((config.identity, LogNumber(1)), |header| (header.identity, header.first));
         let mut reader = Reader {
             disk,
             config,
+            seal: Seal::new(identity, config.planted),
             current: None,
             from,
             least: from.before(),
-            next: headers.first().map_or(LogNumber(1), |header| header.first),
+            next,
+            durable: next.before(),
             headers,
             end: None,
         };
@@ -146,7 +153,6 @@ impl<D: Disk> Reader<D> {
         while self.find()?.is_some() {}
         self.remove_unfinished()?;
         let torn = self.torn().cloned();
-        let identity = self.identity();
         let Some((at, segment)) = self.current else {
             return Writer::create(self.disk, self.config, self.next);
         };
@@ -157,10 +163,15 @@ impl<D: Disk> Reader<D> {
         if let Some(torn) = torn.filter(|_| self.config.planted != Planted::TailLeft) {
             erase(&file, torn.offset, torn.bytes).map_err(failed("write"))?;
         }
-        // A process that was killed has left what the disk does not have yet; it is given as safe from here on.
+        // What a process that was killed has not synced, or could not, is given as safe from here on.
+        let mut unproven = SegmentReader::open(&self.disk, header)?;
+        unproven.skip(self.durable, self.seal, self.config.planted)?;
+        if self.config.planted != Planted::NotRewritten {
+            rewrite(&file, unproven.at, end).map_err(failed("write"))?;
+        }
         file.sync_data().map_err(failed("sync"))?;
         segment::sync_names(&self.disk)?;
-        let start = Start { file, header: Header { identity, ..header }, end, next: self.next };
+        let start = Start { file, header, end, next: self.next };
         Ok(Writer::resume(self.disk, self.config, start))
     }
 
@@ -173,25 +184,25 @@ impl<D: Disk> Reader<D> {
     }
 
     fn find(&mut self) -> Result<Option<Found>, Error> {
-        let seal = Seal::new(self.identity(), self.config.planted);
         while self.end.is_none() {
             let (_, segment) = self.current.as_mut().expect("there is one until the end");
-            match segment.find(self.next, seal, self.config.planted)? {
+            match segment.find(self.next, self.seal, self.config.planted)? {
                 Some(found) => {
                     let number = self.next;
                     self.next = number.next();
+                    self.durable = self.durable.max(found.head.durable);
                     if number >= self.from {
                         return Ok(Some(found));
                     }
                 }
-                None => self.leave(seal)?,
+                None => self.leave()?,
             }
         }
         Ok(None)
     }
 
     /// Goes to the next segment, or to the end.
-    fn leave(&mut self, seal: Seal) -> Result<(), Error> {
+    fn leave(&mut self) -> Result<(), Error> {
         let (at, segment) = self.current.as_mut().expect("there is one until the end");
         let after = *at + 1;
         match self.headers.get(after) {
@@ -204,7 +215,7 @@ impl<D: Disk> Reader<D> {
                 Err(Error::damaged(segment.window.name(), segment.at, what))
             }
             _ => {
-                let torn = segment.torn(self.next, seal, self.config.planted)?;
+                let torn = segment.torn(self.next, self.seal, self.config.planted)?;
                 self.finish(torn)
             }
         }
@@ -212,6 +223,8 @@ impl<D: Disk> Reader<D> {
 
     fn enter(&mut self, at: usize) -> Result<(), Error> {
         let segment = SegmentReader::open(&self.disk, self.headers[at])?;
+        // The segment before was synced before this one got its name.
+        self.durable = self.next.before();
         self.current = Some((at, segment));
         Ok(())
     }
@@ -257,7 +270,7 @@ pub(crate) fn follows(before: &Header, header: &Header, name: &str) -> Result<()
     if header.identity != before.identity {
         return Err(Error::damaged(name, 16, "it belongs to another journal"));
     }
-    if header.segment != before.segment + 1 {
+    if header.segment.checked_sub(1) != Some(before.segment) {
         let what = format!(
             "`{name}` is segment {} of the journal, and the one before it here is {}",
             header.segment, before.segment
@@ -269,14 +282,31 @@ pub(crate) fn follows(before: &Header, header: &Header, name: &str) -> Result<()
 
 /// Writes zeros and waits until they are durable.
 fn erase<F: DiskFile>(file: &F, offset: u64, bytes: u64) -> std::io::Result<()> {
-    let zeros = vec![0; ERASED_BYTES];
+    let zeros = vec![0; WRITTEN_BYTES];
     let mut done = 0;
     while done < bytes {
-        let count = (bytes - done).min(ERASED_BYTES as u64);
+        let count = (bytes - done).min(WRITTEN_BYTES as u64);
         file.write_at(&zeros[..count as usize], offset + done)?;
         done += count;
     }
     file.sync_data()
+}
+
+/// Writes bytes that lie there already. Where a sync of them has failed, the system may hold them and never write them
+/// by itself, and a further sync would not say so.
+fn rewrite<F: DiskFile>(file: &F, from: u64, to: u64) -> std::io::Result<()> {
+    let mut bytes = vec![0; (to - from).min(WRITTEN_BYTES as u64) as usize];
+    let mut at = from;
+    while at < to {
+        let count = (to - at).min(bytes.len() as u64) as usize;
+        let read = file.read_at(&mut bytes[..count], at)?;
+        if read < count {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        file.write_at(&bytes[..count], at)?;
+        at += count as u64;
+    }
+    Ok(())
 }
 
 /// A record that was found whole: where it begins, and what its head says.
@@ -323,6 +353,15 @@ impl<F: DiskFile> SegmentReader<F> {
         let Some(kind) = checked.map_err(newer)? else { return Ok(None) };
         self.at = end;
         Ok(Some(Found { at, head, kind, number: expected }))
+    }
+
+    /// Goes behind the last record whose number is at most `last`.
+    fn skip(&mut self, last: LogNumber, seal: Seal, planted: Planted) -> Result<(), Error> {
+        let mut next = self.header.first;
+        while next <= last && self.find(next, seal, planted)?.is_some() {
+            next = next.next();
+        }
+        Ok(())
     }
 
     /// The entry that was found.

@@ -239,7 +239,7 @@ impl<D: Disk> Writer<D> {
         }
         // A segment that has no record yet is replaced by one that is longer.
         let replaced = self.header.first == self.next;
-        let segment = self.header.segment + u64::from(!replaced);
+        let segment = self.header.segment.saturating_add(u64::from(!replaced));
         let header = Header { identity: self.header.identity, segment, first: self.next, bytes: spare.bytes };
         let file = match segment::publish(&self.disk, spare, &header) {
             Ok(file) => file,
