@@ -61,7 +61,8 @@ pub(crate) fn look<F: DiskFile>(
     let mut at = place.at;
     while at < place.end {
         let Some((word_at, behind)) = next_word(window, at, place.end)? else { break };
-        until = Some(behind);
+        // A file may end within a word.
+        until = Some(behind.min(place.end));
         at = word_at + ALIGNMENT as u64;
         let Some(start) = word_at.checked_sub(NUMBER_AT).filter(|start| *start >= place.at) else { continue };
         let Some(head) = whole(window, start, place.end, seal)? else { continue };

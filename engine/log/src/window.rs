@@ -58,9 +58,12 @@ impl<F: DiskFile> Window<F> {
         } else {
             0..0
         };
-        let wanted = count.max(PIECE_BYTES);
+        // A short file does not make us take a whole piece.
+        let rest = self.file_bytes()?.saturating_sub(offset);
+        let wanted = count.max(rest.min(PIECE_BYTES as u64) as usize);
         self.filled = kept.len();
-        if self.buffer.len() == wanted {
+        // A buffer that one long record needed goes again.
+        if (wanted..=wanted.max(PIECE_BYTES)).contains(&self.buffer.len()) {
             self.buffer.copy_within(kept, 0);
         } else {
             let mut buffer = vec![0; wanted.max(kept.len())];

@@ -204,6 +204,17 @@ fn a_torn_tail_is_cut_told_and_written_over() {
     assert_eq!(bodies(&disk, 1).unwrap(), ["record 1", "record 2", "record 3"]);
 }
 
+/// Found by fuzzing: clearing whole words made the file longer than its header says.
+#[test]
+fn a_segment_of_an_odd_length_keeps_it_when_its_tail_is_cut() {
+    let disk = MemoryDisk::default();
+    let config = Config::new([7; 16]).segment_bytes(4096 + 133);
+    drop(Reader::open(disk.clone(), config, LogNumber(1)).unwrap().into_writer().unwrap());
+    flip(&disk, FIRST, 4096 + 132);
+    append(&mut open(&disk), 1);
+    assert_eq!(bodies(&disk, 1).unwrap(), ["record 1"]);
+}
+
 #[test]
 fn a_newer_format_is_refused_and_nothing_is_touched() {
     let disk = MemoryDisk::default();

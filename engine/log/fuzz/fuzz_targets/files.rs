@@ -41,7 +41,8 @@ fuzz_target!(|bytes: &[u8]| {
     while let Ok(Some(_)) = recovery.journal.next() {}
     if let Ok(writer) = recovery.journal.into_writer() {
         assert_eq!(writer.next().before(), writer.safe());
-        assert!(recover(disk, Config::new([0; 16])).is_ok(), "what was opened must open again");
+        let again = recover(disk, Config::new([0; 16]));
+        assert!(again.is_ok(), "what was opened must open again: {:?}", again.err());
     }
 });
 
