@@ -56,8 +56,9 @@ fn every_change_of_a_flow_is_noted_with_who_did_it() {
     let (sender, lines) = channel();
     tracing::subscriber::set_global_default(Audit(sender)).expect("it is the first");
     let make = |name: &str, scope: Scope| NewToken::make(name, &[scope], &[]).expect("a token");
-    let (ops, guest) = (make("ops", Scope::Deploy), make("guest", Scope::Read));
-    let text = format!("{}\n{}\n", ops.line(), guest.line());
+    let (ops, guest, admin) =
+        (make("ops", Scope::Deploy), make("guest", Scope::Read), make("admin", Scope::Admin));
+    let text = format!("{}\n{}\n{}\n", ops.line(), guest.line(), admin.line());
     let node = Node::builder("A").start().expect("it starts");
     let listen = Listen {
         grpc: Some(([127, 0, 0, 1], 0).into()),
@@ -74,13 +75,24 @@ fn every_change_of_a_flow_is_noted_with_who_did_it() {
 
     ops_client.deploy(flow).expect("it may");
     guest_client.drop_flow("names").expect_err("it may not");
-    // A name that would be a line of its own.
-    let mut stream =
-        std::net::TcpStream::connect(server.http().expect("it speaks HTTP")).expect("it connects");
-    let head = "PUT /flows/a%0AINFO%20who=root HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n";
-    write!(stream, "{head}Authorization: Bearer {}\r\nContent-Length: 0\r\n\r\n", guest.text())
-        .expect("written");
-    stream.read_to_end(&mut Vec::new()).expect("an answer");
+    let ask = |head: &str, token: &NewToken, body: &str| {
+        let at = server.http().expect("it speaks HTTP");
+        let mut stream = std::net::TcpStream::connect(at).expect("it connects");
+        let (token, length) = (token.text(), body.len());
+        let rest = format!("Authorization: Bearer {token}\r\nContent-Length: {length}\r\n\r\n{body}");
+        write!(stream, "{head} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{rest}").expect("written");
+        stream.read_to_end(&mut Vec::new()).expect("an answer");
+    };
+    // A name that would be a line of its own, and one that is far too long.
+    ask("PUT /flows/a%0AINFO%20who=root", &guest, "");
+    ops_client.drop_flow(&"x".repeat(2000)).expect_err("there is none");
+    ask("PUT /flows/names", &ops, "no flow");
+    ask("PUT /flows/other", &ops, anabranch::doc::NAMES);
+    ask("DELETE /flows/none", &ops, "");
+    ask("DELETE /flows/none", &guest, "");
+    ask("GET /status", &guest, "");
+    ask("GET /metrics", &ops, "");
+    ask("GET /status", &admin, "");
     let other = format!("{}\ninput Another: {{ a: int }}\n", anabranch::doc::NAMES);
     ops_client
         .deploy(Flow::parse("names.flow", &other).expect("it compiles"))
@@ -89,17 +101,25 @@ fn every_change_of_a_flow_is_noted_with_who_did_it() {
 
     let noted: Vec<String> = lines.try_iter().collect();
     let parts = [
-        r#"INFO who=ops from=127.0.0.1:X what=deploy flow="names" outcome=done"#,
-        r#"WARN who=guest from=127.0.0.1:X what=drop flow="names" outcome=denied"#,
-        r#"WARN who=guest from=127.0.0.1:X what=deploy flow="a\nINFO who=root" outcome=denied"#,
-        r#"WARN who=ops from=127.0.0.1:X what=deploy flow="names" outcome=failed why="#,
-        r#"INFO who=ops from=127.0.0.1:X what=drop flow="names" outcome=done"#,
+        "INFO who=ops from=127.0.0.1:X what=deploy flow=names outcome=done",
+        "WARN who=guest from=127.0.0.1:X what=drop flow=names outcome=denied",
+        r"WARN who=guest from=127.0.0.1:X what=deploy flow=a\nINFO who=root outcome=denied",
+        "WARN who=ops from=127.0.0.1:X what=drop flow=xxx",
+        "WARN who=ops from=127.0.0.1:X what=deploy flow=names outcome=failed why=the flow file has ",
+        "WARN who=ops from=127.0.0.1:X what=deploy flow=other outcome=failed why=the file is of the flow `names`",
+        "WARN who=ops from=127.0.0.1:X what=drop flow=none outcome=failed why=there is no flow `none`",
+        "WARN who=guest from=127.0.0.1:X what=drop flow=none outcome=denied",
+        "WARN who=ops from=127.0.0.1:X what=status outcome=denied",
+        "INFO who=admin from=127.0.0.1:X what=status outcome=done",
+        "WARN who=ops from=127.0.0.1:X what=deploy flow=names outcome=failed why=",
+        "INFO who=ops from=127.0.0.1:X what=drop flow=names outcome=done",
     ];
     assert_eq!(noted.len(), parts.len(), "{noted:#?}");
     for (line, part) in noted.iter().zip(parts) {
         let (before, after) = line.split_once("127.0.0.1:").expect("where from");
         let after = after.trim_start_matches(|digit: char| digit.is_ascii_digit());
         assert!(format!("{before}127.0.0.1:X{after}").starts_with(part), "{line}\n{part}");
+        assert!(line.len() < 1000, "{line}");
         assert!(!line.contains(ops.text()) && !line.contains(guest.text()), "{line}");
     }
 }

@@ -168,6 +168,53 @@ fn http_asks_for_the_token_and_tells_what_is_missing() {
     assert!(http(&served, "GET /live HTTP/1.1\r\n", "").starts_with("HTTP/1.1 200"));
 }
 
+/// What nothing is done with is denied as well, and before anything of the body has come.
+#[test]
+fn a_token_is_looked_at_before_a_body_and_where_there_is_nothing_to_do() {
+    let (reads, writes) = (token(&[Scope::Read], &[]), token(&[Scope::Write], &[]));
+    let served = served(Listen { tokens: tokens(&[&reads, &writes]), ..Listen::default() });
+    let ask = |head: &str, token: &NewToken, body: &str| {
+        http(&served, &format!("{head} HTTP/1.1\r\nAuthorization: Bearer {}\r\n", token.text()), body)
+    };
+    for (head, token, body) in [
+        ("POST /streams/UpdateStream", &reads, "[]"),
+        ("POST /streams/UpdateStream", &reads, "no JSON"),
+        ("POST /ask/UpdateStream", &reads, "no JSON"),
+        ("GET /tables/QueryTable?limit=0", &writes, ""),
+        ("GET /tables/QueryTable/a/key/of/too/many/parts", &writes, ""),
+        ("POST /query", &writes, "no JSON"),
+    ] {
+        let answer = ask(head, token, body);
+        assert!(answer.starts_with("HTTP/1.1 403"), "{head}: {answer}");
+    }
+    for (path, kind) in [("streams/UpdateStream", "x-ndjson"), ("ask/UpdateStream", "json")] {
+        let mut stream = TcpStream::connect(served.http()).expect("it connects");
+        stream.set_read_timeout(Some(SOON)).expect("a time");
+        let head =
+            format!("POST /{path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/{kind}\r\n");
+        let bearer = format!("Authorization: Bearer {}\r\n", reads.text());
+        write!(stream, "{head}{bearer}Transfer-Encoding: chunked\r\n\r\n").expect("written");
+        let mut status = [0; 12];
+        stream.read_exact(&mut status).expect("an answer before the body");
+        assert_eq!(&status, b"HTTP/1.1 403", "{path}");
+    }
+}
+
+#[test]
+fn who_administers_some_flows_does_not_see_the_node() {
+    let (some, all) = (token(&[Scope::Admin, Scope::Read], &["names"]), token(&[Scope::Admin], &[]));
+    let served = served(Listen { tokens: tokens(&[&some, &all]), ..Listen::default() });
+    let denied = connect(&served, &some).expect("it connects").status().expect_err("it sees some flows only");
+    assert!(denied.to_string().contains("for all flows"), "{denied}");
+    assert_eq!(connect(&served, &all).expect("it connects").status().expect("it may").node, "A");
+    for path in ["/status", "/metrics"] {
+        for (token, status) in [(&some, 403), (&all, 200)] {
+            let head = format!("GET {path} HTTP/1.1\r\nAuthorization: Bearer {}\r\n", token.text());
+            assert!(http(&served, &head, "").starts_with(&format!("HTTP/1.1 {status}")), "{path}");
+        }
+    }
+}
+
 #[test]
 fn requests_for_other_hosts_and_from_other_sites_are_turned_away() {
     let served = served(Listen { origins: vec!["https://app.example".into()], ..Listen::default() });

@@ -62,7 +62,7 @@ impl LogOptions {
         // Who changes flows is told unless nothing is.
         let audit = if self.log_level == Level::Off { LevelFilter::OFF } else { LevelFilter::INFO };
         let ours = Targets::new().with_target("anabranch", level).with_target("audit", audit);
-        let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_target(false);
+        let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr);
         let lines = match self.log {
             Form::Text => lines.boxed(),
             Form::Json => lines.json().flatten_event(true).boxed(),

@@ -5,7 +5,7 @@
 //! | rows for an input | `write`; `read` where the input's rules write, delete and emit nothing |
 //! | rows of a table, questions, subscriptions | `read` |
 //! | installing, replacing, dropping a flow | `deploy` |
-//! | status and metrics of the node | `admin`, or `read` for all flows |
+//! | status and metrics of the node | `admin` or `read`, for all flows |
 //! | flows with their text, generated interfaces | any scope for the flow; others are not seen |
 //! | whether the node lives and is ready | no token |
 //!
@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use anabranch_model::plan::Step;
 
+use super::shares::Party;
 use super::tokens::Grant;
 use crate::error::Error;
 
@@ -195,6 +196,17 @@ impl Caller {
         }
     }
 
+    /// Whose part of what callers share it takes; none where it may have all of it.
+    pub(crate) fn party(&self) -> Option<Party> {
+        match &self.who {
+            Who::Holder(grant) => Some(Party::Holder(grant.name.clone())),
+            Who::Nobody | Who::Anyone => {
+                let address = self.from?.ip().to_canonical();
+                (!address.is_loopback()).then_some(Party::Address(address))
+            }
+        }
+    }
+
     /// Where from.
     pub(crate) fn from(&self) -> Option<SocketAddr> {
         self.from
@@ -218,6 +230,11 @@ impl Caller {
         }
     }
 
+    /// Whether it holds a token with scope `admin`.
+    pub(crate) fn administers(&self) -> bool {
+        matches!(&self.who, Who::Holder(grant) if grant.scopes.has(Scope::Admin))
+    }
+
     /// Whether it may do something with a flow.
     ///
     /// # Errors
@@ -234,11 +251,22 @@ impl Caller {
     /// # Errors
     /// [`Error::Denied`].
     pub(crate) fn check_node(&self, operation: Operation) -> Result<(), Error> {
-        let enough = |scope: &Scope| *scope == Scope::Admin || self.sees_all();
-        let needs: Vec<Scope> = operation.needs().iter().copied().filter(enough).collect();
-        match self.has_one(&needs) {
+        match self.sees_all() && self.has_one(operation.needs()) {
             true => Ok(()),
             false => Err(denied(operation, None)),
+        }
+    }
+
+    /// Whether it may do something with any flow at all, before it is known with which.
+    ///
+    /// # Errors
+    /// [`Error::Denied`].
+    pub(crate) fn check_any(&self, operation: Operation) -> Result<(), Error> {
+        match self.has_one(operation.needs()) {
+            true => Ok(()),
+            false => {
+                Err(Error::Denied(format!("{} needs a token with {}", operation.name(), scopes(operation))))
+            }
         }
     }
 
@@ -252,12 +280,16 @@ impl Caller {
 }
 
 fn denied(operation: Operation, flow: Option<&str>) -> Error {
-    let scopes: Vec<String> = operation.needs().iter().map(|scope| format!("`{}`", scope.name())).collect();
-    let scopes = scopes.join(" or ");
+    let (name, scopes) = (operation.name(), scopes(operation));
     Error::Denied(match flow {
-        Some(flow) => format!("{} needs a token with scope {scopes} for flow `{flow}`", operation.name()),
-        None => format!("{} needs a token with scope {scopes} for all flows", operation.name()),
+        Some(flow) => format!("{name} needs a token with {scopes} for flow `{flow}`"),
+        None => format!("{name} needs a token with {scopes} for all flows"),
     })
+}
+
+fn scopes(operation: Operation) -> String {
+    let scopes: Vec<String> = operation.needs().iter().map(|scope| format!("`{}`", scope.name())).collect();
+    format!("scope {}", scopes.join(" or "))
 }
 
 #[cfg(test)]
@@ -288,7 +320,8 @@ mod tests {
         assert_eq!(may(&holder(&[Scope::Read], &[])), [&read[..], &["status"]].concat());
         assert_eq!(may(&holder(&[Scope::Write], &["names"])), ["send", "ask"]);
         assert_eq!(may(&holder(&[Scope::Deploy], &["names"])), ["deploy", "drop"]);
-        assert_eq!(may(&holder(&[Scope::Admin], &["names"])), ["status"]);
+        assert_eq!(may(&holder(&[Scope::Admin], &[])), ["status"]);
+        assert_eq!(may(&holder(&[Scope::Admin, Scope::Read], &["names"])), read);
         assert_eq!(may(&holder(&Scope::ALL, &[])), Operation::ALL.map(Operation::name));
     }
 

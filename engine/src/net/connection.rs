@@ -13,7 +13,7 @@ use http::{Request, Response, header};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -25,6 +25,7 @@ use super::guard::{Guard, Turned, share};
 use super::limits::NetLimits;
 use super::observe::observed;
 use super::socket::{Socket, Version};
+use super::taken::{Requests, Watched};
 use super::{grpc, http as http_interface};
 use crate::log;
 
@@ -147,7 +148,7 @@ impl Service {
     async fn http2(self: Arc<Self>, socket: Socket, from: SocketAddr, mut stopped: watch::Receiver<bool>) {
         let activity = Arc::new(Activity::default());
         let service = service_fn(|request| self.clone().counted(activity.clone(), from, request));
-        let mut builder = http2::Builder::new(TokioExecutor::new());
+        let mut builder = http2::Builder::new(Requests { stalled: self.limits.stalled });
         builder
             .timer(TokioTimer::new())
             .keep_alive_interval(self.limits.ping_every)
@@ -183,7 +184,7 @@ impl Service {
     ) -> Result<Response<Body>, Infallible> {
         let counted = activity.begin();
         let response = self.observed(from, request).await;
-        Ok(response.map(|body| Body::new(counted.around(body))))
+        Ok(response.map(|body| Body::new(counted.around(Watched::new(body)))))
     }
 
     async fn observed(&self, from: SocketAddr, request: Request<Incoming>) -> Response<Body> {

@@ -61,7 +61,7 @@ impl Gate {
 
     /// The gate for a caller.
     pub(crate) fn open(&self, caller: Caller) -> Gate {
-        Gate { caller, ..self.clone() }
+        Gate { subscriptions: self.subscriptions.of(&caller), caller, ..self.clone() }
     }
 
     /// Who goes through it.
@@ -88,13 +88,22 @@ impl Gate {
     /// # Errors
     /// [`Error::Denied`].
     pub(crate) fn check(&self, flow: FlowId, plan: &Arc<Plan>, body: &Body) -> Result<(), Error> {
-        let operation = match body {
-            // Who may change something may also read by asking, so it matters only to others which it is.
-            Body::Rows { .. } if self.caller.check(Operation::Send, &plan.name).is_ok() => return Ok(()),
-            Body::Rows { input, .. } => self.rows(flow, plan, *input),
-            Body::Get { .. } | Body::Page { .. } => Operation::Read,
-        };
-        self.caller.check(operation, &plan.name)
+        match body {
+            Body::Rows { input, .. } => self.check_rows(flow, plan, *input),
+            Body::Get { .. } | Body::Page { .. } => self.caller.check(Operation::Read, &plan.name),
+        }
+    }
+
+    /// Whether the caller may send rows to an input.
+    ///
+    /// # Errors
+    /// [`Error::Denied`].
+    pub(crate) fn check_rows(&self, flow: FlowId, plan: &Arc<Plan>, input: InputId) -> Result<(), Error> {
+        // Who may change something may also read by asking, so it matters only to others which it is.
+        match self.caller.check(Operation::Send, &plan.name) {
+            Ok(()) => Ok(()),
+            Err(_) => self.caller.check(self.rows(flow, plan, input), &plan.name),
+        }
     }
 
     /// What rows for an input do in the revision that the request means or, if it is another, in the one that runs.
@@ -219,6 +228,25 @@ impl Gate {
             audit::record(&self.caller, operation, flow, &may);
         }
         may
+    }
+
+    /// Whether the caller may see counts and sizes of the node; noted where it may not, and where its token is for that.
+    ///
+    /// # Errors
+    /// [`Error::Denied`].
+    pub(crate) fn may_look(&self) -> Result<(), Error> {
+        let may = self.caller.check_node(Operation::Status);
+        match &may {
+            Err(_) => audit::denied(&self.caller, Operation::Status, None),
+            Ok(()) if self.caller.administers() => audit::done(&self.caller, Operation::Status, None),
+            Ok(()) => {}
+        }
+        may
+    }
+
+    /// Notes that a flow, which the caller may change, was not changed for what is wrong with the request.
+    pub(crate) fn unchanged(&self, operation: Operation, flow: &str, why: &str) {
+        audit::failed(&self.caller, operation, flow, why);
     }
 
     /// Where a request enters: at the worker that has the row, where that is known, else at each in turn.

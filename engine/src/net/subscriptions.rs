@@ -15,19 +15,25 @@
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::str::FromStr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use ring::rand::{SecureRandom, SystemRandom};
 use tokio::sync::Notify;
 
+use super::access::Caller;
+use super::shares::Party;
 use crate::error::Error;
 use crate::node::Core;
-use crate::os;
 use crate::subscription::{Event, Subscription};
 
 /// Subscriptions over the network of a node, at most. One more takes the place of the one that was left first, or is
 /// refused where all have readers.
 const SUBSCRIPTIONS_MAX: usize = 1024;
+
+/// Those of one caller, at most; the same holds for one more of them.
+const SUBSCRIPTIONS_PER_CALLER_MAX: usize = SUBSCRIPTIONS_MAX / 4;
 
 /// Rows and bytes that stay of what a subscription has brought, for a client that comes back, at most.
 const SENT_ROWS_MAX: usize = 16_384;
@@ -55,6 +61,13 @@ impl FromStr for SubscriptionId {
 }
 
 impl SubscriptionId {
+    fn new() -> Result<Self, Error> {
+        let mut bytes = [0; 16];
+        let chance = SystemRandom::new().fill(&mut bytes);
+        chance.map_err(|_| Error::Start("the operating system gives no random numbers".into()))?;
+        Ok(SubscriptionId(u128::from_ne_bytes(bytes)))
+    }
+
     /// The subscription and the position of a name: `id-position`.
     pub(crate) fn position(name: &str) -> Option<(SubscriptionId, Position)> {
         let (id, position) = name.split_once('-')?;
@@ -67,19 +80,26 @@ pub(crate) type Position = u64;
 
 /// The subscriptions of a node's clients over the network.
 #[derive(Clone)]
-pub(crate) struct Subscriptions(Arc<Shared>);
+pub(crate) struct Subscriptions {
+    shared: Arc<Shared>,
+    /// Whose part new ones count for; none where that does not matter.
+    party: Option<Party>,
+}
 
 struct Shared {
     core: Arc<Core>,
     /// How long one is kept that nobody reads.
     kept_for: Duration,
     kept: Mutex<HashMap<SubscriptionId, Arc<Kept>>>,
+    /// Counts those that were left, so that it is known which was first.
+    leaves: AtomicU64,
 }
 
 struct Kept {
     id: SubscriptionId,
     /// `flow.output` or `flow.errors`.
     topic: String,
+    party: Option<Party>,
     state: Mutex<State>,
     /// There is something new, or another reader.
     news: Arc<Notify>,
@@ -94,15 +114,21 @@ struct State {
     sent_bytes: usize,
     /// Counts readers; the last one reads.
     readers: u64,
-    /// Whether nobody reads.
-    left: bool,
+    /// Where nobody reads, the number of leaves before.
+    left: Option<u64>,
     /// Whether nothing comes any more.
     ended: bool,
 }
 
 impl Subscriptions {
     pub(crate) fn new(core: Arc<Core>, kept_for: Duration) -> Self {
-        Subscriptions(Arc::new(Shared { core, kept_for, kept: Mutex::default() }))
+        let shared = Shared { core, kept_for, kept: Mutex::default(), leaves: AtomicU64::new(0) };
+        Subscriptions { shared: Arc::new(shared), party: None }
+    }
+
+    /// The same for a caller.
+    pub(crate) fn of(&self, caller: &Caller) -> Self {
+        Subscriptions { shared: self.shared.clone(), party: caller.party() }
     }
 
     /// Subscribes to an output (`flow.output`) or the refused rows of a flow (`flow.errors`), from now on; `flow` says
@@ -111,8 +137,8 @@ impl Subscriptions {
     /// # Errors
     /// There is no such output, there are too many subscriptions, or the node has stopped.
     pub(crate) async fn open(&self, flow: &str, topic: &str) -> Result<Reader, Error> {
-        self.make_room()?;
-        let (core, output) = (self.0.core.clone(), topic.to_owned());
+        self.make_room(&mut self.shared.kept())?;
+        let (core, output) = (self.shared.core.clone(), topic.to_owned());
         let subscribed = tokio::task::spawn_blocking(move || core.subscribe(&output)).await;
         let subscription = subscribed.map_err(|_| Error::Stopped)??;
         if subscription.plan().name != flow {
@@ -127,50 +153,72 @@ impl Subscriptions {
             sent: VecDeque::new(),
             sent_bytes: 0,
             readers: 1,
-            left: false,
+            left: None,
             ended: false,
         };
-        let id = SubscriptionId(u128::from(os::seed()) << 64 | u128::from(os::seed()));
-        let kept = Arc::new(Kept { id, topic: topic.to_owned(), state: Mutex::new(state), news });
-        self.0.kept().insert(id, kept.clone());
-        Ok(Reader { shared: self.0.clone(), kept, number: 1, again: VecDeque::new() })
+        let id = SubscriptionId::new()?;
+        let party = self.party.clone();
+        let kept = Arc::new(Kept { id, topic: topic.to_owned(), party, state: Mutex::new(state), news });
+        let mut all = self.shared.kept();
+        // Others may have come while this one was opened.
+        self.make_room(&mut all)?;
+        all.insert(id, kept.clone());
+        Ok(Reader { shared: self.shared.clone(), kept, number: 1, again: VecDeque::new() })
     }
 
     /// Goes on with a subscription behind a position. `None` when there is none of this id and topic any more.
     pub(crate) fn resume(&self, id: SubscriptionId, topic: &str, after: Position) -> Option<Reader> {
-        let kept = self.0.kept().get(&id).filter(|kept| kept.topic == topic).cloned()?;
+        let kept = self.shared.kept().get(&id).filter(|kept| kept.topic == topic).cloned()?;
         let (number, again) = {
             let mut state = kept.state();
             if after > state.position {
                 return None;
             }
             state.readers += 1;
-            state.left = false;
+            state.left = None;
             (state.readers, state.behind(after))
         };
         // The reader before, if it still waits.
         kept.news.notify_one();
-        Some(Reader { shared: self.0.clone(), kept, number, again })
+        Some(Reader { shared: self.shared.clone(), kept, number, again })
     }
 
     /// Subscriptions now, those that wait for their client included.
     pub(crate) fn len(&self) -> usize {
-        self.0.kept().len()
+        self.shared.kept().len()
     }
 
-    /// Gives up the subscription that was left first, if there are too many.
-    fn make_room(&self) -> Result<(), Error> {
-        let mut kept = self.0.kept();
-        if kept.len() < SUBSCRIPTIONS_MAX {
-            return Ok(());
+    /// Gives up subscriptions that were left first, if there are too many: of all, or of this caller.
+    fn make_room(&self, kept: &mut HashMap<SubscriptionId, Arc<Kept>>) -> Result<(), Error> {
+        if let Some(party) = &self.party {
+            let own = |one: &Kept| one.party.as_ref() == Some(party);
+            if kept.values().filter(|one| own(one)).count() >= SUBSCRIPTIONS_PER_CALLER_MAX {
+                give_way(kept, own, SUBSCRIPTIONS_PER_CALLER_MAX)?;
+            }
         }
-        let left = kept.values().find(|kept| kept.state().left).map(|kept| kept.id);
-        match left {
-            Some(id) => drop(kept.remove(&id)),
-            None => return Err(Error::Full),
+        match kept.len() < SUBSCRIPTIONS_MAX {
+            true => Ok(()),
+            false => give_way(kept, |_| true, SUBSCRIPTIONS_MAX),
         }
-        Ok(())
     }
+}
+
+/// Takes out the one of some subscriptions that was left first.
+fn give_way(
+    kept: &mut HashMap<SubscriptionId, Arc<Kept>>,
+    of: impl Fn(&Kept) -> bool,
+    most: usize,
+) -> Result<(), Error> {
+    let left = kept.values().filter(|one| of(one));
+    let first = left.filter_map(|one| Some((one.state().left?, one.id))).min_by_key(|(number, _)| *number);
+    match first {
+        Some((_, id)) => drop(kept.remove(&id)),
+        None => {
+            let text = format!("there are {most} subscriptions, and as many there may be; end one of them");
+            return Err(Error::Problem { code: "full".into(), text });
+        }
+    }
+    Ok(())
 }
 
 impl Shared {
@@ -183,7 +231,7 @@ impl Shared {
     fn forget(&self, kept: &Kept, number: u64) {
         let mut all = self.kept();
         let state = kept.state();
-        if state.left && state.readers == number {
+        if state.left.is_some() && state.readers == number {
             all.remove(&kept.id);
         }
     }
@@ -301,7 +349,7 @@ impl Drop for Reader {
             if state.readers != self.number {
                 return;
             }
-            state.left = true;
+            state.left = Some(self.shared.leaves.fetch_add(1, Ordering::Relaxed));
             state.ended
         };
         let runtime = tokio::runtime::Handle::try_current();
@@ -406,6 +454,35 @@ mod tests {
             publish(&node, 1);
             assert_eq!(read(&mut second, 1).await, (1, 1, 0));
             assert_eq!(all.len(), 1);
+        });
+    }
+
+    #[test]
+    fn a_caller_has_its_part_however_many_ask_at_once_and_what_was_left_first_gives_way() {
+        let node = node();
+        run(async {
+            let all = Subscriptions::new(node.core(), Duration::from_secs(60));
+            let of = |address: [u8; 4]| all.of(&Caller::anyone((address, 1).into()));
+            let opening = (0..SUBSCRIPTIONS_PER_CALLER_MAX + 20).map(|_| {
+                let own = of([10, 0, 0, 1]);
+                tokio::spawn(async move { own.open("names", TOPIC).await })
+            });
+            let (mut readers, mut refused) = (Vec::new(), Vec::new());
+            for opened in opening.collect::<Vec<_>>() {
+                match opened.await.expect("joined") {
+                    Ok(reader) => readers.push(reader),
+                    Err(error) => refused.push(error.to_string()),
+                }
+            }
+            assert_eq!((readers.len(), refused.len()), (SUBSCRIPTIONS_PER_CALLER_MAX, 20));
+            assert!(refused[0].contains("256 subscriptions"), "{}", refused[0]);
+            of([10, 0, 0, 2]).open("names", TOPIC).await.expect("another has room");
+            let left = readers.split_off(readers.len() - 20);
+            let ids: Vec<_> = left.iter().map(Reader::id).collect();
+            left.into_iter().for_each(drop);
+            readers.push(of([10, 0, 0, 1]).open("names", TOPIC).await.expect("one gives way"));
+            assert!(all.resume(ids[0], TOPIC, 0).is_none(), "it was left first");
+            assert!(ids[1..].iter().all(|id| all.resume(*id, TOPIC, 0).is_some()));
         });
     }
 

@@ -1,6 +1,6 @@
 //! A node on the network, certificates, and connections that are not what a client would make.
 
-#![allow(unreachable_pub, reason = "every test uses a part of it")]
+#![allow(dead_code, unreachable_pub, reason = "every test uses a part of it")]
 #![allow(clippy::disallowed_types, reason = "the sockets of clients that do wrong")]
 
 use std::io::{Read, Write};

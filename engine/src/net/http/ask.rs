@@ -20,8 +20,11 @@ use crate::rows;
 pub(super) async fn ask(app: App, target: Target, request: Request) -> Result<Response, Problem> {
     let flow = target.flow(&app.gate)?;
     let input = flow.input(&target.name)?;
+    app.gate.check_rows(flow.id, &flow.plan, input)?;
     Format::of(request.headers())?;
-    let (body, held) = Incoming::new(request.into_body(), app.timeouts.body).whole(&app.gate).await?;
+    let body = Incoming::of(request, app.timeouts.body)?;
+    let (body, held) =
+        body.whole(&app.gate, "one row is asked with; leave out what it does not need").await?;
     let objects = objects(&body)?;
     let [object] = objects.as_slice() else {
         return Err(Problem::invalid(

@@ -6,7 +6,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::extract::Request;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Frame, SizeHint};
@@ -43,8 +44,22 @@ pub(super) enum Piece {
 }
 
 impl Incoming {
-    pub(super) fn new(body: Body, within: Duration) -> Self {
-        Incoming { body, within }
+    /// The body of a request.
+    ///
+    /// # Errors
+    /// It is compressed: what it would grow to is known only when it is there.
+    pub(super) fn of(request: Request, within: Duration) -> Result<Self, Problem> {
+        let encodings = request.headers().get_all(header::CONTENT_ENCODING).iter();
+        match encodings.map(HeaderValue::as_bytes).find(|one| !one.eq_ignore_ascii_case(b"identity")) {
+            None => Ok(Incoming { body: request.into_body(), within }),
+            Some(encoding) => {
+                let encoding =
+                    anabranch_model::convert::shown(&String::from_utf8_lossy(encoding)).to_string();
+                let text = format!("the body's content encoding is {encoding}");
+                let help = "send it as it is, without `content-encoding`";
+                Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "wrong_content_encoding", text, help))
+            }
+        }
     }
 
     /// The next piece if it is there now.
@@ -64,22 +79,23 @@ impl Incoming {
         }
     }
 
-    /// The whole body, with what counts its bytes as held by the node.
+    /// The whole body, with what counts its bytes as held by the node; `shorter` says what to do with one that is too
+    /// large.
     ///
     /// # Errors
     /// It is too large or too slow, or the node is full.
-    pub(super) async fn whole(mut self, gate: &Gate) -> Result<(Vec<u8>, Held), Problem> {
+    pub(super) async fn whole(mut self, gate: &Gate, shorter: &str) -> Result<(Vec<u8>, Held), Problem> {
         if self.body.size_hint().lower() > WHOLE_BODY_BYTES_MAX as u64 {
-            return Err(large());
+            return Err(large(shorter));
         }
         let mut whole = (Vec::new(), gate.hold(0)?);
         // Most bodies are short and have come with their head: they need no clock.
-        if self.gather(&mut whole, Incoming::now).await? {
+        if self.gather(&mut whole, shorter, Incoming::now).await? {
             return Ok(whole);
         }
         let within = self.within * WHOLE_BODY_TIMES;
         let rest = async {
-            while !self.gather(&mut whole, Incoming::next).await? {}
+            while !self.gather(&mut whole, shorter, Incoming::next).await? {}
             Ok(())
         };
         match tokio::time::timeout(within, rest).await {
@@ -92,6 +108,7 @@ impl Incoming {
     async fn gather(
         &mut self,
         (whole, held): &mut (Vec<u8>, Held),
+        shorter: &str,
         next: impl AsyncFn(&mut Self) -> Result<Piece, Problem>,
     ) -> Result<bool, Problem> {
         loop {
@@ -99,7 +116,7 @@ impl Incoming {
                 Piece::End => return Ok(true),
                 Piece::Later => return Ok(false),
                 Piece::Bytes(bytes) if whole.len() + bytes.len() > WHOLE_BODY_BYTES_MAX => {
-                    return Err(large());
+                    return Err(large(shorter));
                 }
                 Piece::Bytes(bytes) if !held.grow(bytes.len(), crate::client::NODE_BYTES) => {
                     return Err(Error::Full.into());
@@ -134,11 +151,8 @@ fn slow(within: Duration) -> Problem {
     )
 }
 
-fn large() -> Problem {
-    Problem::too_large(
-        format!("the body has over {WHOLE_BODY_BYTES_MAX} bytes"),
-        "send many rows with `content-type: application/x-ndjson`, one object a line: it has no limit",
-    )
+fn large(shorter: &str) -> Problem {
+    Problem::too_large(format!("the body has over {WHOLE_BODY_BYTES_MAX} bytes"), shorter)
 }
 
 /// How a body is written.

@@ -38,12 +38,17 @@ const BATCHES_UNDER_WAY_MAX: usize = 16;
 /// Refused rows that an answer tells one by one, at most; the rest is counted.
 const REFUSED_TOLD_MAX: usize = 1000;
 
+/// What to do with a body of rows that is too large.
+const SEND_LINES: &str =
+    "send many rows with `content-type: application/x-ndjson`, one object a line: it has no limit";
+
 /// `POST /flows/{flow}/streams/{input}`.
 pub(super) async fn send(app: App, target: Target, request: Request) -> Result<Response, Problem> {
     let flow = target.flow(&app.gate)?;
     let input = flow.input(&target.name)?;
+    app.gate.check_rows(flow.id, &flow.plan, input)?;
     let format = Format::of(request.headers())?;
-    let incoming = Incoming::new(request.into_body(), app.timeouts.body);
+    let incoming = Incoming::of(request, app.timeouts.body)?;
     let mut intake = Intake::new(app.gate.clone(), flow, input);
     let taken = match format {
         Format::Json => intake.objects(incoming).await,
@@ -137,7 +142,7 @@ impl Intake {
 
     /// Takes a body of one object or several, or an array of them. It is checked whole before anything takes effect.
     async fn objects(&mut self, incoming: Incoming) -> Result<(), Problem> {
-        let (body, _held) = incoming.whole(&self.gate).await?;
+        let (body, _held) = incoming.whole(&self.gate, SEND_LINES).await?;
         let objects = objects(&body)?;
         let shape = self.flow.plan.inputs[self.input.0 as usize].shape.clone();
         let mut batches = Vec::new();

@@ -11,7 +11,6 @@ use super::problem::Problem;
 use super::target::Target;
 use crate::Plan;
 use crate::error::Error;
-use crate::net::access::Operation;
 use crate::net::metrics;
 
 /// Where to look for what there is.
@@ -46,7 +45,7 @@ pub(super) async fn ready(app: App) -> Result<Response, Problem> {
 
 /// `GET /status`.
 pub(super) async fn status(app: App) -> Result<Response, Problem> {
-    app.gate.caller().check_node(Operation::Status)?;
+    app.gate.may_look()?;
     let core = app.gate.core.clone();
     let status = tokio::task::spawn_blocking(move || core.status()).await.map_err(|_| Error::Stopped)?;
     let mut status = json!(status);
@@ -60,7 +59,7 @@ pub(super) async fn status(app: App) -> Result<Response, Problem> {
 
 /// `GET /metrics`.
 pub(super) async fn metrics(app: App) -> Result<Response, Problem> {
-    app.gate.caller().check_node(Operation::Status)?;
+    app.gate.may_look()?;
     Ok(metrics::answer(app.gate).await)
 }
 

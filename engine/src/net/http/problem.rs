@@ -69,6 +69,11 @@ impl Problem {
         Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message, help)
     }
 
+    /// What is wrong.
+    pub(crate) fn message(&self) -> &str {
+        &self.0.message
+    }
+
     /// The same problem with a member more.
     pub(crate) fn with(mut self, name: &str, value: Value) -> Self {
         self.0.more.insert(name.to_owned(), value);
@@ -197,6 +202,9 @@ impl From<Error> for Problem {
                 why,
                 "ask whoever runs the node for a token with this scope",
             ),
+            Error::Problem { code, text } if code == "full" => {
+                Problem::new(StatusCode::SERVICE_UNAVAILABLE, "full", text, "repeat the request in a moment")
+            }
             Error::TooLarge { .. } => Problem::too_large(error.to_string(), "send it in pieces"),
             other => Problem::invalid(other.to_string(), "see the message"),
         }

@@ -1,6 +1,7 @@
 //! Questions over a table: `select ... from T ...`, answered with a row a line.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
+use std::vec::IntoIter;
 
 use anabranch_model::message::{Answer, Body};
 use axum::extract::Request;
@@ -17,6 +18,8 @@ use super::tables::Scan;
 use super::target::Installed;
 use crate::Plan;
 use crate::error::Error;
+use crate::net::access::Operation;
+use crate::net::shares::Shares;
 use crate::os;
 use crate::query::{Evaluation, Lookup, Prepared, QueryError};
 use crate::rows::Row;
@@ -27,26 +30,57 @@ const QUESTIONS_MAX: usize = 8;
 /// Bytes of results that are gathered before they are written.
 const PIECE_BYTES: usize = 64 << 10;
 
+/// Those of one caller, at most: who is slow to read its answers leaves room for others.
+const QUESTIONS_PER_CALLER_MAX: usize = QUESTIONS_MAX / 2;
+
+/// What to do with a question that is too large.
+const QUESTION_TOO_LARGE: &str = "a question has at most 64 KiB; shorten it";
+
 /// Room for questions.
 #[derive(Clone)]
-pub(super) struct Questions(Arc<Semaphore>);
+pub(super) struct Questions {
+    room: Arc<Semaphore>,
+    shares: Shares,
+}
+
+/// Room that a question has taken.
+struct Room {
+    _share: OwnedSemaphorePermit,
+    _room: OwnedSemaphorePermit,
+}
 
 impl Default for Questions {
     fn default() -> Self {
-        Questions(Arc::new(Semaphore::new(QUESTIONS_MAX)))
+        let room = Arc::new(Semaphore::new(QUESTIONS_MAX));
+        Questions { room, shares: Shares::of_each(QUESTIONS_PER_CALLER_MAX) }
+    }
+}
+
+impl Questions {
+    /// Waits for room; none when there is none in time.
+    async fn room(&self, app: &App) -> Option<Room> {
+        let share = self.shares.of(app.gate.caller());
+        let room = async {
+            let _share = share.acquire_owned().await.ok()?;
+            Some(Room { _share, _room: self.room.clone().acquire_owned().await.ok()? })
+        };
+        tokio::time::timeout(app.timeouts.ready, room).await.ok().flatten()
     }
 }
 
 /// `POST /query`: the question as text, or as `{"query": ...}`.
 pub(super) async fn query(app: App, request: Request) -> Result<Response, Problem> {
+    app.gate.caller().check_any(Operation::Read)?;
     let kind = request.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
     let is_json = kind.is_some_and(|kind| kind.to_ascii_lowercase().starts_with(b"application/json"));
-    let (body, _held) = Incoming::new(request.into_body(), app.timeouts.body).whole(&app.gate).await?;
+    let (body, _held) =
+        Incoming::of(request, app.timeouts.body)?.whole(&app.gate, QUESTION_TOO_LARGE).await?;
     let question = text(body, is_json)?;
-    let room = tokio::time::timeout(app.timeouts.ready, app.questions.0.clone().acquire_owned()).await;
-    let Ok(Ok(room)) = room else {
+    let Some(room) = app.questions.room(&app).await else {
         let help = "repeat the request in a moment";
-        let message = format!("{QUESTIONS_MAX} questions are being answered, which is the limit");
+        let message = format!(
+            "as many questions are being answered as may be: {QUESTIONS_MAX}, of one caller {QUESTIONS_PER_CALLER_MAX}"
+        );
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "full", message, help));
     };
     let mut answering = Answering::begin(&app, &question, room).await?;
@@ -74,7 +108,9 @@ fn text(body: Vec<u8>, is_json: bool) -> Result<String, Problem> {
 struct Answering {
     source: Source,
     stage: Stage,
-    _room: OwnedSemaphorePermit,
+    /// Who evaluates sees by it that nobody waits for the answer any more.
+    asked: Arc<()>,
+    _room: Room,
 }
 
 /// Where rows of the table come from.
@@ -85,14 +121,20 @@ enum Source {
 }
 
 enum Stage {
-    Reading(Box<Evaluation>),
-    Giving(Box<dyn Iterator<Item = Result<Row, QueryError>> + Send>),
+    /// Rows that are there are fed to the evaluation; then the next ones are read.
+    Reading(Box<Evaluation>, IntoIter<Vec<u8>>),
+    /// There are no more rows.
+    Read(Box<Evaluation>),
+    Giving(Results),
     Ended,
 }
 
+type Results = Box<dyn Iterator<Item = Result<Row, QueryError>> + Send>;
+
 impl Answering {
-    async fn begin(app: &App, question: &str, room: OwnedSemaphorePermit) -> Result<Self, Problem> {
+    async fn begin(app: &App, question: &str, room: Room) -> Result<Self, Problem> {
         let prepared = Prepared::new(question, &app.gate.flows())?;
+        app.gate.caller().check(Operation::Read, &prepared.plan.name)?;
         let evaluation = Evaluation::new(&prepared, os::now_micros());
         let table = prepared.question.table;
         let source = match evaluation.lookup(prepared.table())? {
@@ -110,7 +152,8 @@ impl Answering {
             }
             Lookup::Nothing => Source::One(None),
         };
-        Ok(Answering { source, stage: Stage::Reading(Box::new(evaluation)), _room: room })
+        let stage = Stage::Reading(Box::new(evaluation), Vec::new().into_iter());
+        Ok(Answering { source, stage, asked: Arc::new(()), _room: room })
     }
 
     /// Writes results until there are no more, or the client is gone.
@@ -120,7 +163,11 @@ impl Answering {
             if !text.is_empty() && !feed.send(text).await {
                 return;
             }
-            match self.next().await {
+            let next = tokio::select! {
+                next = self.next() => next,
+                () = feed.gone() => return,
+            };
+            match next {
                 Ok(next) => piece = next,
                 // The status is sent: a body that breaks off says that it is not whole.
                 Err(_) => return feed.fail().await,
@@ -130,51 +177,69 @@ impl Answering {
 
     /// The next results, a line each; none at the end.
     async fn next(&mut self) -> Result<Option<String>, Problem> {
-        let mut text = String::new();
         loop {
-            match std::mem::replace(&mut self.stage, Stage::Ended) {
-                Stage::Reading(evaluation) => {
-                    self.read(evaluation, &mut text).await?;
-                    if !text.is_empty() {
-                        return Ok(Some(text));
-                    }
-                }
-                Stage::Giving(mut results) => {
-                    // Sorting and grouping gave them; packing and writing a piece is short.
-                    for row in results.by_ref() {
-                        text.push_str(&row?.to_json_text());
-                        text.push('\n');
-                        if text.len() >= PIECE_BYTES {
-                            self.stage = Stage::Giving(results);
-                            return Ok(Some(text));
-                        }
-                    }
-                }
-                Stage::Ended => return Ok((!text.is_empty()).then_some(text)),
+            let mut stage = std::mem::replace(&mut self.stage, Stage::Ended);
+            if let Stage::Ended = stage {
+                return Ok(None);
+            }
+            if let Stage::Reading(evaluation, rows) = stage {
+                stage = self.fed(evaluation, rows).await?;
+            }
+            // A page of rows may take long to evaluate, a million to order: others are answered meanwhile.
+            let asked = Arc::downgrade(&self.asked);
+            let worked = tokio::task::spawn_blocking(move || work(stage, &asked)).await;
+            let (stage, text) = worked.map_err(|_| Error::Stopped)??;
+            self.stage = stage;
+            if !text.is_empty() {
+                return Ok(Some(text));
             }
         }
     }
 
-    /// Feeds the next rows of the table to the evaluation.
-    async fn read(&mut self, mut evaluation: Box<Evaluation>, text: &mut String) -> Result<(), Problem> {
-        let rows = if evaluation.wants_more() { self.source.rows().await? } else { Vec::new() };
-        if rows.is_empty() {
-            // To order a million rows takes a while.
-            let results = tokio::task::block_in_place(|| evaluation.finish())?;
-            self.stage = Stage::Giving(Box::new(results));
-            return Ok(());
+    /// The evaluation with rows to be fed, if there are more.
+    async fn fed(&mut self, evaluation: Box<Evaluation>, rows: IntoIter<Vec<u8>>) -> Result<Stage, Error> {
+        if !evaluation.wants_more() {
+            return Ok(Stage::Read(evaluation));
         }
-        for row in rows {
-            if !evaluation.wants_more() {
-                break;
-            }
-            if let Some(result) = evaluation.push(&row)? {
-                text.push_str(&result.to_json_text());
-                text.push('\n');
-            }
+        if rows.len() > 0 {
+            return Ok(Stage::Reading(evaluation, rows));
         }
-        self.stage = Stage::Reading(evaluation);
-        Ok(())
+        let rows = self.source.rows().await?;
+        Ok(match rows.is_empty() {
+            true => Stage::Read(evaluation),
+            false => Stage::Reading(evaluation, rows.into_iter()),
+        })
+    }
+}
+
+/// Does what a stage has to do, up to a piece of results; the stage behind it, and the results. Ends early when nobody
+/// waits for them any more.
+fn work(stage: Stage, asked: &Weak<()>) -> Result<(Stage, String), QueryError> {
+    let mut text = String::new();
+    let more = |text: &String| text.len() < PIECE_BYTES && asked.strong_count() > 0;
+    let write = |text: &mut String, row: Row| {
+        text.push_str(&row.to_json_text());
+        text.push('\n');
+    };
+    match stage {
+        Stage::Reading(mut evaluation, mut rows) => {
+            while evaluation.wants_more() && more(&text) {
+                let Some(row) = rows.next() else { break };
+                if let Some(result) = evaluation.push(&row)? {
+                    write(&mut text, result);
+                }
+            }
+            Ok((Stage::Reading(evaluation, rows), text))
+        }
+        Stage::Read(evaluation) => Ok((Stage::Giving(Box::new(evaluation.finish()?)), text)),
+        Stage::Giving(mut results) => {
+            while more(&text) {
+                let Some(row) = results.next() else { return Ok((Stage::Ended, text)) };
+                write(&mut text, row?);
+            }
+            Ok((Stage::Giving(results), text))
+        }
+        Stage::Ended => Ok((Stage::Ended, text)),
     }
 }
 

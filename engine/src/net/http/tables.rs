@@ -16,6 +16,7 @@ use super::target::{Installed, Target};
 use crate::catalog::Named;
 use crate::error::Error;
 use crate::key::Key;
+use crate::net::access::Operation;
 use crate::net::gate::Gate;
 use crate::rows;
 
@@ -25,6 +26,7 @@ const PAGE_ROWS: u64 = 1024;
 /// `GET /flows/{flow}/tables/{table}/{key...}`.
 pub(super) async fn row(app: App, target: Target) -> Result<Response, Problem> {
     let flow = target.flow(&app.gate)?;
+    app.gate.caller().check(Operation::Read, &flow.plan.name)?;
     let id = flow.table(&target.name)?;
     let table = &flow.plan.tables[id.0 as usize];
     let key = Key::of(table, target.key.iter().map(|part| Value::from(part.as_str())))?;
@@ -49,6 +51,7 @@ pub(super) async fn row(app: App, target: Target) -> Result<Response, Problem> {
 /// `GET /flows/{flow}/tables/{table}?limit=n&after=key`.
 pub(super) async fn list(app: App, target: Target, RawQuery(query): RawQuery) -> Result<Response, Problem> {
     let flow = target.flow(&app.gate)?;
+    app.gate.caller().check(Operation::Read, &flow.plan.name)?;
     let table = flow.table(&target.name)?;
     let query = Query::parse(query.as_deref(), &["limit", "after"])?;
     let left = query.number("limit")?.unwrap_or(u64::MAX);
