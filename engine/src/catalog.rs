@@ -94,6 +94,12 @@ impl Catalog {
         Ok(id)
     }
 
+    /// Adds a flow with the number that it was given before.
+    pub(crate) fn put(&mut self, id: FlowId, flow: Flow) {
+        self.next = self.next.max(id.0.saturating_add(1));
+        self.flows.push(Running { id, flow, past: VecDeque::new() });
+    }
+
     /// Puts a newer revision in the place of a flow.
     pub(crate) fn replace(&mut self, id: FlowId, flow: Flow) {
         let Some(running) = self.flows.iter_mut().find(|running| running.id == id) else { return };

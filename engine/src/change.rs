@@ -77,13 +77,13 @@ impl Changes {
     }
 
     /// Tells the end of the changes that have ended. Whether one goes on that needs further turns.
-    pub(crate) fn end(&mut self, worker: &Worker) -> bool {
+    pub(crate) fn end(&mut self, worker: &Worker, egress: &Egress) -> bool {
         let end = |changes: &mut Vec<(FlowId, Sender<()>)>, ended: &dyn Fn(FlowId) -> bool| {
             for (_, done) in changes.extract_if(.., |(flow, _)| ended(*flow)) {
                 let _ = done.send(());
             }
         };
-        end(&mut self.pausing, &|flow| worker.is_idle(flow));
+        end(&mut self.pausing, &|flow| worker.is_idle(flow) && !egress.holds(flow));
         end(&mut self.replacing, &|flow| !worker.is_changing(flow));
         !self.replacing.is_empty()
     }

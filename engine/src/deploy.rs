@@ -17,6 +17,7 @@ use crate::change::Change;
 use crate::driver::Command;
 use crate::error::Error;
 use crate::flow::Flow;
+use crate::journal::{FlowChange, FlowFile, JournalDoor};
 use crate::log;
 use crate::subscription::Subscription;
 
@@ -54,6 +55,12 @@ pub(crate) trait Workers {
     /// # Errors
     /// [`Error::Stopped`]: a worker has ended.
     fn ask<T>(&self, command: impl Fn(Sender<T>) -> Command) -> Result<Vec<T>, Error>;
+
+    /// How many there are.
+    fn count(&self) -> usize;
+
+    /// Sends one of them a command; one that has ended needs not be told.
+    fn tell_one(&self, worker: usize, command: Command);
 }
 
 /// The flows of a node as they are now: what clients read, and one at a time changes.
@@ -64,16 +71,67 @@ pub(crate) type SharedCatalog = Arc<ArcSwap<Catalog>>;
 pub(crate) struct Flows {
     catalog: SharedCatalog,
     changing: Mutex<()>,
+    journal: JournalDoor,
 }
 
 impl Flows {
-    /// The flows that a node starts with.
-    pub(crate) fn start(flows: Vec<Flow>, workers: &impl Workers) -> Result<Self, Error> {
-        let started = Flows { catalog: SharedCatalog::default(), changing: Mutex::new(()) };
+    /// The flows of a node that has none yet; changes are kept by a journal.
+    pub(crate) fn none(journal: JournalDoor) -> Self {
+        Flows { catalog: SharedCatalog::default(), changing: Mutex::new(()), journal }
+    }
+
+    /// Whether what the node does is kept.
+    pub(crate) fn keeps(&self) -> bool {
+        self.journal.keeps()
+    }
+
+    /// Adds the flows that a node is started with. Those that its journal has, too, may be newer revisions.
+    ///
+    /// # Errors
+    /// Two of them have one name; as [`Flows::deploy`].
+    pub(crate) fn start(&self, flows: Vec<Flow>, workers: &impl Workers) -> Result<(), Error> {
         for flow in flows {
-            started.install(flow, workers)?;
+            if self.keeps() {
+                self.deploy(flow, workers).map(drop)?
+            } else {
+                self.install(flow, workers).map(drop)?
+            }
         }
-        Ok(started)
+        Ok(())
+    }
+
+    /// Does a change again that a journal has.
+    ///
+    /// # Errors
+    /// The flow does not compile any more, or is not there.
+    pub(crate) fn restore(
+        &self,
+        id: FlowId,
+        change: FlowChange,
+        workers: &impl Workers,
+    ) -> Result<(), Error> {
+        let mut catalog = Catalog::clone(&self.catalog.load());
+        let parse = |file: FlowFile| Flow::parse(&file.file, &file.text);
+        match change {
+            FlowChange::Installed(file) => {
+                let flow = parse(file)?;
+                workers.ask(|done| Command::Change(Change::Install(id, flow.plan().clone(), done)))?;
+                catalog.put(id, flow);
+            }
+            FlowChange::Replaced(file) => {
+                let flow = parse(file)?;
+                workers.ask(|done| Command::Change(Change::Pause(id, done)))?;
+                workers.ask(|done| Command::Change(Change::Replace(id, flow.plan().clone(), done)))?;
+                catalog.replace(id, flow);
+            }
+            FlowChange::Dropped => {
+                workers.ask(|done| Command::Change(Change::Pause(id, done)))?;
+                workers.ask(|done| Command::Change(Change::Drop(id, done)))?;
+                catalog.remove(id);
+            }
+        }
+        self.catalog.store(Arc::new(catalog));
+        Ok(())
     }
 
     pub(crate) fn catalog(&self) -> &SharedCatalog {
@@ -100,6 +158,7 @@ impl Flows {
     fn install(&self, flow: Flow, workers: &impl Workers) -> Result<Deployed, Error> {
         let mut catalog = Catalog::clone(&self.catalog.load());
         let id = catalog.add(flow.clone())?;
+        self.journal.flow(id, FlowChange::Installed(FlowFile::of(&flow)))?;
         workers.ask(|done| Command::Change(Change::Install(id, flow.plan().clone(), done)))?;
         self.catalog.store(Arc::new(catalog));
         log::deployed(flow.name(), flow.revision());
@@ -122,6 +181,11 @@ impl Flows {
             log::turned_down(flow.name(), flow.revision(), &evolution);
             return Err(Error::Evolution(evolution));
         }
+        let kept = self.journal.flow(id, FlowChange::Replaced(FlowFile::of(&flow)));
+        if kept.is_err() {
+            workers.ask(|done| Command::Change(Change::Resume(id, done)))?;
+        }
+        kept?;
         workers.ask(|done| Command::Change(Change::Replace(id, plan.clone(), done)))?;
         let mut catalog = Catalog::clone(&self.catalog.load());
         let breaks =
@@ -137,6 +201,11 @@ impl Flows {
         let _changing = self.lock();
         let id = self.catalog.load().flow(name)?;
         workers.ask(|done| Command::Change(Change::Pause(id, done)))?;
+        let kept = self.journal.flow(id, FlowChange::Dropped);
+        if kept.is_err() {
+            workers.ask(|done| Command::Change(Change::Resume(id, done)))?;
+        }
+        kept?;
         workers.ask(|done| Command::Change(Change::Drop(id, done)))?;
         let mut catalog = Catalog::clone(&self.catalog.load());
         catalog.remove(id);

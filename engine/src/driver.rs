@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
-use anabranch_model::message::{Body, FlowId, Origin, Request};
-use anabranch_operators::Worker;
+use anabranch_model::message::{Body, Delivery, FlowId, Origin, Request};
+use anabranch_operators::{RestoreError, Worker};
 use crossbeam_channel::Sender;
 
 use crate::change::{Change, Changes};
 use crate::egress::{Egress, Outlet, Reply, SINGLE};
+use crate::journal::JournalDoor;
 use crate::load::Unanswered;
 use crate::measures::TellSlow;
+use crate::recovery::Restore;
+use crate::safe::Safe;
 use crate::status::Part;
 use crate::subscription::Publisher;
 use crate::trace::Trace;
@@ -31,6 +34,10 @@ pub enum Command {
     /// A request by itself, for a revision of a flow, with who takes its answer. Where the node stops before, that is
     /// dropped.
     Single(FlowId, i64, Body, Reply, Option<Trace>),
+    /// Records of a journal, to be done again.
+    Restore(Restore),
+    /// Asks whether all records so far could be done again.
+    Restored(Sender<Result<(), RestoreError>>),
     /// A subscription; every worker gets it and says that it has it.
     Subscribe(Publisher, Sender<()>),
     /// Asks for counts and sizes.
@@ -56,13 +63,16 @@ pub(crate) struct Driver {
     /// The node is about to stop: what comes now is not taken, or clients that go on asking would keep it running.
     draining: bool,
     drained: Vec<Sender<()>>,
+    journal: JournalDoor,
+    /// Why a record could not be done again.
+    unrestored: Option<RestoreError>,
 }
 
 impl Driver {
     /// A driver of a worker; who wants to hear of slow requests says when they are.
-    pub(crate) fn new(worker: Worker, slow: Option<TellSlow>) -> Self {
-        let (egress, changes) = (Egress::new(slow), Changes::default());
-        Driver { worker, egress, changes, draining: false, drained: Vec::new() }
+    pub(crate) fn new(worker: Worker, slow: Option<TellSlow>, safe: Safe, journal: JournalDoor) -> Self {
+        let (egress, changes) = (Egress::new(slow, safe), Changes::default());
+        Driver { worker, egress, changes, draining: false, drained: Vec::new(), journal, unrestored: None }
     }
 
     /// Carries out a command. Requests move at the next turn.
@@ -85,6 +95,15 @@ impl Driver {
                 }
                 let origin = Origin { worker: self.worker.id(), client: SINGLE, request, revision };
                 self.worker.submit(flow, Request { origin, body });
+            }
+            Command::Restore(restore) => {
+                if self.unrestored.is_none() {
+                    self.unrestored = restore.run(&mut self.worker).err();
+                }
+            }
+            Command::Restored(answer) => {
+                self.worker.restored();
+                let _ = answer.send(self.unrestored.clone().map_or(Ok(()), Err));
             }
             Command::Subscribe(publisher, taken) => {
                 self.egress.subscribe(publisher);
@@ -111,14 +130,22 @@ impl Driver {
     /// Moves everything on by one turn at time `now`. Whether something came out.
     pub(crate) fn turn(&mut self, now: i64) -> bool {
         self.worker.turn(now);
+        if self.journal.keeps() {
+            let records = self.worker.records();
+            if !records.is_empty() {
+                self.journal.steps(records, self.worker.recorded());
+            }
+        }
         let deliveries = self.worker.deliveries();
-        let mut busy = !deliveries.is_empty();
-        if busy {
-            let now = self.worker.micros();
-            deliveries.into_iter().for_each(|delivery| self.egress.deliver(delivery, now));
+        let clock = self.worker.micros();
+        let mut busy = self.egress.release(clock) || !deliveries.is_empty();
+        let recorded = self.worker.recorded();
+        for delivery in deliveries {
+            let rests_on = if let Delivery::Part { part, .. } = &delivery { part.rests_on } else { recorded };
+            self.egress.deliver(delivery, rests_on, clock);
         }
         self.egress.end_turn();
-        busy |= self.changes.end(&self.worker);
+        busy |= self.changes.end(&self.worker, &self.egress);
         if self.egress.unanswered() == 0 {
             for waiting in self.drained.drain(..) {
                 let _ = waiting.send(());

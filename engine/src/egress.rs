@@ -1,19 +1,22 @@
 //! Where everything leaves a worker: answers to the clients that asked, rows to subscribers.
 //!
-//! The one place that may let something out. (Once writes are journaled and copied, it is also the one place that
-//! waits until the position under an answer is safe.)
+//! The one place that may let something out, and that waits until the records under it are safe.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use anabranch_model::batch::Batch;
-use anabranch_model::message::{Answer, Delivery, FlowId, Page, Part, RefusedRow, Replies, RowsAnswer};
+use anabranch_model::message::{
+    Answer, Delivery, FlowId, Page, Part, Recorded, RefusedRow, Replies, RowsAnswer,
+};
 use anabranch_model::plan::{OutputId, Plan};
 use crossbeam_channel::Sender;
 
 use crate::error::Error;
+use crate::held::{Held, Release};
 use crate::load::Unanswered;
 use crate::measures::{Measures, TellSlow};
+use crate::safe::Safe;
 use crate::subscription::{Publication, Publisher};
 
 /// The whole answer to a request, or why it was not carried out.
@@ -83,8 +86,8 @@ pub(crate) type Reply = Box<dyn FnOnce(Answered) + Send>;
 pub(crate) const SINGLE: u64 = 0;
 
 /// The ways out of one worker.
-#[derive(Default)]
 pub(crate) struct Egress {
+    held: Held,
     clients: HashMap<u64, Outlet>,
     /// Clients whose outlets keep answers of this turn.
     keeping: Vec<u64>,
@@ -104,11 +107,23 @@ pub(crate) struct Egress {
 struct Partial {
     missing: u32,
     parts: Vec<Answer>,
+    lost: Option<String>,
 }
 
 impl Egress {
-    pub(crate) fn new(slow: Option<TellSlow>) -> Self {
-        Egress { measures: Measures::new(slow), ..Egress::default() }
+    pub(crate) fn new(slow: Option<TellSlow>, safe: Safe) -> Self {
+        Egress {
+            held: Held::new(safe),
+            clients: HashMap::new(),
+            keeping: Vec::new(),
+            single: HashMap::new(),
+            last_single: 0,
+            left: HashMap::new(),
+            partial: HashMap::new(),
+            subscribers: Vec::new(),
+            unanswered: 0,
+            measures: Measures::new(slow),
+        }
     }
 
     /// A client that will ask at this worker.
@@ -175,34 +190,62 @@ impl Egress {
         of_it.map(|subscriber| (subscriber.stream().to_owned(), subscriber.waiting())).collect()
     }
 
-    /// Lets out what a turn produced; `now` is in microseconds of the worker's clock.
-    pub(crate) fn deliver(&mut self, delivery: Delivery, now: u64) {
+    /// Takes what a turn produced, which rests on these records; `now` is in microseconds of the worker's clock.
+    pub(crate) fn deliver(&mut self, delivery: Delivery, rests_on: Recorded, now: u64) {
+        if let Some(delivery) = self.held.take(rests_on, delivery) {
+            self.let_out(delivery, None, now);
+        }
+    }
+
+    /// Lets out what need not wait any longer. Whether there was something.
+    pub(crate) fn release(&mut self, now: u64) -> bool {
+        let mut released = false;
+        while let Some(release) = self.held.next() {
+            released = true;
+            match release {
+                Release::Out(delivery) => self.let_out(delivery, None, now),
+                Release::Lost(delivery, why) => self.let_out(delivery, Some(why), now),
+            }
+        }
+        released
+    }
+
+    /// Whether something of a flow still waits for its records to be safe.
+    pub(crate) fn holds(&self, flow: FlowId) -> bool {
+        self.held.holds(flow)
+    }
+
+    /// Of what is lost only who asked hears, and only that it is.
+    fn let_out(&mut self, delivery: Delivery, lost: Option<String>, now: u64) {
         match delivery {
-            Delivery::Part { flow, part, revised } => self.part(flow, part, revised, now),
+            Delivery::Part { flow, part, revised } => self.part(flow, part, revised, lost, now),
+            Delivery::Emitted(..) | Delivery::Refused(..) if lost.is_some() => {}
             Delivery::Emitted(flow, output, batch) => self.emitted(flow, output, batch),
             Delivery::Refused(flow, row) => self.refused(flow, row),
         }
     }
 
-    fn part(&mut self, flow: FlowId, part: Part, revised: Option<Arc<Plan>>, now: u64) {
+    fn part(&mut self, flow: FlowId, part: Part, revised: Option<Arc<Plan>>, lost: Option<String>, now: u64) {
         if let Answer::Rows(rows) = &part.answer
+            && lost.is_none()
             && !self.subscribers.is_empty()
         {
             self.replied(flow, &rows.replies);
         }
         let whose = (part.origin.client, part.origin.request);
         let answer = match part.parts {
-            1 => Some(part.answer),
-            parts => self.complete(whose, parts, part.answer),
+            1 => Some((part.answer, lost)),
+            parts => self.complete(whose, parts, part.answer, lost),
         };
-        let Some(answer) = answer else { return };
+        let Some((answer, lost)) = answer else { return };
         match part.asked {
             Some(asked) => {
                 self.measures.answered(flow, asked, whose, now.saturating_sub(part.entered), &answer);
             }
             None => self.measures.turned_down(whose),
         }
-        let answered = Answered { request: part.origin.request, answer: Ok(answer), revised };
+        let answer = lost.map_or(Ok(answer), |why| Err(Error::Storage(why)));
+        let answered = Answered { request: part.origin.request, answer, revised };
         self.unanswered -= 1;
         if part.origin.client == SINGLE {
             if let Some(reply) = self.single.remove(&part.origin.request) {
@@ -220,16 +263,23 @@ impl Egress {
         }
     }
 
-    /// Adds a part; the whole answer when it was the last.
-    fn complete(&mut self, whose: (u64, u64), parts: u32, answer: Answer) -> Option<Answer> {
-        let partial =
-            self.partial.entry(whose).or_insert_with(|| Partial { missing: parts, parts: Vec::new() });
+    /// Adds a part; the whole answer when it was the last, and why it is lost where one of its parts is.
+    fn complete(
+        &mut self,
+        whose: (u64, u64),
+        parts: u32,
+        answer: Answer,
+        lost: Option<String>,
+    ) -> Option<(Answer, Option<String>)> {
+        let begun = || Partial { missing: parts, parts: Vec::new(), lost: None };
+        let partial = self.partial.entry(whose).or_insert_with(begun);
         partial.parts.push(answer);
+        partial.lost = partial.lost.take().or(lost);
         partial.missing -= 1;
         if partial.missing > 0 {
             return None;
         }
-        self.partial.remove(&whose).map(|partial| merge(partial.parts))
+        self.partial.remove(&whose).map(|partial| (merge(partial.parts), partial.lost))
     }
 
     fn replied(&mut self, flow: FlowId, replies: &Replies) {

@@ -90,6 +90,8 @@ pub enum Error {
     NoSuchTicket,
     /// The node has stopped. Requests without an answer may or may not have taken effect.
     Stopped,
+    /// The node cannot keep what it does: a disk failed. What the request did, if anything, is not seen by anybody.
+    Storage(String),
     /// The node could not start.
     Start(String),
     /// The node cannot listen at an address.
@@ -207,6 +209,9 @@ impl fmt::Display for Error {
                 "this client has no answer for the ticket: it was collected before, or another client sent it",
             ),
             Error::Stopped => f.write_str("the node has stopped"),
+            Error::Storage(why) => {
+                write!(f, "{why}; whether the request took effect is not known, and it will not be seen")
+            }
             Error::Listen { address, why } => write!(f, "cannot listen at {address}: {why}"),
             Error::Exposed { address, missing } => write!(
                 f,

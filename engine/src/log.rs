@@ -25,6 +25,36 @@ pub(crate) fn stopped(node: &str) {
     tracing::info!(target: TARGET, node, "the node has stopped");
 }
 
+/// The node starts from its journal: how far it is.
+pub(crate) fn recovering(records: u64, percent: u64) {
+    tracing::info!(target: TARGET, records, percent, "the node recovers");
+}
+
+/// The node has started from its journal.
+pub(crate) fn recovered(records: u64, millis: u128) {
+    tracing::info!(target: TARGET, records, millis, "the node has recovered");
+}
+
+/// A crash has left half a record at the end of the journal; it was never said to be safe.
+pub(crate) fn journal_torn(file: &str, offset: u64, bytes: u64) {
+    tracing::warn!(target: TARGET, file, offset, bytes, "what a crash left at the end of the journal is cut off");
+}
+
+/// The disk is full.
+pub(crate) fn disk_full() {
+    tracing::error!(target: TARGET, "the disk is full: requests wait until there is space");
+}
+
+/// The disk has space again.
+pub(crate) fn disk_has_space() {
+    tracing::info!(target: TARGET, "the disk has space again");
+}
+
+/// The journal takes nothing any more.
+pub(crate) fn journal_failed(why: &str) {
+    tracing::error!(target: TARGET, why, "the journal has failed: nothing is written any more");
+}
+
 /// A flow was installed, or put in the place of an older revision.
 pub(crate) fn deployed(flow: &str, revision: i64) {
     tracing::info!(target: TARGET, flow, revision, "the flow was deployed");

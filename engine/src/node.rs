@@ -1,13 +1,15 @@
 //! A node inside a host application.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use anabranch_log::{Config, LogNumber, Reader};
 use anabranch_model::message::WorkerId;
 use anabranch_operators::WorkerThreads;
-use crossbeam_channel::{Sender, bounded, unbounded};
+use crossbeam_channel::{Receiver, Sender, bounded, never, unbounded};
 
 use crate::catalog::Catalog;
 use crate::client::Client;
@@ -16,11 +18,15 @@ use crate::driver::Command;
 use crate::egress::Outlet;
 use crate::error::Error;
 use crate::flow::Flow;
+use crate::journal::{Entry, JournalDoor, Keeper};
 use crate::link::{Connection, Threads};
 use crate::load::NodeLoad;
 use crate::log;
 use crate::measures::TellSlow;
-use crate::os::{self, Aside, Door, Start};
+use crate::os::disk::DirectoryDisk;
+use crate::os::{self, Aside, Door, ENTRIES_MAX, Start};
+use crate::recovery::Recovery;
+use crate::safe::Safe;
 use crate::status::NodeStatus;
 use crate::subscription::Subscription;
 
@@ -40,6 +46,9 @@ pub struct Node {
     threads: Mutex<Option<WorkerThreads>>,
     /// Logs slow requests until the workers have ended.
     slow: Option<Aside>,
+    door: JournalDoor,
+    /// Keeps what workers do until they have ended.
+    journal: Option<Aside>,
 }
 
 /// What whoever serves clients of a node shares: the ways to its workers, and what it runs.
@@ -59,6 +68,7 @@ pub struct NodeBuilder {
     seed: Option<u64>,
     profile: bool,
     slow: Option<Duration>,
+    data: Option<PathBuf>,
     flows: Vec<Flow>,
 }
 
@@ -87,6 +97,33 @@ impl NodeBuilder {
     /// `anabranch`): what they asked, how many rows, how long they took, their trace; nothing of what is in the rows.
     pub fn slow_requests(mut self, at_least: Duration) -> Self {
         self.slow = Some(at_least);
+        self
+    }
+
+    /// The directory where the node keeps what it does. What it has acknowledged is there when it starts again, with the
+    /// flows that ran; a flow that is added here, too, may be the same or a newer revision. Where nothing is said the node
+    /// is in memory.
+    ///
+    /// ```
+    /// # let directory = std::env::temp_dir().join(format!("anabranch-doc-{}", std::process::id()));
+    /// use anabranch::{Flow, Node};
+    /// use serde_json::json;
+    ///
+    /// let flow = Flow::parse("names.flow", anabranch::doc::NAMES)?;
+    /// let node = Node::builder("A").data(&directory).flow(flow).start()?;
+    /// node.client().ask("UpdateStream", &json!({ "name": "a", "value": "1" }))?;
+    /// drop(node);
+    ///
+    /// let again = Node::builder("A").data(&directory).start()?;
+    /// assert_eq!(again.flows()[0].name(), "names");
+    /// let row = again.client().get("QueryTable", ["a"])?.expect("it was acknowledged");
+    /// assert_eq!(row.to_string(), r#"{"name":"a","value":"1","createdon":"A"}"#);
+    /// # drop(again);
+    /// # std::fs::remove_dir_all(&directory).expect("it is there");
+    /// # Ok::<(), anabranch::Error>(())
+    /// ```
+    pub fn data(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.data = Some(directory.into());
         self
     }
 
@@ -119,27 +156,65 @@ impl NodeBuilder {
             }
             None => (None, None),
         };
+        let disk = self.data.as_deref().map(open).transpose()?;
+        let (safe, door, entries) = match &disk {
+            Some(_) => {
+                let (to, entries) = bounded(ENTRIES_MAX);
+                (Safe::none(self.workers), JournalDoor::to(to), entries)
+            }
+            None => (Safe::always(self.workers), JournalDoor::default(), never()),
+        };
         let how = Start {
             node: &self.name,
             seed: self.seed.unwrap_or_else(os::seed),
             workers: self.workers,
             profile: self.profile,
             slow,
+            safe: safe.clone(),
+            journal: door.clone(),
         };
         let (doors, threads) = os::start(how).map_err(Error::Start)?;
-        let doors = Doors(doors);
-        let flows = Flows::start(self.flows, &doors)?;
+        let core = Core {
+            name: self.name,
+            doors: Doors(doors),
+            flows: Flows::none(door.clone()),
+            clients: AtomicU64::new(0),
+            load: NodeLoad::default(),
+        };
+        // From here on what fails drops the node, which ends its threads.
+        let threads = Mutex::new(Some(threads));
+        let mut node = Node { core: Arc::new(core), threads, slow: None, door, journal: None };
+        let core = node.core.clone();
+        if let Some(disk) = disk {
+            node.journal = Some(recover(disk, &core, safe, entries)?);
+        }
+        core.flows.start(self.flows, &core.doors)?;
         let logs = |told| {
-            let catalog = flows.catalog().clone();
+            let catalog = core.flows.catalog().clone();
             os::spawn_aside("anabranch-slow", move || log::slow_requests(&told, &catalog))
         };
         let slow = told.map(logs).transpose();
-        let slow = slow.map_err(|error| Error::Start(format!("no thread for its log: {error}")))?;
-        log::started(&self.name, self.workers);
-        let core =
-            Core { name: self.name, doors, flows, clients: AtomicU64::new(0), load: NodeLoad::default() };
-        Ok(Node { core: Arc::new(core), threads: Mutex::new(Some(threads)), slow })
+        node.slow = slow.map_err(|error| Error::Start(format!("no thread for its log: {error}")))?;
+        log::started(&core.name, self.workers);
+        Ok(node)
     }
+}
+
+/// Takes a data directory.
+fn open(directory: &Path) -> Result<DirectoryDisk, Error> {
+    DirectoryDisk::lock(directory).map_err(|error| Error::Start(error.to_string()))
+}
+
+/// Brings the node to the state that its journal has, and goes on with it.
+fn recover(disk: DirectoryDisk, core: &Core, safe: Safe, entries: Receiver<Entry>) -> Result<Aside, Error> {
+    let began = os::now();
+    let failed = |error: anabranch_log::Error| Error::Start(error.to_string());
+    let mut reader = Reader::open(disk, Config::new(os::identity()), LogNumber(1)).map_err(failed)?;
+    let records = Recovery::new(&core.flows, &core.doors).run(&mut reader)?;
+    let keeper = Keeper::new(reader.into_writer().map_err(failed)?, safe);
+    log::recovered(records, os::now().duration_since(began).as_millis());
+    let journal = os::keep(keeper, entries, core.doors.0.clone());
+    journal.map_err(|error| Error::Start(format!("no thread for its journal: {error}")))
 }
 
 impl Node {
@@ -151,6 +226,7 @@ impl Node {
             seed: None,
             profile: false,
             slow: None,
+            data: None,
             flows: Vec::new(),
         }
     }
@@ -271,9 +347,8 @@ impl Node {
         let _ = self.core.doors.ask(Command::Drain);
         self.core.doors.tell(|| Command::Stop);
         let joined = threads.join().map_err(|why| Error::Start(format!("a worker panicked: {why}")));
-        if let Some(slow) = self.slow.take() {
-            slow.wait();
-        }
+        self.door.stop();
+        [self.slow.take(), self.journal.take()].into_iter().flatten().for_each(Aside::wait);
         log::stopped(&self.core.name);
         joined
     }
@@ -339,7 +414,8 @@ impl Core {
             let parts = self.doors.ask(|answer| Command::Status(id, answer));
             parts.unwrap_or_default().into_iter().flatten().collect()
         };
-        NodeStatus::collect(&self.name, self.doors.0.len() as u32, &self.flows.catalog().load(), ask)
+        let keeps = self.flows.keeps();
+        NodeStatus::collect(&self.name, self.doors.0.len() as u32, keeps, &self.flows.catalog().load(), ask)
     }
 
     /// Whether every worker answers.
@@ -369,6 +445,14 @@ impl Workers for Doors {
         // Ends when every worker has answered, or is gone.
         let answers: Vec<T> = answers.iter().collect();
         if answers.len() == self.0.len() { Ok(answers) } else { Err(Error::Stopped) }
+    }
+
+    fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    fn tell_one(&self, worker: usize, command: Command) {
+        self.0[worker].send(command);
     }
 }
 

@@ -1,6 +1,5 @@
 //! The only place that touches clock, files and threads.
 
-#[cfg(unix)]
 pub(crate) mod disk;
 #[cfg(feature = "net")]
 pub(crate) mod process;
@@ -14,7 +13,9 @@ use anabranch_operators::{Clock, Worker, WorkerConfig, WorkerThreads, spawn};
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::driver::{Command, Driver, Flowing};
+use crate::journal::{Entry, JournalDoor, Keeper, Keeping};
 use crate::measures::TellSlow;
+use crate::safe::Safe;
 
 /// Commands that wait for a worker, at most; who sends more waits.
 const COMMANDS_MAX: usize = 1024;
@@ -24,6 +25,15 @@ const COMMANDS_PER_TURN: usize = 64;
 
 /// Turns without work before a worker parks. A parked worker takes some 5 us to wake, a turn without work 0.1 us.
 const IDLE_TURNS_MAX: u32 = 200;
+
+/// Entries that wait for the journal, at most; the worker that has one more waits.
+pub(crate) const ENTRIES_MAX: usize = 1024;
+
+/// Entries that one sync makes safe, at most.
+const ENTRIES_PER_SYNC: usize = 1024;
+
+/// How long the journal waits before it tries a full disk again.
+const FULL_RETRY: Duration = Duration::from_millis(100);
 
 /// How long a worker parks at most; it is woken when there is work.
 const PARK_AT_MOST: Duration = Duration::from_secs(1);
@@ -78,6 +88,9 @@ pub(crate) struct Start<'a> {
     pub(crate) workers: u32,
     pub(crate) profile: bool,
     pub(crate) slow: Option<TellSlow>,
+    /// Which records are safe, and where they go.
+    pub(crate) safe: Safe,
+    pub(crate) journal: JournalDoor,
 }
 
 /// Starts the threads of a node's workers.
@@ -86,13 +99,13 @@ pub(crate) struct Start<'a> {
 /// The operating system refuses a thread.
 #[expect(clippy::disallowed_methods, reason = "this is the place")]
 pub(crate) fn start(how: Start<'_>) -> Result<(Vec<Door>, WorkerThreads), String> {
-    let Start { node, seed, workers: count, profile, slow } = how;
+    let Start { node, seed, workers: count, profile, slow, safe, journal } = how;
     let config = WorkerConfig {
         node: node.into(),
         seed,
         clock: Some(Clock::new(Instant::now)),
         profile,
-        records: false,
+        records: journal.keeps(),
     };
     let (mut senders, mut receivers) = (Vec::new(), Vec::new());
     for _ in 0..count {
@@ -104,7 +117,7 @@ pub(crate) fn start(how: Start<'_>) -> Result<(Vec<Door>, WorkerThreads), String
     let drive = move |worker: Worker| {
         let at = worker.id().0 as usize;
         let _ = report.send((at, std::thread::current()));
-        drive(Driver::new(worker, slow.clone()), &receivers[at]);
+        drive(Driver::new(worker, slow.clone(), safe.clone(), journal.clone()), &receivers[at]);
     };
     let threads = spawn(config, count, drive)?;
     let mut doors: Vec<Option<Door>> = vec![None; count as usize];
@@ -112,6 +125,37 @@ pub(crate) fn start(how: Start<'_>) -> Result<(Vec<Door>, WorkerThreads), String
         doors[at] = Some(Door { commands: senders[at].clone(), thread });
     }
     Ok((doors.into_iter().flatten().collect(), threads))
+}
+
+/// A disk that may go to another thread.
+pub(crate) trait SendDisk: anabranch_log::Disk<File: Send> + Send + 'static {}
+
+impl<D: anabranch_log::Disk<File: Send> + Send + 'static> SendDisk for D {}
+
+/// Starts the thread of a node's journal. It ends when it is told to, and all that came before is kept.
+///
+/// # Errors
+/// The operating system refuses a thread.
+pub(crate) fn keep<D: SendDisk>(
+    mut keeper: Keeper<D>,
+    entries: Receiver<Entry>,
+    doors: Vec<Door>,
+) -> io::Result<Aside> {
+    spawn_aside("anabranch-journal", move || {
+        while let Ok(first) = entries.recv() {
+            keeper.take(std::iter::once(first).chain(entries.try_iter().take(ENTRIES_PER_SYNC)));
+            let mut keeping = keeper.commit();
+            while keeping == Keeping::Full {
+                std::thread::park_timeout(FULL_RETRY);
+                keeper.take(entries.try_iter().take(ENTRIES_PER_SYNC));
+                keeping = keeper.commit();
+            }
+            doors.iter().for_each(|door| door.thread.unpark());
+            if keeping == Keeping::Ended {
+                return;
+            }
+        }
+    })
 }
 
 /// Ends the process when its thread panics. A worker that panicked is a bug of the engine and has left its tables in a
@@ -187,6 +231,11 @@ pub(crate) fn now() -> Instant {
 pub(crate) fn seed() -> u64 {
     use std::hash::{BuildHasher, Hasher, RandomState};
     RandomState::new().build_hasher().finish()
+}
+
+/// An identity that no other has.
+pub(crate) fn identity() -> [u8; 16] {
+    (u128::from(seed()) << 64 | u128::from(seed())).to_le_bytes()
 }
 
 /// The text of a file.

@@ -194,23 +194,24 @@ impl NodeStatus {
     pub(crate) fn collect(
         node: &str,
         workers: u32,
+        keeps: bool,
         catalog: &Catalog,
         ask: impl Fn(FlowId) -> Vec<Part>,
     ) -> Self {
-        let flows = catalog.plans().map(|(id, plan)| FlowStatus::collect(plan, &ask(id))).collect();
+        let flows = catalog.plans().map(|(id, plan)| FlowStatus::collect(plan, &ask(id), keeps)).collect();
         NodeStatus { node: node.to_owned(), workers, flows }
     }
 }
 
 impl FlowStatus {
-    fn collect(plan: &Plan, parts: &[Part]) -> Self {
+    fn collect(plan: &Plan, parts: &[Part], keeps: bool) -> Self {
         let profiles = || parts.iter().filter_map(|part| part.of.profile.as_ref());
         FlowStatus {
             flow: plan.name.clone(),
             revision: plan.revision,
             inputs: (0..).zip(&plan.inputs).map(|(at, stream)| input(plan, at, stream, parts)).collect(),
             outputs: plan.outputs.iter().map(|stream| output(stream, parts)).collect(),
-            tables: plan.tables.iter().map(|of| table(of, parts)).collect(),
+            tables: plan.tables.iter().map(|of| table(of, parts, keeps)).collect(),
             requests: requests(plan, parts),
             subscriptions: subscriptions(parts),
             operators: operators(profiles()),
@@ -259,7 +260,7 @@ fn output(stream: &Stream, parts: &[Part]) -> OutputStatus {
     OutputStatus { stream: stream.name.clone(), rows_out: parts.iter().filter_map(rows).sum() }
 }
 
-fn table(table: &Table, parts: &[Part]) -> TableStatus {
+fn table(table: &Table, parts: &[Part], keeps: bool) -> TableStatus {
     let size = |part: &Part| Some(part.of.tables[part.of.plan.table(&table.name)?.0 as usize]);
     let sizes: Vec<TableSize> = parts.iter().filter_map(size).collect();
     TableStatus {
@@ -268,7 +269,7 @@ fn table(table: &Table, parts: &[Part]) -> TableStatus {
         rows: sizes.iter().map(|size| size.rows).sum(),
         row_bytes: sizes.iter().map(|size| size.row_bytes).sum(),
         memory_bytes: sizes.iter().map(|size| size.memory_bytes).sum(),
-        degraded: degraded(&table.policy),
+        degraded: degraded(&table.policy, keeps),
     }
 }
 
@@ -362,9 +363,9 @@ fn channels<'a>(profiles: impl Iterator<Item = &'a FlowProfile>) -> Vec<ChannelS
 }
 
 /// What one node in memory does not give of a policy.
-fn degraded(policy: &Policy) -> Option<String> {
+fn degraded(policy: &Policy, keeps: bool) -> Option<String> {
     let copies = (policy.copies > 1).then(|| format!("1 of {} copies", policy.copies));
-    let disk = (policy.sync == Sync::Disk).then(|| "in memory and not on disk".to_owned());
+    let disk = (policy.sync == Sync::Disk && !keeps).then(|| "in memory and not on disk".to_owned());
     let missing: Vec<String> = [copies, disk].into_iter().flatten().collect();
     (!missing.is_empty()).then(|| missing.join(", "))
 }

@@ -36,8 +36,10 @@ use crate::driver::{Command, Driver};
 use crate::egress::Outlet;
 use crate::error::Error;
 use crate::flow::Flow;
+use crate::journal::JournalDoor;
 use crate::link::Here;
 use crate::load::NodeLoad;
+use crate::safe::Safe;
 use crate::status::NodeStatus;
 use crate::subscription::Subscription;
 
@@ -87,9 +89,11 @@ impl TestNode {
     /// [`Error::Start`] when two flows have one name.
     pub fn start(name: &str, seed: u64, flows: Vec<Flow>) -> Result<Self, Error> {
         let config = WorkerConfig { node: name.into(), seed, clock: None, profile: false, records: false };
-        let driver = Driver::new(Worker::alone(&config), None);
+        let driver = Driver::new(Worker::alone(&config), None, Safe::always(1), JournalDoor::default());
         let stage = OneWorker(Rc::new(RefCell::new(Stage { driver, now: CLOCK_START })));
-        let flows = Flows::start(flows, &stage)?;
+        let installed = Flows::none(JournalDoor::default());
+        installed.start(flows, &stage)?;
+        let flows = installed;
         Ok(TestNode { name: name.to_owned(), stage, flows, clients: Cell::new(0), load: NodeLoad::default() })
     }
 
@@ -155,7 +159,7 @@ impl TestNode {
             let parts = self.stage.ask(|answer| Command::Status(id, answer));
             parts.unwrap_or_default().into_iter().flatten().collect()
         };
-        NodeStatus::collect(&self.name, 1, &self.flows.catalog().load(), ask)
+        NodeStatus::collect(&self.name, 1, false, &self.flows.catalog().load(), ask)
     }
 }
 
@@ -174,5 +178,13 @@ impl Workers for OneWorker {
                 Err(TryRecvError::Disconnected) => return Err(Error::Stopped),
             }
         }
+    }
+
+    fn count(&self) -> usize {
+        1
+    }
+
+    fn tell_one(&self, _: usize, command: Command) {
+        self.0.borrow_mut().handle(command);
     }
 }

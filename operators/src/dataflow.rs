@@ -104,8 +104,9 @@ pub(crate) fn build(
                             let (mut session, mut machine) = (output.session(&time), machine.borrow_mut());
                             for task in tasks.drain(..) {
                                 let mut publish = |published| steps.deliver(delivery(flow, published));
-                                let (answer, made) = machine.work(&task, steps.now(), &mut publish);
-                                let rests_on = steps.recorded(made);
+                                let (answer, kept) =
+                                    machine.work(&task, steps.now(), steps.recorded().count, &mut publish);
+                                let rests_on = steps.keep(kept);
                                 let asked = Some(task.work.asked());
                                 let read =
                                     if let Work::Rows { share, .. } = task.work { Some(share) } else { None };

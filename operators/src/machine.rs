@@ -17,7 +17,7 @@ use crate::counts::FlowCounts;
 use crate::dataflow::{Task, Work};
 use crate::direct::Direct;
 use crate::effects::Effects;
-use crate::recorder::{FlowPartition, Recorder, Records};
+use crate::recorder::{FlowPartition, Kept, Recorder, Records};
 use crate::refusal::Reason;
 use crate::restore::{RestoreError, Restorer};
 use crate::route::Router;
@@ -153,22 +153,32 @@ impl Machine {
 
     /// Does the work of a task at time `now`; rows for subscribers go to `publish`.
     ///
-    /// Also says how many records it made.
+    /// Also says what it recorded; the worker had made `count` records before.
     pub(crate) fn work(
         &mut self,
         task: &Task,
         now: i64,
+        count: u64,
         publish: &mut impl FnMut(Published),
-    ) -> (Answer, u64) {
+    ) -> (Answer, Kept) {
         let answer = self.answer(task, now, publish);
-        (answer, self.record(task))
+        (answer, self.keep(task, count))
     }
 
     /// Records what a task did.
-    fn record(&mut self, task: &Task) -> u64 {
-        let (Some(recorder), Work::Rows { input, .. }) = (&mut self.recorder, &task.work) else { return 0 };
-        let partitions = self.routers[input.0 as usize].partitions();
-        partitions.map_or(0, |of| recorder.finish(&task.origin, self.plan.revision, of))
+    fn keep(&mut self, task: &Task, count: u64) -> Kept {
+        let Some(recorder) = &mut self.recorder else { return Kept::default() };
+        match &task.work {
+            Work::Rows { input, .. } => match self.routers[input.0 as usize].partitions() {
+                Some(of) => recorder.finish(&task.origin, self.plan.revision, of, count),
+                None => Kept::default(),
+            },
+            Work::Get { table, partition, .. } => {
+                let of = self.plan.tables[table.0 as usize].policy.partitions;
+                recorder.read(FlowPartition { of, number: partition.0 })
+            }
+            Work::Page { .. } => Kept { made: 0, rests_on: count },
+        }
     }
 
     fn answer(&mut self, task: &Task, now: i64, publish: &mut impl FnMut(Published)) -> Answer {

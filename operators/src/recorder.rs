@@ -51,6 +51,24 @@ impl Records {
     }
 }
 
+/// What was recorded of a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Kept {
+    /// Records that it made.
+    pub(crate) made: u64,
+    /// The last of the worker's records that its answer rests on.
+    pub(crate) rests_on: u64,
+}
+
+/// The last record of a partition.
+#[derive(Clone, Copy, Debug, Default)]
+struct Last {
+    /// Its number in the partition.
+    seq: u64,
+    /// Its number among the worker's records since the node started; 0 where it was made before.
+    count: u64,
+}
+
 /// Records what the steps of a flow do on one worker.
 #[derive(Debug, Default)]
 pub(crate) struct Recorder {
@@ -60,8 +78,8 @@ pub(crate) struct Recorder {
     touched: Vec<PartitionId>,
     /// The partition of the present step, and where its changes began.
     step: Option<(PartitionId, usize)>,
-    /// The last number of each partition.
-    last: HashMap<FlowPartition, u64>,
+    /// The last record of each partition.
+    last: HashMap<FlowPartition, Last>,
     records: Records,
 }
 
@@ -107,23 +125,31 @@ impl Recorder {
         }
     }
 
-    /// The request has ended, in a flow of this revision whose step has `of` partitions. How many records it made.
-    pub(crate) fn finish(&mut self, origin: &Origin, revision: i64, of: u32) -> u64 {
+    /// The request has ended, in a flow of this revision whose step has `of` partitions; the worker had made `count`
+    /// records before it.
+    pub(crate) fn finish(&mut self, origin: &Origin, revision: i64, of: u32, count: u64) -> Kept {
         let identity = Identity { client: origin.client, request: origin.request, revision };
-        let before = self.records.made.len();
+        let mut kept = Kept::default();
         for partition in self.touched.drain(..) {
+            let part = FlowPartition { of, number: partition.0 };
+            let last = self.last.entry(part).or_default();
             let writer = &mut self.writers[partition.0 as usize];
             if writer.is_idle() {
                 writer.clear();
-                continue;
+            } else {
+                kept.made += 1;
+                *last = Last { seq: last.seq + 1, count: count + kept.made };
+                writer.finish(identity, &mut self.records.bytes);
+                self.records.made.push(Made { part, seq: last.seq, end: self.records.bytes.len() });
             }
-            let part = FlowPartition { of, number: partition.0 };
-            let seq = self.last.entry(part).or_default();
-            *seq += 1;
-            writer.finish(identity, &mut self.records.bytes);
-            self.records.made.push(Made { part, seq: *seq, end: self.records.bytes.len() });
+            kept.rests_on = kept.rests_on.max(last.count);
         }
-        (self.records.made.len() - before) as u64
+        kept
+    }
+
+    /// What a reader of a partition rests on.
+    pub(crate) fn read(&self, part: FlowPartition) -> Kept {
+        Kept { made: 0, rests_on: self.last.get(&part).map_or(0, |last| last.count) }
     }
 
     /// What was recorded since the last time.
@@ -134,9 +160,9 @@ impl Recorder {
     /// The number of the last record of a partition, as it was read from a journal. False where that is not the next.
     pub(crate) fn restore(&mut self, part: FlowPartition, seq: u64) -> bool {
         let last = self.last.entry(part).or_default();
-        let follows = seq == *last + 1;
+        let follows = seq == last.seq + 1;
         if follows {
-            *last = seq;
+            last.seq = seq;
         }
         follows
     }

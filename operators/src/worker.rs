@@ -19,7 +19,7 @@ use crate::dataflow::{Requests, build};
 use crate::installed::{Installed, UnderWay};
 use crate::machine::{Machine, Measured, TableSize};
 use crate::profile::{FlowProfile, Profile};
-use crate::recorder::{FlowPartition, Records};
+use crate::recorder::{FlowPartition, Kept, Records};
 use crate::restore::RestoreError;
 use crate::split::Splitter;
 
@@ -137,12 +137,16 @@ impl Shared {
         self.entered.get()
     }
 
-    /// So many more records were made; all that were.
-    pub(crate) fn recorded(&self, more: u64) -> Recorded {
+    /// The records that the worker has made.
+    pub(crate) fn recorded(&self) -> Recorded {
+        self.recorded.get()
+    }
+
+    /// Counts the records of a request; what its answer rests on.
+    pub(crate) fn keep(&self, kept: Kept) -> Recorded {
         let before = self.recorded.get();
-        let now = Recorded { count: before.count + more, ..before };
-        self.recorded.set(now);
-        now
+        self.recorded.set(Recorded { count: before.count + kept.made, ..before });
+        Recorded { count: kept.rests_on, ..before }
     }
 
     pub(crate) fn deliver(&self, delivery: Delivery) {
@@ -242,7 +246,7 @@ impl Worker {
             answer: Answer::Problem(problem),
             asked: None,
             entered: self.micros(),
-            rests_on: self.shared.recorded(0),
+            rests_on: Recorded { by: self.id, count: 0 },
         };
         self.shared.deliver(Delivery::Part { flow, part, revised: None });
     }
@@ -354,7 +358,7 @@ impl Worker {
 
     /// How many records it has made since the node started.
     pub fn recorded(&self) -> Recorded {
-        self.shared.recorded(0)
+        self.shared.recorded()
     }
 
     /// Does again what a record says was done, before the first request. The flow has the revision that the record

@@ -116,10 +116,13 @@ proptest! {
         first.install(FLOW, &plan);
         let (mut all, mut made) = (Vec::new(), 0);
         for (number, (input, rows)) in requests.iter().enumerate() {
+            let before = made;
             let (answer, rests_on) = send(&mut first, &plan, number as u64 + 1, *input, rows);
             let records: Vec<Records> = first.records().into_iter().map(|(_, records)| records).collect();
             made += records.iter().map(|records| records.made.len() as u64).sum::<u64>();
-            prop_assert_eq!((rests_on, first.recorded().count), (made, made));
+            prop_assert_eq!(first.recorded().count, made);
+            let rests_well = if made > before { rests_on == made } else { rests_on <= made };
+            prop_assert!(rests_well, "on {} of {}", rests_on, made);
             recorded_is_answered(&answer, &records, number as u64 + 1);
             all.extend(records);
         }

@@ -33,7 +33,7 @@ pub(crate) enum Commands {
     Fmt(fmt::Fmt),
     Plan(plan::Plan),
     Explain(explain::Explain),
-    Run(run::Run),
+    Run(Box<run::Run>),
     Test(test::Test),
     Send(send::Send),
     Ask(ask::Ask),

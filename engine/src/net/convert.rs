@@ -66,6 +66,7 @@ pub(crate) fn answered_message(answered: Answered) -> wire::Answer {
     };
     let outcome = match answer {
         Err(Error::Problem { code, text }) => wire::Outcome::Problem(problem(&code, text)),
+        Err(Error::Storage(why)) => wire::Outcome::Problem(problem("storage", why)),
         Err(error) => wire::Outcome::Problem(problem("failed", error.to_string())),
         Ok(Answer::Problem(Unfit::Gone)) => unfit("gone"),
         Ok(Answer::Problem(Unfit::Changed)) => unfit("changed"),
@@ -131,6 +132,7 @@ pub(crate) fn answer(outcome: wire::Outcome, plan: &Plan) -> Result<Answer, Erro
         wire::Outcome::Problem(problem) if problem.code == "changed" => Ok(Answer::Problem(Unfit::Changed)),
         wire::Outcome::Problem(problem) if problem.code == "gone" => Ok(Answer::Problem(Unfit::Gone)),
         wire::Outcome::Problem(problem) if problem.code == "denied" => Err(Error::Denied(problem.text)),
+        wire::Outcome::Problem(problem) if problem.code == "storage" => Err(Error::Storage(problem.text)),
         wire::Outcome::Problem(problem) => Err(Error::Problem { code: problem.code, text: problem.text }),
     }
 }

@@ -1,5 +1,7 @@
 //! `anabranch run`: a node that runs flows.
 
+use std::path::PathBuf;
+
 use anabranch::{Client, Flow, Listen, Node, Server};
 use clap::Args;
 use serde_json::json;
@@ -45,7 +47,7 @@ or a file of rows has a bad line that stops, 2 there is no such stream or table,
 or an address cannot be had.")]
 pub(crate) struct Run {
     /// Flow files; none is needed where others can be deployed to the node
-    #[arg(required_unless_present_any = ["listen", "http"], value_name = "FILE")]
+    #[arg(required_unless_present_any = ["listen", "http", "data"], value_name = "FILE")]
     files: Vec<String>,
     /// The node's name
     #[arg(long, default_value = "A", value_name = "NAME", value_parser = node_name)]
@@ -53,6 +55,11 @@ pub(crate) struct Run {
     /// Worker threads; partitions are spread over them
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = workers, allow_hyphen_values = true)]
     workers: u32,
+    /// Keep what the node does in this directory: what it has acknowledged is
+    /// there when it starts again, with the flows that ran. Without it the node
+    /// is in memory
+    #[arg(long, value_name = "DIR", verbatim_doc_comment)]
+    data: Option<PathBuf>,
     /// Serve the commands below and other gRPC clients at this address
     #[arg(long, value_name = "ADDR", value_parser = address::grpc)]
     listen: Option<Address>,
@@ -93,13 +100,16 @@ impl Run {
     pub(crate) fn run(self) -> Result<(), Failure> {
         self.check_standard_input()?;
         let flows = self.flows()?;
-        let names: Vec<String> = flows.iter().map(|flow| flow.name().to_owned()).collect();
         self.log.begin();
         let mut builder = Node::builder(&self.node).workers(self.workers).profile(self.profile);
         if let Some(at_least) = self.log.slow_request {
             builder = builder.slow_requests(at_least);
         }
+        if let Some(directory) = &self.data {
+            builder = builder.data(directory);
+        }
         let node = flows.into_iter().fold(builder, |builder, flow| builder.flow(flow)).start()?;
+        let names: Vec<String> = node.flows().iter().map(|flow| flow.name().to_owned()).collect();
         let mut client = node.client();
 
         // Everything that can be wrong is looked at before the first row is sent.

@@ -263,7 +263,7 @@ fn invalid(error: &DecodeError) -> Status {
 
 fn failed(error: Error) -> Status {
     match error {
-        Error::Stopped | Error::Full => Status::unavailable(error.to_string()),
+        Error::Stopped | Error::Full | Error::Storage(_) => Status::unavailable(error.to_string()),
         Error::Denied(why) => Status::permission_denied(why),
         _ => Status::failed_precondition(error.to_string()),
     }

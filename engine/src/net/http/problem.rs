@@ -190,6 +190,12 @@ impl From<Error> for Problem {
                 "the node holds as many unanswered bytes as it may",
                 "repeat the request in a moment",
             ),
+            Error::Storage(_) => Problem::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "storage",
+                error.to_string(),
+                "see the node's log and its disk; it has to be started again",
+            ),
             Error::Stopped => Problem::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "stopped",

@@ -1,0 +1,101 @@
+//! What a node with a data directory has acknowledged is there when it starts again.
+
+use std::path::Path;
+
+use anabranch::{Error, Flow, Node};
+use serde_json::json;
+use tempfile::TempDir;
+
+fn counts(revision: u32, columns: &str) -> Flow {
+    let text = format!(
+        "flow counts revision {revision}
+         input  Hit, Forget: {{ page: text }}
+         output Told: {{ page: text, n: int }}
+         table  Hits: {{ page: text, n: int{columns} }} {{ key page }}
+         on Hit as h {{
+           require h.page <> '' else invalid 'a page has a name'
+           upsert Hits {{ page: h.page, n += 1 }}
+           read Hits where page = h.page as row or null
+           reply Told {{ page: h.page, n: coalesce(row.n, 0) }}
+         }}
+         on Forget as f {{ delete Hits where page = f.page }}"
+    );
+    Flow::parse("counts.flow", &text).expect("it compiles")
+}
+
+fn node(directory: &Path, workers: u32) -> Node {
+    Node::builder("A").workers(workers).data(directory).start().expect("it starts")
+}
+
+fn rows(node: &Node) -> Vec<String> {
+    let mut client = node.client();
+    client.scan("Hits").expect("it begins").map(|row| row.expect("a row").to_string()).collect()
+}
+
+fn hit(node: &Node, pages: impl Iterator<Item = u32>) {
+    let pages: Vec<_> = pages.map(|page| json!({ "page": format!("p{page}") })).collect();
+    let mut client = node.client();
+    for some in pages.chunks(7) {
+        assert_eq!(client.send("Hit", some).expect("sent").accepted, some.len());
+    }
+}
+
+#[test]
+fn rows_and_flows_come_back_with_any_number_of_workers() {
+    let directory = TempDir::new().expect("a directory");
+    let first = node(directory.path(), 2);
+    first.deploy(counts(1, "")).expect("deployed");
+    hit(&first, (0..500).map(|n| n % 300));
+    first.client().send("Forget", &[json!({ "page": "p7" })]).expect("sent");
+    assert!(matches!(first.client().ask("Hit", &json!({ "page": "" })), Err(Error::Refused(_))));
+    let before = rows(&first);
+    assert_eq!(before.len(), 299);
+    drop(first);
+    for workers in [1, 4, 2] {
+        let again = node(directory.path(), workers);
+        assert_eq!(again.flows()[0].revision(), 1);
+        assert_eq!(rows(&again), before, "{workers} workers");
+    }
+    let last = node(directory.path(), 1);
+    let told = last.client().ask("Hit", &json!({ "page": "p1" })).expect("asked");
+    assert_eq!(told[0].row.to_string(), r#"{"page":"p1","n":3}"#, "it goes on from what there was");
+}
+
+#[test]
+fn newer_revisions_and_dropped_flows_come_back_as_they_were() {
+    let directory = TempDir::new().expect("a directory");
+    let first = node(directory.path(), 2);
+    first.deploy(counts(1, "")).expect("deployed");
+    hit(&first, 0..10);
+    first.deploy(counts(2, ", kind: text default 'old'")).expect("deployed");
+    hit(&first, 5..15);
+    let other = Flow::parse("names.flow", anabranch::doc::NAMES).expect("it compiles");
+    first.deploy(other.clone()).expect("deployed");
+    first.client().ask("UpdateStream", &json!({ "name": "a", "value": "1" })).expect("asked");
+    first.drop_flow("names").expect("dropped");
+    first.deploy(other).expect("deployed again, without its rows");
+    let before = rows(&first);
+    assert_eq!(before.len(), 15);
+    assert_eq!(before[0], r#"{"page":"p0","n":1,"kind":"old"}"#);
+    drop(first);
+    let again = node(directory.path(), 1);
+    let flows: Vec<_> = again.flows().iter().map(|flow| (flow.name().to_owned(), flow.revision())).collect();
+    assert_eq!(flows, [("counts".to_owned(), 2), ("names".to_owned(), 1)]);
+    assert_eq!(rows(&again), before);
+    assert_eq!(again.client().scan("QueryTable").expect("it begins").count(), 0);
+    drop(again);
+    // A flow that is given may be the same or a newer revision, and no other.
+    let start = |flow| Node::builder("A").data(directory.path()).flow(flow).start();
+    assert!(matches!(start(counts(1, "")), Err(Error::Evolution(_))), "an older one");
+    assert_eq!(start(counts(3, ", kind: text default 'old'")).expect("it starts").flows()[0].revision(), 3);
+}
+
+#[test]
+fn a_directory_belongs_to_one_node() {
+    let directory = TempDir::new().expect("a directory");
+    let first = node(directory.path(), 1);
+    let error = Node::builder("B").data(directory.path()).start().expect_err("another node has it");
+    assert!(error.to_string().contains("another node uses it"), "{error}");
+    drop(first);
+    node(directory.path(), 1);
+}
