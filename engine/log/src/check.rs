@@ -127,8 +127,8 @@ fn look<D: Disk>(
     let mut next = header.first;
     let read = loop {
         match reader.find(next, seal, Planted::None) {
-            Ok(Some(_)) => next = next.next(),
-            Ok(None) => break Ok(()),
+            Ok(true) => next = next.next(),
+            Ok(false) => break Ok(()),
             Err(error) => break Err(error),
         }
     };

@@ -82,7 +82,12 @@ impl Kind {
     }
 
     fn of(byte: u8) -> Option<Self> {
-        [Kind::Step, Kind::Flow, Kind::Term].into_iter().find(|kind| *kind as u8 == byte)
+        match byte {
+            1 => Some(Kind::Step),
+            2 => Some(Kind::Flow),
+            3 => Some(Kind::Term),
+            _ => None,
+        }
     }
 }
 
@@ -143,17 +148,9 @@ impl Seal {
     }
 }
 
-/// The head of a record: true by its checksum, the body not looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Head {
-    kind: u8,
-    version: u8,
-    pub(crate) number: LogNumber,
-    pub(crate) durable: LogNumber,
-    position: Position,
-    pub(crate) body_bytes: usize,
-    body_checksum: u32,
-}
+/// The head of a record where it lies: true by its checksum, the body not looked at.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Head<'a>(&'a [u8; HEAD_BYTES]);
 
 /// Bytes of a body with its padding.
 fn padded(body_bytes: usize) -> usize {
@@ -199,62 +196,83 @@ pub(crate) fn encode(entry: &Entry<'_>, seal: Seal, out: &mut Vec<u8>) {
     head[..4].copy_from_slice(&checksum.to_le_bytes());
 }
 
-impl Head {
-    /// The head that stands at the begin of the bytes, if its checksum is right and its length one that can be.
-    pub(crate) fn read(bytes: &[u8], seal: Seal) -> Option<Head> {
-        let head: &[u8; HEAD_BYTES] = bytes.first_chunk()?;
-        if u32_at(head, 0) != seal.head(head) {
-            return None;
-        }
-        let body_bytes = u32_at(head, 8) as usize;
-        let number = LogNumber(u64_at(head, 16));
-        let durable = LogNumber(number.0.checked_sub(u64::from(u32_at(head, 24)))?);
-        let position = Position {
-            flow: u32_at(head, 28),
-            of: u32_at(head, 32),
-            number: u32_at(head, 36),
-            term: u64_at(head, 40),
-            seq: u64_at(head, 48),
-        };
-        let body_checksum = u32_at(head, 4);
-        let head =
-            Head { kind: head[12], version: head[13], number, durable, position, body_bytes, body_checksum };
-        (body_bytes <= BODY_BYTES_MAX).then_some(head)
+impl<'a> Head<'a> {
+    /// The head that stands at the begin of the bytes, if its checksum is right and its numbers are some that can be.
+    #[inline]
+    pub(crate) fn read(bytes: &'a [u8], seal: Seal) -> Option<Self> {
+        let head = Head(bytes.first_chunk()?);
+        let right = u32_at(head.0, 0) == seal.head(head.0)
+            && head.body_bytes() <= BODY_BYTES_MAX
+            && u64::from(u32_at(head.0, 24)) <= head.number().0;
+        right.then_some(head)
+    }
+
+    #[inline]
+    pub(crate) fn number(self) -> LogNumber {
+        LogNumber(u64_at(self.0, 16))
+    }
+
+    /// The last record that was durable when this one was appended.
+    #[inline]
+    pub(crate) fn durable(self) -> LogNumber {
+        LogNumber(self.number().0 - u64::from(u32_at(self.0, 24)))
+    }
+
+    #[inline]
+    fn body_bytes(self) -> usize {
+        u32_at(self.0, 8) as usize
     }
 
     /// Bytes of the record with its head.
-    pub(crate) fn record_bytes(&self) -> usize {
-        record_bytes(self.body_bytes)
+    #[inline]
+    pub(crate) fn record_bytes(self) -> usize {
+        record_bytes(self.body_bytes())
     }
 
-    /// Whether these bytes, head and padding included, are a record as it was written, and of what kind.
+    /// Whether bytes that begin with a head that was right, body and padding included, are a record as it was written.
     ///
     /// # Errors
     /// What is newer than this version.
-    pub(crate) fn check(&self, bytes: &[u8]) -> Result<Option<Kind>, String> {
-        if self.version != VERSION {
-            return Err(format!("a record of version {}", self.version));
+    #[inline]
+    pub(crate) fn check(bytes: &[u8]) -> Result<bool, String> {
+        let Some((head, body)) = bytes.split_first_chunk::<HEAD_BYTES>() else { return Ok(false) };
+        if head[13] != VERSION {
+            return Err(format!("a record of version {}", head[13]));
         }
-        match bytes.get(HEAD_BYTES..self.record_bytes()) {
-            Some(body) if crc32c(body) == self.body_checksum => {
-                Kind::of(self.kind).map(Some).ok_or_else(|| format!("a record of kind {}", self.kind))
-            }
-            _ => Ok(None),
+        if bytes.len() != Head(head).record_bytes() || crc32c(body) != u32_at(head, 4) {
+            return Ok(false);
         }
-    }
-
-    /// The entry of bytes that [`Head::check`] found right.
-    pub(crate) fn entry<'a>(&self, kind: Kind, bytes: &'a [u8]) -> Entry<'a> {
-        let body = &bytes[HEAD_BYTES..HEAD_BYTES + self.body_bytes];
-        let record = Record { kind, position: self.position, body };
-        Entry { number: self.number, durable: self.durable, record }
+        match Kind::of(head[12]) {
+            Some(_) => Ok(true),
+            None => Err(format!("a record of kind {}", head[12])),
+        }
     }
 }
 
+impl<'a> Entry<'a> {
+    /// The entry of bytes that [`Head::check`] found right, under the number that it has in the journal.
+    #[inline]
+    pub(crate) fn of(bytes: &'a [u8], number: LogNumber) -> Option<Self> {
+        let head = Head(bytes.first_chunk()?);
+        let position = Position {
+            flow: u32_at(bytes, 28),
+            of: u32_at(bytes, 32),
+            number: u32_at(bytes, 36),
+            term: u64_at(bytes, 40),
+            seq: u64_at(bytes, 48),
+        };
+        let body = bytes.get(HEAD_BYTES..HEAD_BYTES + head.body_bytes())?;
+        let record = Record { kind: Kind::of(bytes[12])?, position, body };
+        Some(Entry { number, durable: head.durable(), record })
+    }
+}
+
+#[inline]
 pub(crate) fn u32_at(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes(*bytes[at..].first_chunk().expect("the caller has looked at the length"))
 }
 
+#[inline]
 pub(crate) fn u64_at(bytes: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(*bytes[at..].first_chunk().expect("the caller has looked at the length"))
 }

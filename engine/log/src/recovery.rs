@@ -26,7 +26,7 @@ use crate::config::Config;
 use crate::disk::{Access, Disk, DiskFile};
 use crate::error::{Error, Tried};
 use crate::planted::Planted;
-use crate::record::{Entry, HEAD_BYTES, Head, Kind, LogNumber, Seal};
+use crate::record::{Entry, HEAD_BYTES, Head, LogNumber, Seal};
 use crate::segment::{self, Header, START};
 use crate::tail::{self, Place, Tail};
 use crate::window::Window;
@@ -102,9 +102,11 @@ impl<D: Disk> Reader<D> {
     /// Damage, a record that is missing or of a newer version, or the world's. Calling again gives it again.
     #[expect(clippy::should_implement_trait, reason = "an iterator cannot lend")]
     pub fn next(&mut self) -> Result<Option<Entry<'_>>, Error> {
-        let Some(found) = self.find()? else { return Ok(None) };
+        if !self.find()? {
+            return Ok(None);
+        }
         let (_, segment) = self.current.as_mut().expect("something was found in it");
-        segment.entry(found).map(Some)
+        segment.entry(self.next.before()).map(Some)
     }
 
     /// Requires that the journal has a record.
@@ -150,7 +152,7 @@ impl<D: Disk> Reader<D> {
     /// # Errors
     /// As [`Reader::next`]; the disk refuses. The journal then still has all that it had.
     pub fn into_writer(mut self) -> Result<Writer<D>, Error> {
-        while self.find()?.is_some() {}
+        while self.find()? {}
         self.remove_unfinished()?;
         let torn = self.torn().cloned();
         let Some((at, segment)) = self.current else {
@@ -183,22 +185,22 @@ impl<D: Disk> Reader<D> {
         Ok(())
     }
 
-    fn find(&mut self) -> Result<Option<Found>, Error> {
+    /// Goes to the next record to give, if there is one more.
+    fn find(&mut self) -> Result<bool, Error> {
         while self.end.is_none() {
             let (_, segment) = self.current.as_mut().expect("there is one until the end");
-            match segment.find(self.next, self.seal, self.config.planted)? {
-                Some(found) => {
-                    let number = self.next;
-                    self.next = number.next();
-                    self.durable = self.durable.max(found.head.durable);
-                    if number >= self.from {
-                        return Ok(Some(found));
-                    }
+            if segment.find(self.next, self.seal, self.config.planted)? {
+                let number = self.next;
+                self.next = number.next();
+                self.durable = self.durable.max(segment.durable);
+                if number >= self.from {
+                    return Ok(true);
                 }
-                None => self.leave()?,
+            } else {
+                self.leave()?;
             }
         }
-        Ok(None)
+        Ok(false)
     }
 
     /// Goes to the next segment, or to the end.
@@ -309,15 +311,6 @@ fn rewrite<F: DiskFile>(file: &F, from: u64, to: u64) -> std::io::Result<()> {
     Ok(())
 }
 
-/// A record that was found whole: where it begins, and what its head says.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Found {
-    at: u64,
-    head: Head,
-    kind: Kind,
-    number: LogNumber,
-}
-
 /// Reads one segment, record by record.
 #[derive(Debug)]
 pub(crate) struct SegmentReader<F> {
@@ -325,49 +318,55 @@ pub(crate) struct SegmentReader<F> {
     pub(crate) header: Header,
     /// Where the next record begins.
     pub(crate) at: u64,
+    /// Where the last record begins that was found.
+    found: u64,
+    /// What it knew to be durable.
+    durable: LogNumber,
 }
 
 impl<F: DiskFile> SegmentReader<F> {
     pub(crate) fn open<D: Disk<File = F>>(disk: &D, header: Header) -> Result<Self, Error> {
         let name = segment::name(header.first);
         let file = disk.open(&name, Access::Read).map_err(|why| Tried("open", &name).failed(why))?;
-        Ok(SegmentReader { window: Window::new(file, name), header, at: START })
+        let window = Window::new(file, name);
+        Ok(SegmentReader { window, header, at: START, found: START, durable: LogNumber(0) })
     }
 
-    /// The next record, if it is whole and has this number.
-    pub(crate) fn find(
-        &mut self,
-        expected: LogNumber,
-        seal: Seal,
-        planted: Planted,
-    ) -> Result<Option<Found>, Error> {
+    /// Goes behind the next record, if it is whole and has this number.
+    #[inline]
+    pub(crate) fn find(&mut self, expected: LogNumber, seal: Seal, planted: Planted) -> Result<bool, Error> {
         let at = self.at;
-        let Some(head) = Head::read(self.window.bytes(at, HEAD_BYTES)?, seal) else { return Ok(None) };
-        let right = head.number == expected || planted == Planted::NumberUnchecked;
-        let end = at + head.record_bytes() as u64;
+        let Some(head) = Head::read(self.window.bytes(at, HEAD_BYTES)?, seal) else { return Ok(false) };
+        let right = head.number() == expected || planted == Planted::NumberUnchecked;
+        let (bytes, durable) = (head.record_bytes(), head.durable());
+        let end = at + bytes as u64;
         if !right || end > self.header.bytes {
-            return Ok(None);
+            return Ok(false);
         }
-        let checked = head.check(self.window.bytes(at, head.record_bytes())?);
-        let newer = |what| Error::Newer { file: segment::name(self.header.first), what };
-        let Some(kind) = checked.map_err(newer)? else { return Ok(None) };
-        self.at = end;
-        Ok(Some(Found { at, head, kind, number: expected }))
+        match Head::check(self.window.bytes(at, bytes)?) {
+            Ok(true) => {
+                (self.found, self.at, self.durable) = (at, end, durable);
+                Ok(true)
+            }
+            Ok(false) => Ok(false),
+            Err(what) => Err(Error::Newer { file: segment::name(self.header.first), what }),
+        }
     }
 
     /// Goes behind the last record whose number is at most `last`.
     fn skip(&mut self, last: LogNumber, seal: Seal, planted: Planted) -> Result<(), Error> {
         let mut next = self.header.first;
-        while next <= last && self.find(next, seal, planted)?.is_some() {
+        while next <= last && self.find(next, seal, planted)? {
             next = next.next();
         }
         Ok(())
     }
 
-    /// The entry that was found.
-    pub(crate) fn entry(&mut self, found: Found) -> Result<Entry<'_>, Error> {
-        let bytes = self.window.bytes(found.at, found.head.record_bytes())?;
-        Ok(Entry { number: found.number, ..found.head.entry(found.kind, bytes) })
+    /// The record that was found last, under the number that it has in the journal.
+    #[inline]
+    fn entry(&mut self, number: LogNumber) -> Result<Entry<'_>, Error> {
+        let bytes = self.window.bytes(self.found, (self.at - self.found) as usize)?;
+        Ok(Entry::of(bytes, number).expect("it was found whole"))
     }
 
     /// What a crash has left where the next record would be, when nothing follows this segment.

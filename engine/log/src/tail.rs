@@ -65,19 +65,19 @@ pub(crate) fn look<F: DiskFile>(
         until = Some(behind.min(place.end));
         at = word_at + ALIGNMENT as u64;
         let Some(start) = word_at.checked_sub(NUMBER_AT).filter(|start| *start >= place.at) else { continue };
-        let Some(head) = whole(window, start, place.end, seal)? else { continue };
+        let Some(whole) = whole(window, start, place.end, seal)? else { continue };
         if planted == Planted::HoleIsTail {
             continue;
         }
-        if head.number <= place.expected {
-            let what = format!("record {} lies where {} should be", head.number, place.expected);
+        if whole.number <= place.expected {
+            let what = format!("record {} lies where {} should be", whole.number, place.expected);
             return Ok(Tail::Damaged(what));
         }
-        if head.durable >= place.expected {
-            return Ok(Tail::Damaged(proven(place.expected, head.number)));
+        if whole.durable >= place.expected {
+            return Ok(Tail::Damaged(proven(place.expected, whole.number)));
         }
-        first_behind.get_or_insert((start, head.number));
-        at = at.max(start + head.record_bytes() as u64);
+        first_behind.get_or_insert((start, whole.number));
+        at = at.max(whole.end);
         until = until.max(Some(at));
     }
     match (until, first_behind) {
@@ -118,20 +118,30 @@ fn next_word<F: DiskFile>(
     Ok(None)
 }
 
-/// The head of the record that is whole at `start`, if one is.
+/// A record that is whole.
+struct Whole {
+    number: LogNumber,
+    durable: LogNumber,
+    /// The byte behind it.
+    end: u64,
+}
+
+/// The record that is whole at `start`, if one is.
 fn whole<F: DiskFile>(
     window: &mut Window<F>,
     start: u64,
     end: u64,
     seal: Seal,
-) -> Result<Option<Head>, Error> {
-    let bytes = window.bytes(start, HEAD_BYTES)?;
-    let Some(head) = Head::read(bytes, seal).filter(|head| start + head.record_bytes() as u64 <= end) else {
+) -> Result<Option<Whole>, Error> {
+    let Some(head) = Head::read(window.bytes(start, HEAD_BYTES)?, seal) else { return Ok(None) };
+    let (bytes, number, durable) = (head.record_bytes(), head.number(), head.durable());
+    let behind = start + bytes as u64;
+    if behind > end {
         return Ok(None);
-    };
-    let bytes = window.bytes(start, head.record_bytes())?;
-    // A record that is newer than this version is whole, too.
-    Ok(head.check(bytes).unwrap_or(None).map(|_| head))
+    }
+    // A record that is newer than this version counts as none.
+    let right = Head::check(window.bytes(start, bytes)?).unwrap_or(false);
+    Ok(right.then_some(Whole { number, durable, end: behind }))
 }
 
 /// Whether the part of some sector that lies between two places has nothing but zeros.

@@ -34,6 +34,7 @@ impl<F: DiskFile> Window<F> {
     }
 
     /// `count` bytes at `offset`, fewer only where the file ends. The caller has bounded `count`.
+    #[inline]
     pub(crate) fn bytes(&mut self, offset: u64, count: usize) -> Result<&[u8], Error> {
         let inside = offset >= self.start && offset + count as u64 <= self.start + self.filled as u64;
         if !inside {
@@ -50,6 +51,7 @@ impl<F: DiskFile> Window<F> {
     }
 
     /// Moves the piece to `offset`, with at least `count` bytes if the file has them.
+    #[cold]
     fn load(&mut self, offset: u64, count: usize) -> Result<(), Error> {
         // What of the old piece is still of use moves to the front.
         let end = self.start + self.filled as u64;
