@@ -60,6 +60,18 @@ impl Named<TableId> {
     }
 }
 
+/// By what requests over the network tell the flow of a name from others.
+#[cfg(feature = "net")]
+fn service(flow: &str) -> String {
+    anabranch_wire::typed::package(flow)
+}
+
+/// Without a network a name is enough.
+#[cfg(not(feature = "net"))]
+fn service(flow: &str) -> &str {
+    flow
+}
+
 impl Catalog {
     /// Flows with the numbers that their node gave them.
     #[cfg(feature = "net")]
@@ -79,11 +91,16 @@ impl Catalog {
     /// Adds a flow of a new name.
     ///
     /// # Errors
-    /// There is one of this name, or there are [`FLOWS_MAX`].
+    /// There is one of this name, or of one that gRPC and OpenAPI cannot tell from it, or there are [`FLOWS_MAX`].
     pub(crate) fn add(&mut self, flow: Flow) -> Result<FlowId, Error> {
         if self.named(flow.name()).is_some() {
             let text = format!("two flows are called `{}`; give one another name", flow.name());
             return Err(Error::Start(text));
+        }
+        let service = service(flow.name());
+        if let Some((_, other)) = self.flows().find(|(_, other)| self::service(other.name()) == service) {
+            let other = other.name();
+            return Err(Error::SameService { flow: flow.name().to_owned(), other: other.to_owned() });
         }
         if self.flows.len() == FLOWS_MAX {
             return Err(Error::TooManyFlows);

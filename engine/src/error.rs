@@ -80,6 +80,13 @@ pub enum Error {
     },
     /// A revision that may not follow the one that runs, with all that changes; the node runs on as it was.
     Evolution(Evolution),
+    /// A flow whose gRPC service and OpenAPI names would be those of another flow of the node; the node runs on as it was.
+    SameService {
+        /// The flow.
+        flow: String,
+        /// The one that runs.
+        other: String,
+    },
     /// The node has as many flows as it may.
     TooManyFlows,
     /// A batch that a client of another node made.
@@ -196,6 +203,11 @@ impl fmt::Display for Error {
                  again"
             ),
             Error::Evolution(evolution) => refusals(evolution, f),
+            Error::SameService { flow, other } => write!(
+                f,
+                "the flow `{flow}` cannot run beside the flow `{other}`: names in `.proto` files have letters, digits and \
+                 `_` only, so that both would be the same service; give it another name, or drop `{other}`"
+            ),
             Error::TooManyFlows => {
                 write!(f, "the node has {FLOWS_MAX} flows, which is the limit; drop one that is not needed")
             }

@@ -3,12 +3,15 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use anabranch::{Flow, Listen, Node, Server};
+use anabranch::{Error, Flow, Listen, Node, RequestStatus, Server};
 use http::uri::PathAndQuery;
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use prost::Message;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tonic::body::Body;
 use tonic::client::Grpc;
 use tonic::{Code, Status};
@@ -22,6 +25,15 @@ struct UpdateStream {
     name: String,
     #[prost(string, tag = "2")]
     value: String,
+}
+
+/// A row for `UpdateStream` that need not be text.
+#[derive(Clone, PartialEq, Message)]
+struct AnyStream {
+    #[prost(bytes = "vec", tag = "1")]
+    name: Vec<u8>,
+    #[prost(bytes = "vec", tag = "2")]
+    value: Vec<u8>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -69,6 +81,13 @@ struct Summary {
 #[derive(Clone, PartialEq, Message)]
 struct Empty {}
 
+#[derive(Clone, PartialEq, Message)]
+struct Limit {
+    #[prost(uint64, tag = "1")]
+    limit: u64,
+}
+
+#[derive(Clone)]
 struct Connection(SendRequest<Body>);
 
 impl tower::Service<http::Request<Body>> for Connection {
@@ -88,13 +107,18 @@ impl tower::Service<http::Request<Body>> for Connection {
 type Caller = Grpc<Connection>;
 
 /// Runs a test against a served node.
-fn with_node<F: Future<Output = ()>>(test: impl FnOnce(Caller) -> F) {
-    let flow = Flow::parse("names.flow", anabranch::doc::NAMES).expect("it compiles");
-    let node = Node::builder("A").flow(flow).start().expect("it starts");
+fn with_node(test: impl AsyncFnOnce(Caller)) {
+    with_text(anabranch::doc::NAMES, async |caller, _| test(caller).await);
+}
+
+/// Runs a test against a served node with a flow.
+fn with_text(text: &str, test: impl AsyncFnOnce(Caller, &Node)) {
+    let flow = Flow::parse("names.flow", text).expect("it compiles");
+    let node = Node::builder("A").workers(4).flow(flow).start().expect("it starts");
     let listen = Listen { grpc: Some(([127, 0, 0, 1], 0).into()), ..Listen::default() };
     let server = node.serve(&listen).expect("it listens");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    runtime.block_on(async { test(connect(&server).await).await });
+    runtime.block_on(async { test(connect(&server).await, &node).await });
 }
 
 async fn connect(server: &Server) -> Caller {
@@ -175,6 +199,146 @@ fn many_rows_go_in_one_call_and_come_back_in_key_order() {
         }
         assert_eq!(rows.message().await.expect("no error"), None);
     });
+}
+
+#[test]
+fn a_scan_with_a_limit_gives_so_many_rows_of_all_workers() {
+    with_node(async |mut caller| {
+        for number in 0..100 {
+            let row = UpdateStream { name: format!("n{number:03}"), value: "x".into() };
+            let _: Empty =
+                call(&mut caller, "/anabranch.names.Names/UpdateStream", row).await.expect("accepted");
+        }
+        for limit in [1, 7, 99, 100, 101] {
+            let names = scan(&mut caller, limit).await.expect("a scan to its end");
+            let wanted: Vec<_> = (0..limit.min(100)).map(|number| format!("n{number:03}")).collect();
+            assert_eq!(names, wanted);
+        }
+    });
+}
+
+/// The names of the first rows of the table.
+async fn scan(caller: &mut Caller, limit: u64) -> Result<Vec<String>, Status> {
+    let path = PathAndQuery::from_static("/anabranch.names.Names/ScanQueryTable");
+    let codec = ProstCodec::<Limit, QueryTable>::default();
+    let rows = caller.server_streaming(tonic::Request::new(Limit { limit }), path, codec).await?;
+    let (mut rows, mut names) = (rows.into_inner(), Vec::new());
+    while let Some(row) = rows.message().await? {
+        names.push(row.name);
+    }
+    Ok(names)
+}
+
+/// A call to which rows can be sent one by one.
+fn many(caller: &mut Caller) -> (mpsc::Sender<UpdateStream>, JoinHandle<Result<Summary, Status>>) {
+    let (sender, rows) = mpsc::channel(16);
+    let mut caller = caller.clone();
+    let call = tokio::spawn(async move {
+        let path = PathAndQuery::from_static("/anabranch.names.Names/UpdateStreamMany");
+        let codec = ProstCodec::<UpdateStream, Summary>::default();
+        let rows = tonic::Request::new(tokio_stream::wrappers::ReceiverStream::new(rows));
+        caller.ready().await.expect("it is open");
+        caller.client_streaming(rows, path, codec).await.map(tonic::Response::into_inner)
+    });
+    (sender, call)
+}
+
+#[test]
+fn rows_of_a_call_take_effect_as_soon_as_their_sender_pauses() {
+    with_node(async |mut caller| {
+        let (rows, call) = many(&mut caller);
+        for name in ["a", "b"] {
+            let row = UpdateStream { name: name.into(), value: "1".into() };
+            rows.send(row).await.expect("it is taken");
+            let seen = async {
+                while scan(&mut caller, 9).await.expect("a scan").last().is_none_or(|last| last != name) {}
+            };
+            tokio::time::timeout(Duration::from_secs(10), seen).await.expect("the row is there");
+        }
+        // Who goes away in the middle loses nothing of it.
+        call.abort();
+        assert_eq!(scan(&mut caller, 9).await.expect("a scan"), ["a", "b"]);
+    });
+}
+
+#[test]
+fn rows_before_one_that_is_wrong_have_taken_effect() {
+    let text = anabranch::doc::NAMES.replace(
+        "on UpdateStream as u route by u.name {",
+        "on UpdateStream as u route by u.name {\n  require u.value <> 'no' else invalid 'it says no'",
+    );
+    with_text(&text, async |mut caller, _| {
+        let row = |value: &[u8]| AnyStream { name: value.into(), value: value.into() };
+        let rows = [b"1", &b"no"[..], b"2", b"\xff", b"3"].map(row);
+        let path = PathAndQuery::from_static("/anabranch.names.Names/UpdateStreamMany");
+        let codec = ProstCodec::<AnyStream, Summary>::default();
+        let sent = caller.client_streaming(tonic::Request::new(tokio_stream::iter(rows)), path, codec).await;
+        let status = sent.expect_err("one is wrong");
+        assert_eq!(status.code(), Code::InvalidArgument);
+        assert!(
+            status.message().starts_with("after 2 accepted and 1 refused rows: row 3: "),
+            "{}",
+            status.message()
+        );
+        assert_eq!(scan(&mut caller, 9).await.expect("a scan"), ["1", "2"]);
+    });
+}
+
+#[test]
+fn large_rows_of_a_call_do_not_wait_for_each_other() {
+    with_text(anabranch::doc::NAMES, async |mut caller, node| {
+        let row = |name| UpdateStream { name: format!("n{name}"), value: "x".repeat(3 << 20) };
+        let rows: Vec<_> = (0..8).map(row).collect();
+        let path = PathAndQuery::from_static("/anabranch.names.Names/UpdateStreamMany");
+        let codec = ProstCodec::<UpdateStream, Summary>::default();
+        let summary =
+            caller.client_streaming(tonic::Request::new(tokio_stream::iter(rows)), path, codec).await;
+        assert_eq!(summary.expect("sent").into_inner(), Summary { accepted: 8, refused: 0 });
+        let status = node.status();
+        let of_rows = |requests: &&RequestStatus| requests.of == "UpdateStream";
+        let requests: u64 = status.flows[0].requests.iter().filter(of_rows).map(|of| of.count).sum();
+        assert_eq!(requests, 8, "each goes beyond what a batch is to have");
+    });
+}
+
+#[test]
+fn the_text_of_a_status_is_cut_where_it_is_too_long_for_headers() {
+    let text = anabranch::doc::NAMES.replace(
+        "on UpdateStream as u route by u.name {",
+        "on UpdateStream as u route by u.name {\n  require u.name = '' else invalid u.value",
+    );
+    with_text(&text, async |mut caller, _| {
+        let row = UpdateStream { name: "a".into(), value: "%".repeat(100_000) };
+        let refused = call::<_, Empty>(&mut caller, "/anabranch.names.Names/UpdateStream", row).await;
+        let status = refused.expect_err("refused");
+        assert_eq!(status.code(), Code::InvalidArgument, "{status}");
+        assert!(status.message().starts_with("invalid: %%%"), "{}", status.message());
+        let path = "/anabranch.names.Names/UpdateStream";
+        let _: Empty =
+            call(&mut caller, path, UpdateStream::default()).await.expect("the connection is as it was");
+    });
+}
+
+#[test]
+fn a_flow_that_would_have_the_service_of_another_is_refused() {
+    let named = |name: &str| {
+        let text = anabranch::doc::NAMES.replace("flow names revision", &format!("flow {name} revision"));
+        Flow::parse("some.flow", &text).expect("it compiles")
+    };
+    let clash = |error: &Error, flow: &str| {
+        let text = error.to_string();
+        matches!(error, Error::SameService { .. }) && text.contains(flow) && text.contains("`my_flow`")
+    };
+    let node = Node::builder("A").flow(named("my_flow")).start().expect("it starts");
+    for name in ["\"my-flow\"", "\"my flow\""] {
+        let refused = node.deploy(named(name)).expect_err("the name is taken");
+        assert!(clash(&refused, name.trim_matches('"')), "{refused}");
+        let both = Node::builder("A").flow(named("my_flow")).flow(named(name)).start();
+        assert!(clash(&both.expect_err("the name is taken"), name.trim_matches('"')));
+    }
+    node.deploy(named("my_flow2")).expect("another name");
+    node.drop_flow("my_flow").expect("it is there");
+    node.deploy(named("\"my-flow\"")).expect("the name is free");
 }
 
 #[test]

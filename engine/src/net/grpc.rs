@@ -1,19 +1,22 @@
 //! The gRPC services of a node, by path: `anabranch.v1.Node` for Rust clients and the program, a typed service for every
 //! flow, and what tools expect of a server (health, reflection).
 
+mod bulk;
 mod flow;
 mod flows;
 mod index;
 mod node;
 mod raw;
+mod status;
+mod stream;
 mod tools;
 mod watch;
 
 use anabranch_wire::session::SERVICE;
 use http::{Request, Response};
 use hyper::body::Incoming;
+use tonic::Code;
 use tonic::body::Body;
-use tonic::{Code, Status};
 
 use super::gate::Gate;
 
@@ -41,5 +44,5 @@ pub(crate) async fn serve(gate: Gate, request: Request<Incoming>) -> Response<Bo
 fn no_method(path: &str, index: &Index) -> Response<Body> {
     let services: Vec<&str> = index.services().collect();
     let text = format!("there is no method `{path}`; there are the services `{}`", services.join("`, `"));
-    Status::new(Code::Unimplemented, text).into_http()
+    status::status(Code::Unimplemented, &text).into_http()
 }

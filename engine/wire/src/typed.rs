@@ -72,6 +72,12 @@ impl Method {
     }
 }
 
+/// The package of the flow of a name: `anabranch.names`. Flows whose names differ only by what a `.proto` cannot say have
+/// the same one, and with it the same service; no node can serve both.
+pub fn package(flow: &str) -> String {
+    format!("anabranch.{}", describe::package(flow))
+}
+
 /// The typed interface of one flow: what a server needs to serve it, made once per plan.
 #[derive(Debug)]
 pub struct FlowApi {
@@ -103,8 +109,7 @@ impl FlowApi {
         &self.plan
     }
 
-    /// The full name of the service: `anabranch.names.Names`. Two flows may have the same one where their names differ
-    /// only by what a `.proto` cannot say; a node serves one of them.
+    /// The full name of the service: `anabranch.names.Names`.
     pub fn service(&self) -> String {
         service_name(&self.file)
     }

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use anabranch_model::batch::{Batch, SchemaId};
-use anabranch_model::message::{Answer, Body as EngineBody, FlowId, Refusal, RowsAnswer};
+use anabranch_model::message::{Answer, Body as EngineBody, FlowId, Page, Refusal, RowsAnswer};
 use anabranch_model::plan::{InputId, TableId};
 use anabranch_model::value::Value;
-use anabranch_wire::typed::message::{Refused, Summary, Watch, grpc_status};
+use anabranch_wire::typed::message::{Watch, grpc_status};
 use anabranch_wire::typed::row::DecodeError;
 use anabranch_wire::typed::{FlowApi, Method};
 use bytes::Bytes;
@@ -14,7 +14,6 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use prost::Message;
 use tokio::sync::mpsc;
-use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::body::Body;
 use tonic::server::Grpc;
@@ -22,17 +21,13 @@ use tonic::{Code, Status, Streaming};
 use tower::service_fn;
 
 use super::MESSAGE_BYTES_MAX;
+use super::bulk::Bulk;
 use super::raw::Raw;
-use super::watch;
+use super::status::status;
+use super::{stream, watch};
 use crate::error::Error;
 use crate::key::Key;
 use crate::net::gate::Gate;
-
-/// Rows of a bulk call that go to the workers together.
-const BULK_ROWS: usize = 256;
-
-/// Refusals that a bulk call tells one by one.
-const REFUSALS_TOLD: usize = 100;
 
 /// Rows of a table that are asked for at a time.
 const PAGE_ROWS: u32 = 512;
@@ -42,10 +37,10 @@ const SCAN_AHEAD: usize = 64;
 
 /// A flow with the ways to it.
 #[derive(Clone)]
-struct Served {
-    gate: Gate,
-    id: FlowId,
-    api: Arc<FlowApi>,
+pub(super) struct Served {
+    pub(super) gate: Gate,
+    pub(super) id: FlowId,
+    pub(super) api: Arc<FlowApi>,
 }
 
 /// Answers a request to a flow's service.
@@ -65,7 +60,10 @@ pub(crate) async fn serve(gate: Gate, path: &str, request: Request<Incoming>) ->
         Method::SendMany(input) => {
             let send = service_fn(move |request: tonic::Request<Streaming<Bytes>>| {
                 let flow = flow.clone();
-                async move { flow.send_many(input, request.into_inner()).await.map(tonic::Response::new) }
+                async move {
+                    let summary = Bulk::new(flow, input).run(request.into_inner()).await?;
+                    Ok::<_, Status>(tonic::Response::new(summary.encode_to_vec()))
+                }
             });
             grpc.client_streaming(send, request).await
         }
@@ -112,35 +110,6 @@ impl Served {
         Ok(reply)
     }
 
-    /// Sends rows as they come; gives what became of them.
-    async fn send_many(&self, input: InputId, mut rows: Streaming<Bytes>) -> Result<Vec<u8>, Status> {
-        let mut summary = Summary::default();
-        let mut batch = Batch::new(SchemaId(input.0.into()));
-        let mut taken = 0;
-        loop {
-            let message = rows.next().await.transpose()?;
-            if let Some(message) = &message {
-                let decoded = self.api.decode_input(input, message, &mut batch);
-                decoded.map_err(|error| {
-                    let text =
-                        format!("row {}: {error}; the {taken} rows before it were sent", taken + batch.len());
-                    Status::invalid_argument(text)
-                })?;
-            }
-            if batch.len() == BULK_ROWS || message.is_none() && !batch.is_empty() {
-                let full = std::mem::take(&mut batch);
-                let count = full.len();
-                let (_, answer) = self.rows(input, full).await?;
-                add(&mut summary, answer, taken);
-                taken += count;
-                batch = Batch::new(SchemaId(input.0.into()));
-            }
-            if message.is_none() {
-                return Ok(summary.encode_to_vec());
-            }
-        }
-    }
-
     /// The row of a key.
     async fn get(&self, table: TableId, message: &[u8]) -> Result<Vec<u8>, Status> {
         let values = self.api.decode_key(table, message).map_err(|error| invalid(&error))?;
@@ -154,7 +123,7 @@ impl Served {
             }
             _ => {
                 let name = &self.api.plan().tables[usize::from(table.0)].name;
-                Err(Status::not_found(format!("table `{name}` has no row with this key")))
+                Err(status(Code::NotFound, &format!("table `{name}` has no row with this key")))
             }
         }
     }
@@ -168,14 +137,9 @@ impl Served {
         let scan = self.api.decode_scan(table, message).map_err(|error| invalid(&error))?;
         let after = scan.after.map(|values| self.key(table, values)).transpose()?.map(|key| key.bytes);
         let (sender, rows) = mpsc::channel(SCAN_AHEAD);
-        let flow = self.clone();
-        tokio::spawn(async move {
-            let sent = flow.pages(table, after, scan.limit.unwrap_or(u64::MAX), &sender).await;
-            if let Err(status) = sent {
-                // Nobody reads any more, or is told.
-                let _ = sender.send(Err(status)).await;
-            }
-        });
+        let (flow, limit) = (self.clone(), scan.limit.unwrap_or(u64::MAX));
+        let writer = sender.clone();
+        stream::spawn(sender, async move { flow.pages(table, after, limit, &writer).await });
         Ok(ReceiverStream::new(rows))
     }
 
@@ -183,15 +147,13 @@ impl Served {
         &self,
         table: TableId,
         mut after: Option<Vec<u8>>,
-        mut limit: u64,
+        mut left: u64,
         sender: &mpsc::Sender<Result<Vec<u8>, Status>>,
     ) -> Result<(), Status> {
-        while limit > 0 {
-            let rows = u32::try_from(limit).unwrap_or(PAGE_ROWS).min(PAGE_ROWS);
-            let body = EngineBody::Page { table, after: after.take(), limit: rows };
-            let (api, Answer::Page(page)) = self.call(body).await? else { return Ok(()) };
+        while left > 0 {
+            let (api, page) = self.page(table, after.take(), left).await?;
             let as_now = self.table(table, &api)?;
-            limit -= page.rows.len() as u64;
+            left -= page.rows.len() as u64;
             after = page.rows.last().map(|(key, _)| key.clone());
             for (_, row) in page.rows {
                 let mut message = Vec::new();
@@ -200,16 +162,37 @@ impl Served {
                     return Ok(());
                 }
             }
-            if !page.more {
+            if !page.more || after.is_none() {
                 return Ok(());
             }
         }
         Ok(())
     }
 
+    /// The next page of a scan, at most `left` rows.
+    async fn page(
+        &self,
+        table: TableId,
+        after: Option<Vec<u8>>,
+        left: u64,
+    ) -> Result<(Arc<FlowApi>, Page), Status> {
+        let limit = u32::try_from(left).unwrap_or(PAGE_ROWS).min(PAGE_ROWS);
+        match self.call(EngineBody::Page { table, after, limit }).await? {
+            (api, Answer::Page(mut page)) => {
+                // Every worker gave so many.
+                if page.rows.len() > limit as usize {
+                    page.rows.truncate(limit as usize);
+                    page.more = true;
+                }
+                Ok((api, page))
+            }
+            _ => Err(Status::internal("a page was answered with something else")),
+        }
+    }
+
     fn key(&self, table: TableId, values: Vec<Value<'static>>) -> Result<Key, Status> {
         Key::of(&self.api.plan().tables[usize::from(table.0)], values.into_iter())
-            .map_err(|error| Status::invalid_argument(error.to_string()))
+            .map_err(|error| status(Code::InvalidArgument, &error.to_string()))
     }
 
     async fn rows(&self, input: InputId, batch: Batch) -> Result<(Arc<FlowApi>, RowsAnswer), Status> {
@@ -221,7 +204,8 @@ impl Served {
 
     /// The answer to a request, with the interface of the revision that gave it.
     async fn call(&self, body: EngineBody) -> Result<(Arc<FlowApi>, Answer), Status> {
-        let (plan, answer) = self.gate.call(self.id, self.api.plan(), body).await.map_err(failed)?;
+        let (plan, answer) =
+            self.gate.call(self.id, self.api.plan(), body).await.map_err(|error| failed(&error))?;
         let api = match Arc::ptr_eq(&plan, self.api.plan()) {
             true => self.api.clone(),
             false => Arc::new(FlowApi::new(plan)),
@@ -232,7 +216,7 @@ impl Served {
     /// A table of this interface in that of another revision.
     fn table(&self, table: TableId, api: &FlowApi) -> Result<TableId, Status> {
         let name = &self.api.plan().tables[usize::from(table.0)].name;
-        let gone = || Status::failed_precondition(format!("table `{name}` is not there any more"));
+        let gone = || status(Code::FailedPrecondition, &format!("table `{name}` is not there any more"));
         api.plan().table(name).ok_or_else(gone)
     }
 }
@@ -240,31 +224,18 @@ impl Served {
 fn refused(api: &FlowApi, refusal: &Refusal) -> Status {
     let place = refusal.place.map(|place| format!(" ({}:{}:{})", api.plan().file, place.line, place.column));
     let text = format!("{}: {}{}", refusal.code.name(), refusal.text, place.unwrap_or_default());
-    Status::new(Code::from_i32(grpc_status(refusal.code)), text)
-}
-
-/// Adds what became of rows, of which `before` went before.
-fn add(summary: &mut Summary, answer: RowsAnswer, before: usize) {
-    summary.accepted += u64::from(answer.accepted);
-    summary.refused += answer.refusals.len() as u64;
-    let told = answer.refusals.into_iter().take(REFUSALS_TOLD - summary.refusals.len());
-    summary.refusals.extend(told.map(|refusal| Refused {
-        row: before as u64 + u64::from(refusal.row),
-        code: refusal.code.name().to_owned(),
-        text: refusal.text,
-        line: refusal.place.map_or(0, |place| place.line.into()),
-        column: refusal.place.map_or(0, |place| place.column.into()),
-    }));
+    status(Code::from_i32(grpc_status(refusal.code)), &text)
 }
 
 fn invalid(error: &DecodeError) -> Status {
-    Status::invalid_argument(error.to_string())
+    status(Code::InvalidArgument, &error.to_string())
 }
 
-fn failed(error: Error) -> Status {
-    match error {
-        Error::Stopped | Error::Full | Error::Storage(_) => Status::unavailable(error.to_string()),
-        Error::Denied(why) => Status::permission_denied(why),
-        _ => Status::failed_precondition(error.to_string()),
-    }
+pub(super) fn failed(error: &Error) -> Status {
+    let code = match error {
+        Error::Stopped | Error::Full | Error::Storage(_) => Code::Unavailable,
+        Error::Denied(_) => Code::PermissionDenied,
+        _ => Code::FailedPrecondition,
+    };
+    status(code, &error.to_string())
 }

@@ -66,9 +66,14 @@ pub(crate) struct Described {
     pub(crate) methods: Vec<Method>,
 }
 
+/// The last word of the package of a flow.
+pub(crate) fn package(flow: &str) -> String {
+    Names::default().take(&field(flow, "flow"), "_")
+}
+
 /// Describes the service of a flow.
 pub(crate) fn describe(plan: &Plan) -> Described {
-    let package = Names::default().take(&field(&plan.name, "flow"), "_");
+    let package = package(&plan.name);
     let mut file = File {
         plan,
         names: TypeNames::of(plan),
