@@ -1,12 +1,20 @@
 //! A client of any language calls a flow like any service: typed messages, as its `.proto` says.
 
+#![allow(clippy::panic, reason = "a test panics where it fails")]
+
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use anabranch::{Error, Flow, Listen, Node, RequestStatus, Server};
+use anabranch::{
+    Client, Error, Flow, Listen, NewToken, Node, RequestStatus, Scope, Server, Timeouts, Tokens,
+};
+use anabranch_wire::session::{DeployReply, DeployRequest, DropReply};
+use bytes::Bytes;
 use http::uri::PathAndQuery;
+use http_body_util::{BodyExt, StreamBody};
+use hyper::body::Frame;
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use prost::Message;
@@ -123,11 +131,45 @@ fn with_text(text: &str, test: impl AsyncFnOnce(Caller, &Node)) {
 
 async fn connect(server: &Server) -> Caller {
     let address = server.grpc().expect("it speaks gRPC");
+    let origin = format!("http://{address}").parse().expect("an address");
+    Grpc::with_origin(Connection(dial(server).await), origin)
+}
+
+async fn dial(server: &Server) -> SendRequest<Body> {
+    let address = server.grpc().expect("it speaks gRPC");
     let stream = tokio::net::TcpStream::connect(address).await.expect("it listens");
     let (sender, connection) =
         http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.expect("HTTP/2");
     tokio::spawn(async move { drop(connection.await) });
-    Grpc::with_origin(Connection(sender), format!("http://{address}").parse().expect("an address"))
+    sender
+}
+
+/// The reference flow, served over gRPC.
+fn served(listen: Listen) -> (Node, Server) {
+    let flow = Flow::parse("names.flow", anabranch::doc::NAMES).expect("it compiles");
+    let node = Node::builder("A").flow(flow).start().expect("it starts");
+    let server = node.serve(&Listen { grpc: Some(([127, 0, 0, 1], 0).into()), ..listen });
+    (node, server.expect("it listens"))
+}
+
+/// Sends some bytes of a call and no end; gives the status of the answer.
+async fn half(server: &Server, path: &str, bytes: &'static [u8]) -> (String, String) {
+    let (pieces, body) = mpsc::channel(1);
+    pieces.send(Ok::<_, Status>(Frame::data(Bytes::from_static(bytes)))).await.expect("there is room");
+    let body = StreamBody::new(tokio_stream::wrappers::ReceiverStream::new(body));
+    let request = http::Request::post(format!("http://localhost{path}"))
+        .header("content-type", "application/grpc")
+        .body(Body::new(body))
+        .expect("a request");
+    let answer = dial(server).await.send_request(request).await.expect("an answer");
+    let head = answer.headers().clone();
+    let headers = match answer.into_body().collect().await.expect("it is whole").trailers() {
+        Some(trailers) => trailers.clone(),
+        None => head,
+    };
+    let text = |name: &str| headers[name].to_str().expect("it is ASCII").to_owned();
+    drop(pieces);
+    (text("grpc-status"), text("grpc-message"))
 }
 
 async fn call<M, R>(caller: &mut Caller, path: &'static str, message: M) -> Result<R, Status>
@@ -339,6 +381,117 @@ fn a_flow_that_would_have_the_service_of_another_is_refused() {
     node.deploy(named("my_flow2")).expect("another name");
     node.drop_flow("my_flow").expect("it is there");
     node.deploy(named("\"my-flow\"")).expect("the name is free");
+}
+
+#[test]
+fn half_a_message_is_waited_for_only_so_long() {
+    let timeouts = Timeouts { body: Duration::from_millis(200), ..Timeouts::default() };
+    let (_node, server) = served(Listen { timeouts, ..Listen::default() });
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        for path in [
+            "/anabranch.names.Names/UpdateStream",
+            "/anabranch.names.Names/UpdateStreamMany",
+            "/anabranch.names.Names/ScanQueryTable",
+            "/anabranch.v1.Node/Session",
+            "/anabranch.v1.Node/Drop",
+        ] {
+            for bytes in [&[0, 0, 0, 0, 9, 1][..], &[0, 0]] {
+                let ended = tokio::time::timeout(Duration::from_secs(20), half(&server, path, bytes)).await;
+                let (code, text) = ended.unwrap_or_else(|_| panic!("{path} goes on for ever"));
+                assert_eq!(code, "4", "{path}: {text}");
+                assert!(text.contains("message%20did%20not%20come%20on%20within%200.2%20s"), "{text}");
+            }
+        }
+    });
+}
+
+/// Between whole messages a sender may take its time.
+#[test]
+fn a_sender_may_idle_between_rows() {
+    let timeouts = Timeouts { body: Duration::from_millis(50), ..Timeouts::default() };
+    let (_node, server) = served(Listen { timeouts, ..Listen::default() });
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let mut caller = connect(&server).await;
+        let (rows, call) = many(&mut caller);
+        // A call that waits in vain takes longer than the sender idles.
+        for name in ["a", "b"] {
+            rows.send(UpdateStream { name: name.into(), value: "1".into() }).await.expect("it is taken");
+            let (code, _) = half(&server, "/anabranch.names.Names/UpdateStream", &[0]).await;
+            assert_eq!(code, "4");
+        }
+        drop(rows);
+        let summary = call.await.expect("no panic").expect("it went on");
+        assert_eq!(summary, Summary { accepted: 2, refused: 0 });
+    });
+}
+
+#[test]
+fn messages_that_are_too_long_or_none_are_told() {
+    with_node(async |mut caller| {
+        let long = UpdateStream { name: "a".into(), value: "x".repeat(9 << 20) };
+        let wrong = call::<_, Empty>(&mut caller, "/anabranch.names.Names/UpdateStream", long).await;
+        let status = wrong.expect_err("it is too long");
+        assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
+        assert!(status.message().contains("at most 8388608"), "{status}");
+        let odd = AnyStream { name: vec![0xff], value: Vec::new() };
+        let wrong = call::<_, DropReply>(&mut caller, "/anabranch.v1.Node/Drop", odd).await;
+        let status = wrong.expect_err("it is no message");
+        assert_eq!(status.code(), Code::InvalidArgument, "{status}");
+    });
+}
+
+#[test]
+fn rights_are_looked_at_before_a_flow_file_is() {
+    let reads = NewToken::make("reads", &[Scope::Read], &[]).expect("a token");
+    let deploys = NewToken::make("deploys", &[Scope::Deploy], &["names"]).expect("a token");
+    let lines = [reads.line(), deploys.line()].join("\n");
+    let tokens = Some(Tokens::parse("tokens", &lines).expect("they are right"));
+    let (_node, server) = served(Listen { tokens, ..Listen::default() });
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let mut caller = connect(&server).await;
+        let other = anabranch::doc::NAMES.replace("flow names", "flow other");
+        for (token, flow, text, code, told) in [
+            (&reads, "names", "nonsense", Code::PermissionDenied, "scope `deploy`"),
+            (&deploys, "other", "nonsense", Code::PermissionDenied, "scope `deploy`"),
+            (&deploys, "names", "nonsense", Code::InvalidArgument, "F0"),
+            (&deploys, "names", &other, Code::FailedPrecondition, "the file is of the flow `other`"),
+        ] {
+            let message = DeployRequest { file: "a.flow".into(), text: text.into(), flow: flow.into() };
+            let mut request = tonic::Request::new(message);
+            let bearer = format!("Bearer {}", token.text()).parse().expect("it is ASCII");
+            request.metadata_mut().insert("authorization", bearer);
+            let codec = ProstCodec::<DeployRequest, DeployReply>::default();
+            caller.ready().await.expect("it is open");
+            let path = PathAndQuery::from_static("/anabranch.v1.Node/Deploy");
+            let status = caller.unary(request, path, codec).await.expect_err("refused");
+            assert_eq!(status.code(), code, "{status}");
+            assert!(status.message().contains(told), "{status}");
+        }
+    });
+}
+
+#[test]
+fn a_refused_revision_tells_all_that_changes_and_the_session_goes_on() {
+    let (_node, server) = served(Listen::default());
+    let revision = |revision: u32, prefix: &str| {
+        let columns: Vec<String> = (0..700).map(|number| format!("{prefix}{number}: int?")).collect();
+        let text = anabranch::doc::NAMES.replace("revision 1", &format!("revision {revision}")).replace(
+            "output OutputStream",
+            &format!("output Wide: {{ {} }}\noutput OutputStream", columns.join(", ")),
+        );
+        Flow::parse("names.flow", &text).expect("it compiles")
+    };
+    let mut client = Client::connect(&server.grpc().expect("it speaks gRPC").to_string()).expect("connected");
+    client.deploy(revision(2, "a")).expect("it may follow");
+    match client.deploy(revision(3, "b")) {
+        Err(Error::Evolution(evolution)) => assert!(evolution.changes.len() >= 700),
+        other => panic!("{other:?}"),
+    }
+    let names = client.ask("ReadStream", &serde_json::json!({ "name": "a" }));
+    assert_eq!(names.expect("the session goes on").len(), 1);
 }
 
 #[test]

@@ -24,6 +24,7 @@ use super::gate::Gate;
 use super::guard::{Guard, Turned, share};
 use super::limits::NetLimits;
 use super::observe::observed;
+use super::server::Timeouts;
 use super::socket::{Socket, Version};
 use super::taken::{Requests, Watched};
 use super::{grpc, http as http_interface};
@@ -75,6 +76,8 @@ pub(crate) struct Service {
     pub(crate) limits: NetLimits,
     /// How long the first bytes of a connection may take, and over HTTP/1.1 the head of each request.
     pub(crate) head: Duration,
+    /// How long the rest of requests may take.
+    pub(crate) timeouts: Timeouts,
 }
 
 /// Tells of a connection that ended in another way than by its end.
@@ -211,7 +214,7 @@ impl Service {
         match self.guard.admit(&head, from, open) {
             Ok(caller) => {
                 let gate = self.gate.open(caller);
-                grpc::serve(gate, Request::from_parts(head, body)).await.map(Body::new)
+                grpc::serve(gate, self.timeouts, Request::from_parts(head, body)).await.map(Body::new)
             }
             Err(turned) => turned.grpc(),
         }

@@ -1,6 +1,7 @@
 //! The gRPC services of a node, by path: `anabranch.v1.Node` for Rust clients and the program, a typed service for every
 //! flow, and what tools expect of a server (health, reflection).
 
+mod body;
 mod bulk;
 mod flow;
 mod flows;
@@ -19,6 +20,8 @@ use tonic::Code;
 use tonic::body::Body;
 
 use super::gate::Gate;
+use super::server::Timeouts;
+use body::Paced;
 
 pub(crate) use index::{Index, IndexCell};
 
@@ -26,7 +29,8 @@ pub(crate) use index::{Index, IndexCell};
 const MESSAGE_BYTES_MAX: usize = anabranch_model::batch::MAX_BATCH_BYTES + (1 << 20);
 
 /// Answers a gRPC request.
-pub(crate) async fn serve(gate: Gate, request: Request<Incoming>) -> Response<Body> {
+pub(crate) async fn serve(gate: Gate, timeouts: Timeouts, request: Request<Incoming>) -> Response<Body> {
+    let request = request.map(|body| Paced::new(body, gate.clone(), timeouts.body));
     let path = request.uri().path().to_owned();
     let service = path.strip_prefix('/').and_then(|path| path.rsplit_once('/'));
     match service {

@@ -91,6 +91,7 @@ impl Server {
                 tls: listen.tls.as_ref().map(|tls| tls.acceptor()),
                 limits: listen.limits.clone(),
                 head: listen.timeouts.head,
+                timeouts: listen.timeouts,
             };
             let places = Places::new(&listen.limits, gate.traffic.of(speaks), open_connections.clone());
             runtime.spawn(Listener { socket, service, places, stopped: stopped.clone() }.run());

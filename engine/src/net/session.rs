@@ -48,6 +48,8 @@ pub(crate) struct Session {
     gate: Gate,
     /// None when nothing more is read: the client sends no more, or the server stops. What was read is answered.
     requests: Option<Streaming<Requests>>,
+    /// Why nothing more can be read, where that is no end.
+    broken: Option<Status>,
     /// Waits until the server stops.
     stopped: Pin<Box<dyn Future<Output = ()> + Send>>,
     /// Those of a message for which there is no room yet.
@@ -78,6 +80,7 @@ pub(crate) fn open(gate: Gate, requests: Streaming<Requests>) -> Session {
     let (client, worker, door) = gate.core.connect(outlet);
     Session {
         requests: Some(requests),
+        broken: None,
         stopped: Box::pin(gate.stopped()),
         waiting: None,
         client,
@@ -117,8 +120,9 @@ impl Session {
     fn next_message(&mut self, context: &mut Context<'_>) -> Option<Vec<Request>> {
         match Pin::new(self.requests.as_mut()?).poll_next(context) {
             Poll::Ready(Some(Ok(message))) => Some(message.requests),
-            Poll::Ready(_) => {
+            Poll::Ready(ended) => {
                 self.requests = None;
+                self.broken = ended.and_then(Result::err);
                 None
             }
             Poll::Pending => None,
@@ -251,7 +255,7 @@ impl Stream for Session {
         this.waker.register(context.waker());
         match this.answered() {
             Some(answers) => Poll::Ready(Some(Ok(answers))),
-            None if this.is_over() => Poll::Ready(None),
+            None if this.is_over() => Poll::Ready(this.broken.take().map(Err)),
             None => Poll::Pending,
         }
     }

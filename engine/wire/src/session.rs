@@ -7,7 +7,7 @@
 use prost::{Message, Oneof};
 
 /// The version of these messages. A node refuses a session of another one.
-pub const SESSION_VERSION: u32 = 1;
+pub const SESSION_VERSION: u32 = 2;
 
 /// The full name of the service.
 pub const SERVICE: &str = "anabranch.v1.Node";
@@ -309,6 +309,9 @@ pub struct DeployRequest {
     /// The flow file.
     #[prost(string, tag = "2")]
     pub text: String,
+    /// The name of the flow: rights are looked at before the file is.
+    #[prost(string, tag = "3")]
+    pub flow: String,
 }
 
 /// What deploying did.
@@ -320,6 +323,9 @@ pub struct DeployReply {
     /// What clients of the older revision's `.proto` now get wrong.
     #[prost(string, repeated, tag = "2")]
     pub breaks: Vec<String>,
+    /// Why the revision may not follow the one that runs, as JSON; then nothing was done, and nothing else is set.
+    #[prost(string, optional, tag = "3")]
+    pub refused: Option<String>,
 }
 
 /// Drops a flow with its rows.

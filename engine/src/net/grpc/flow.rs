@@ -7,11 +7,10 @@ use anabranch_model::message::{Answer, Body as EngineBody, FlowId, Page, Refusal
 use anabranch_model::plan::{InputId, TableId};
 use anabranch_model::value::Value;
 use anabranch_wire::typed::message::{Watch, grpc_status};
-use anabranch_wire::typed::row::DecodeError;
+use anabranch_wire::typed::row::{DecodeError, MESSAGE_BYTES_MAX};
 use anabranch_wire::typed::{FlowApi, Method};
 use bytes::Bytes;
 use http::{Request, Response};
-use hyper::body::Incoming;
 use prost::Message;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -20,7 +19,7 @@ use tonic::server::Grpc;
 use tonic::{Code, Status, Streaming};
 use tower::service_fn;
 
-use super::MESSAGE_BYTES_MAX;
+use super::body::Paced;
 use super::bulk::Bulk;
 use super::raw::Raw;
 use super::status::status;
@@ -44,18 +43,19 @@ pub(super) struct Served {
 }
 
 /// Answers a request to a flow's service.
-pub(crate) async fn serve(gate: Gate, path: &str, request: Request<Incoming>) -> Response<Body> {
+pub(crate) async fn serve(gate: Gate, path: &str, request: Request<Paced>) -> Response<Body> {
     let index = gate.index();
     let Some((id, api, method)) = index.method(path) else { return super::no_method(path, &index) };
     let flow = Served { gate, id, api };
     let mut grpc = Grpc::new(Raw).max_decoding_message_size(MESSAGE_BYTES_MAX);
+    let request = request.map(|body| body.at_most(MESSAGE_BYTES_MAX));
     match method {
         Method::Ask(input) => {
             let ask = service_fn(move |request: tonic::Request<Bytes>| {
                 let flow = flow.clone();
                 async move { flow.ask(input, &request.into_inner()).await.map(tonic::Response::new) }
             });
-            grpc.unary(ask, request).await
+            grpc.unary(ask, request.map(Paced::one)).await
         }
         Method::SendMany(input) => {
             let send = service_fn(move |request: tonic::Request<Streaming<Bytes>>| {
@@ -72,26 +72,26 @@ pub(crate) async fn serve(gate: Gate, path: &str, request: Request<Incoming>) ->
                 let flow = flow.clone();
                 async move { flow.get(table, &request.into_inner()).await.map(tonic::Response::new) }
             });
-            grpc.unary(get, request).await
+            grpc.unary(get, request.map(Paced::one)).await
         }
         Method::Scan(table) => {
             let scan = service_fn(move |request: tonic::Request<Bytes>| {
                 let flow = flow.clone();
                 async move { flow.scan(table, &request.into_inner()).map(tonic::Response::new) }
             });
-            grpc.server_streaming(scan, request).await
+            grpc.server_streaming(scan, request.map(Paced::one)).await
         }
         Method::Watch(_) | Method::WatchErrors => {
             let watch = service_fn(move |request: tonic::Request<Bytes>| {
                 let flow = flow.clone();
                 async move {
                     let from = Watch::decode(request.into_inner())
-                        .map_err(|error| Status::invalid_argument(error.to_string()))?;
+                        .map_err(|error| status(Code::InvalidArgument, &error.to_string()))?;
                     let events = watch::watch(&flow.gate, flow.api.clone(), method, &from.after).await?;
                     Ok::<_, Status>(tonic::Response::new(events))
                 }
             });
-            grpc.server_streaming(watch, request).await
+            grpc.server_streaming(watch, request.map(Paced::one)).await
         }
     }
 }

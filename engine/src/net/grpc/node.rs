@@ -9,19 +9,19 @@ use anabranch_wire::session::{
     SubscribeRequest,
 };
 use http::{Request, Response};
-use hyper::body::Incoming;
 use tonic::body::Body;
 use tonic::server::Grpc;
 use tonic::{Status, Streaming};
-use tonic_prost::ProstCodec;
 use tower::service_fn;
 
+use super::body::Paced;
+use super::raw::Typed;
 use super::{MESSAGE_BYTES_MAX, flows, watch};
 use crate::net::gate::Gate;
 use crate::net::session::open;
 
 /// Answers a request to a method.
-pub(crate) async fn serve(gate: Gate, method: &str, request: Request<Incoming>) -> Response<Body> {
+pub(crate) async fn serve(gate: Gate, method: &str, request: Request<Paced>) -> Response<Body> {
     match method {
         "Session" => session(gate, request).await,
         "Catalog" => catalog(gate, request).await,
@@ -33,21 +33,22 @@ pub(crate) async fn serve(gate: Gate, method: &str, request: Request<Incoming>) 
     }
 }
 
-async fn session(gate: Gate, request: Request<Incoming>) -> Response<Body> {
+async fn session(gate: Gate, request: Request<Paced>) -> Response<Body> {
     let open = service_fn(move |request: tonic::Request<Streaming<Requests>>| {
         let answers = open(gate.clone(), request.into_inner());
         async move { Ok::<_, Status>(tonic::Response::new(answers)) }
     });
-    let codec = ProstCodec::<session::Answers, Requests>::default();
+    let codec = Typed::<session::Answers, Requests>::default();
+    let request = request.map(|body| body.at_most(MESSAGE_BYTES_MAX));
     Grpc::new(codec).max_decoding_message_size(MESSAGE_BYTES_MAX).streaming(open, request).await
 }
 
-async fn catalog(gate: Gate, request: Request<Incoming>) -> Response<Body> {
+async fn catalog(gate: Gate, request: Request<Paced>) -> Response<Body> {
     let list = service_fn(move |request: tonic::Request<CatalogRequest>| {
         let reply = list(&gate, &request.into_inner());
         async move { reply.map(tonic::Response::new) }
     });
-    Grpc::new(ProstCodec::<CatalogReply, CatalogRequest>::default()).unary(list, request).await
+    Grpc::new(Typed::<CatalogReply, CatalogRequest>::default()).unary(list, request.map(Paced::one)).await
 }
 
 fn list(gate: &Gate, request: &CatalogRequest) -> Result<CatalogReply, Status> {
@@ -70,7 +71,7 @@ fn list(gate: &Gate, request: &CatalogRequest) -> Result<CatalogReply, Status> {
     Ok(CatalogReply { node: gate.core.name().to_owned(), flows })
 }
 
-async fn status(gate: Gate, request: Request<Incoming>) -> Response<Body> {
+async fn status(gate: Gate, request: Request<Paced>) -> Response<Body> {
     let tell = service_fn(move |_: tonic::Request<StatusRequest>| {
         let gate = gate.clone();
         async move {
@@ -81,10 +82,10 @@ async fn status(gate: Gate, request: Request<Incoming>) -> Response<Body> {
             Ok::<_, Status>(tonic::Response::new(StatusReply { json }))
         }
     });
-    Grpc::new(ProstCodec::<StatusReply, StatusRequest>::default()).unary(tell, request).await
+    Grpc::new(Typed::<StatusReply, StatusRequest>::default()).unary(tell, request.map(Paced::one)).await
 }
 
-async fn subscribe(gate: Gate, request: Request<Incoming>) -> Response<Body> {
+async fn subscribe(gate: Gate, request: Request<Paced>) -> Response<Body> {
     let subscribe = service_fn(move |request: tonic::Request<SubscribeRequest>| {
         let gate = gate.clone();
         async move {
@@ -92,5 +93,7 @@ async fn subscribe(gate: Gate, request: Request<Incoming>) -> Response<Body> {
             Ok::<_, Status>(tonic::Response::new(events))
         }
     });
-    Grpc::new(ProstCodec::<Events, SubscribeRequest>::default()).server_streaming(subscribe, request).await
+    Grpc::new(Typed::<Events, SubscribeRequest>::default())
+        .server_streaming(subscribe, request.map(Paced::one))
+        .await
 }

@@ -7,40 +7,41 @@ use anabranch_wire::reflection::{
     Files, Finding, Nothing, Question, ReflectionReply, ReflectionRequest, Service, Services,
 };
 use http::{Request, Response};
-use hyper::body::Incoming;
 use tokio_stream::StreamExt;
 use tonic::body::Body;
 use tonic::server::Grpc;
 use tonic::{Code, Status, Streaming};
-use tonic_prost::ProstCodec;
 use tower::service_fn;
 
+use super::body::Paced;
 use super::index::Index;
+use super::raw::Typed;
+use super::status::status;
 use crate::net::gate::Gate;
 
 /// Whether a service is served.
-pub(crate) async fn health(gate: Gate, request: Request<Incoming>) -> Response<Body> {
+pub(crate) async fn health(gate: Gate, request: Request<Paced>) -> Response<Body> {
     let check = service_fn(move |request: tonic::Request<HealthRequest>| {
         let service = request.into_inner().service;
         let known = service.is_empty() || gate.index().services().any(|known| known == service);
         let reply = match known {
             true => Ok(tonic::Response::new(HealthReply { status: SERVING })),
-            false => Err(Status::not_found(format!("there is no service `{service}`"))),
+            false => Err(status(Code::NotFound, &format!("there is no service `{service}`"))),
         };
         async move { reply }
     });
-    Grpc::new(ProstCodec::<HealthReply, HealthRequest>::default()).unary(check, request).await
+    Grpc::new(Typed::<HealthReply, HealthRequest>::default()).unary(check, request.map(Paced::one)).await
 }
 
 /// What is served.
-pub(crate) async fn reflection(gate: Gate, request: Request<Incoming>) -> Response<Body> {
+pub(crate) async fn reflection(gate: Gate, request: Request<Paced>) -> Response<Body> {
     let tell = service_fn(move |request: tonic::Request<Streaming<ReflectionRequest>>| {
         let gate = gate.clone();
         let replies =
             request.into_inner().map(move |request| request.map(|request| reply(&gate.index(), request)));
         async move { Ok::<_, Status>(tonic::Response::new(replies)) }
     });
-    Grpc::new(ProstCodec::<ReflectionReply, ReflectionRequest>::default()).streaming(tell, request).await
+    Grpc::new(Typed::<ReflectionReply, ReflectionRequest>::default()).streaming(tell, request).await
 }
 
 fn reply(index: &Arc<Index>, request: ReflectionRequest) -> ReflectionReply {

@@ -9,8 +9,9 @@ use anabranch_wire::typed::message::{ErrorEvent, Event as TypedEvent, RefusedRow
 use anabranch_wire::typed::{FlowApi, Method};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::Status;
+use tonic::{Code, Status};
 
+use super::status::status;
 use crate::net::access::Operation;
 use crate::net::convert;
 use crate::net::gate::Gate;
@@ -26,9 +27,9 @@ type Messages<M> = ReceiverStream<Result<M, Status>>;
 /// Subscribes to an output by name, or goes on behind a position.
 pub(crate) async fn subscribe(gate: &Gate, request: SubscribeRequest) -> Result<Messages<Events>, Status> {
     let topic =
-        gate.catalog().topic(&request.output).map_err(|error| Status::not_found(error.to_string()))?;
+        gate.catalog().topic(&request.output).map_err(|error| status(Code::NotFound, &error.to_string()))?;
     let found = gate.catalog().subscription(&request.output);
-    let flow = found.map_err(|error| Status::not_found(error.to_string()))?.1.plan().name.clone();
+    let flow = found.map_err(|error| status(Code::NotFound, &error.to_string()))?.1.plan().name.clone();
     may_subscribe(gate, &flow)?;
     let (reader, begins) = reader(gate, &flow, &topic, &request.after).await?;
     let hello = session::Event { position: begins, ..session::Event::default() };
@@ -66,19 +67,19 @@ pub(crate) async fn watch(
 
 fn may_subscribe(gate: &Gate, flow: &str) -> Result<(), Status> {
     let may = gate.caller().check(Operation::Subscribe, flow);
-    may.map_err(|error| Status::permission_denied(error.to_string()))
+    may.map_err(|error| status(Code::PermissionDenied, &error.to_string()))
 }
 
 /// A reader of a topic, and the position where it begins.
 async fn reader(gate: &Gate, flow: &str, topic: &str, after: &str) -> Result<(Reader, String), Status> {
     if after.is_empty() {
         let opened = gate.subscriptions.open(flow, topic).await;
-        let reader = opened.map_err(|error| Status::unavailable(error.to_string()))?;
+        let reader = opened.map_err(|error| status(Code::Unavailable, &error.to_string()))?;
         let begins = name(reader.id(), 0);
         return Ok((reader, begins));
     }
     let (id, position) = SubscriptionId::position(after)
-        .ok_or_else(|| Status::invalid_argument(format!("`{after}` is no position of an event")))?;
+        .ok_or_else(|| status(Code::InvalidArgument, &format!("`{after}` is no position of an event")))?;
     let expired = || {
         Status::out_of_range(
             "the subscription is not there any more: rows since then are lost; subscribe anew",

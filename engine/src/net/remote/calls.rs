@@ -28,12 +28,17 @@ impl Remote {
 
     /// Installs a flow at the node, or puts it in the place of its older revision.
     pub(crate) fn deploy(&mut self, flow: Flow) -> Result<Deployed, Error> {
-        let request = DeployRequest { file: flow.plan().file.clone(), text: flow.text().to_owned() };
+        let (file, text, name) = (flow.plan().file.clone(), flow.text().to_owned(), flow.name().to_owned());
+        let request = DeployRequest { file, text, flow: name };
         let reply: DeployReply = self.call("/anabranch.v1.Node/Deploy", request)?;
-        let before = serde_json::from_str(&reply.before).map_err(|error| Error::Problem {
+        let odd = |error: serde_json::Error| Error::Problem {
             code: "protocol".into(),
             text: format!("the deploy: {error}"),
-        })?;
+        };
+        if let Some(refused) = &reply.refused {
+            return Err(Error::Evolution(serde_json::from_str(refused).map_err(odd)?));
+        }
+        let before = serde_json::from_str(&reply.before).map_err(odd)?;
         self.refresh()?;
         Ok(Deployed { flow, before, breaks: reply.breaks })
     }
@@ -74,9 +79,6 @@ impl Remote {
         if status.source().is_some() {
             self.lost(&text);
             return Error::Disconnected { address: self.options.address().to_owned(), why: text };
-        }
-        if let Ok(evolution) = serde_json::from_slice(status.details()) {
-            return Error::Evolution(evolution);
         }
         let code = match status.code() {
             Code::Unauthenticated | Code::PermissionDenied => return Error::Denied(text),
