@@ -115,6 +115,20 @@ pub enum Error {
         /// `TLS`, `tokens`, `TLS and tokens`.
         missing: &'static str,
     },
+    /// A token was to be sent to another machine without TLS; nothing was sent.
+    Unprotected {
+        /// Where to.
+        address: String,
+    },
+    /// A host or a site that a node was to let in is not written as one.
+    Unfit {
+        /// What it was to be.
+        what: &'static str,
+        /// What was given.
+        given: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
     /// A node cannot be reached.
     Connect {
         /// Its address.
@@ -230,6 +244,14 @@ impl fmt::Display for Error {
                 "cannot listen at {address}: other machines can reach it, and it has no {missing}; give both, listen at \
                  127.0.0.1, or say that it is meant with `insecure`"
             ),
+            Error::Unprotected { address } => write!(
+                f,
+                "the token is not sent to {address} without TLS, where everybody on the way can read it; go over TLS, or \
+                 say that it is meant with `insecure`"
+            ),
+            Error::Unfit { what, given, problem } => {
+                write!(f, "{} cannot be an {what}: {problem}", anabranch_model::convert::shown(given))
+            }
             Error::Connect { address, why } => write!(f, "cannot connect to {address}: {why}"),
             Error::Disconnected { address, why } => write!(
                 f,

@@ -76,6 +76,12 @@ impl Flow {
         &self.warnings
     }
 
+    /// The `.proto` of the flow, from which clients in other languages are made.
+    #[cfg(feature = "net")]
+    pub fn proto(&self) -> String {
+        anabranch_wire::typed::FlowApi::new(self.plan.clone()).text().to_owned()
+    }
+
     /// The text that was compiled.
     pub fn text(&self) -> &str {
         &self.text

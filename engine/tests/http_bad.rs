@@ -124,6 +124,53 @@ fn a_body_of_another_content_type_is_answered_with_415() {
 }
 
 #[test]
+fn a_compressed_body_is_answered_with_415() {
+    let served = names();
+    let gzip =
+        |path: &str, method: &str| served.request(method, path, &[JSON, ("content-encoding", "gzip")], "x");
+    for (method, path) in
+        [("POST", UPDATE), ("POST", "/ask/ReadStream"), ("POST", "/query"), ("PUT", "/flows/a")]
+    {
+        assert_eq!(gzip(path, method).problem(), (415, "wrong_content_encoding".into()), "{path}");
+    }
+    let same = [JSON, ("content-encoding", "identity")];
+    assert_eq!(served.request("POST", UPDATE, &same, r#"{"name":"a","value":"1"}"#).status, 200);
+}
+
+#[test]
+fn parameters_that_an_address_does_not_have_are_refused() {
+    let served = names();
+    for path in
+        ["/live?x=y", "/status?x", "/tables/QueryTable/a?limit=1", "/flows?limit=1", "/tables/QueryTable?x=1"]
+    {
+        assert_eq!(served.get(path).problem(), (400, "invalid".into()), "{path}");
+    }
+    assert_eq!(served.get("/live?").status, 200);
+    let twice = served.get("/tables/QueryTable?limit=1&limit=2").json();
+    assert_eq!(twice["message"], "`limit` is given 2 times");
+}
+
+#[test]
+fn advice_fits_what_was_asked() {
+    let served = names();
+    for (method, path, help) in [
+        ("POST", UPDATE, "ndjson"),
+        ("POST", "/query", "64 KiB"),
+        ("PUT", "/flows/a", "4 MiB"),
+        ("POST", "/ask/ReadStream", "one row"),
+    ] {
+        let mut connection = served.connect();
+        connection.head(method, path, &[JSON], Some(9 << 20));
+        let reply = connection.reply(false);
+        assert_eq!(reply.problem().0, 413, "{path}");
+        assert!(reply.json()["help"].as_str().is_some_and(|text| text.contains(help)), "{reply:?}");
+    }
+    // Nothing can be done there with an output.
+    let ask = served.post("/ask/OutputStream", "{}");
+    assert_eq!((ask.problem(), ask.header("allow")), ((404, "unknown".into()), None));
+}
+
+#[test]
 fn what_is_too_large_is_answered_before_it_is_held() {
     let served = names();
     let large = 9 << 20;

@@ -78,6 +78,16 @@ fn a_subscription_without_rows_gets_signs_of_life_and_ends_with_the_node() {
 }
 
 #[test]
+fn a_subscription_is_told_its_end_when_its_server_stops() {
+    let served = shop();
+    let mut rows = subscribe(&served, "/streams/Told", None);
+    field(&mut rows, "id: ");
+    drop(served.server);
+    let lines: Vec<String> = std::iter::from_fn(|| rows.event_line()).collect();
+    assert_eq!(lines[..2], ["event: end", "data: {}"], "{lines:?}");
+}
+
+#[test]
 fn a_client_that_comes_back_goes_on_without_loss() {
     let served = shop();
     let mut rows = subscribe(&served, "/streams/Told", None);

@@ -2,6 +2,7 @@
 
 mod http_support;
 
+use anabranch::Flow;
 use http_support::{JSON, NDJSON, SHOP, names, serve, shop};
 use serde_json::{Value, json};
 
@@ -203,6 +204,10 @@ fn a_node_tells_what_it_has_and_how_it_is() {
     assert_eq!((served.get("/live").status, served.get("/ready").json()), (200, json!({ "ready": true })));
     let status = served.get("/status").json();
     assert_eq!((&status["node"], &status["flows"][0]["flow"]), (&json!("A"), &json!("names")));
+    let proto = served.get("/flows/names/proto");
+    assert_eq!(proto.header("content-type"), Some("text/plain; charset=utf-8"));
+    assert_eq!(proto.body, Flow::parse("names.flow", anabranch::doc::NAMES).expect("it compiles").proto());
+    assert!(proto.body.contains("service Names {"), "{}", proto.body);
     let head = served.request("HEAD", "/flows", &[JSON], "");
     assert_eq!((head.status, head.body.as_str()), (200, ""));
     served.node.stop().expect("it stops");

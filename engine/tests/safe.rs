@@ -53,6 +53,8 @@ fn a_client_goes_over_tls_when_it_trusts_the_authority() {
     );
 
     let why = |options: ConnectOptions| options.connect().expect_err("it must not connect").to_string();
+    assert!(why(ConnectOptions::new(&served.grpc())).contains("speaks TLS"));
+    assert!(why(ConnectOptions::new(&served.http()).ca_file(&ca)).contains("given with `--listen`"));
     let stranger = Authority::new();
     assert!(why(ConnectOptions::new(&served.grpc()).ca_file(&stranger.file())).contains("does not hold"));
     assert!(why(ConnectOptions::new(&served.grpc()).tls(Trust::System)).contains("authority"));
@@ -198,6 +200,30 @@ fn a_token_is_looked_at_before_a_body_and_where_there_is_nothing_to_do() {
         stream.read_exact(&mut status).expect("an answer before the body");
         assert_eq!(&status, b"HTTP/1.1 403", "{path}");
     }
+}
+
+#[test]
+fn the_description_says_that_a_token_is_needed_where_it_is() {
+    let reads = token(&[Scope::Read], &[]);
+    let (open, asks) =
+        (served(Listen::default()), served(Listen { tokens: tokens(&[&reads]), ..Listen::default() }));
+    for path in ["/openapi.json", "/flows/names/openapi.json"] {
+        let head = format!("GET {path} HTTP/1.1\r\nAuthorization: Bearer {}\r\n", reads.text());
+        assert!(!http(&open, &head, "").contains("securitySchemes"));
+        let described = http(&asks, &head, "");
+        assert!(
+            described.contains(r#""securitySchemes":{"token":{"scheme":"bearer","type":"http"}}"#),
+            "{described}"
+        );
+        assert!(described.contains(r#""security":[{"token":[]}]"#), "{described}");
+    }
+}
+
+#[test]
+fn who_speaks_grpc_to_the_address_of_http_is_told() {
+    let served = served(Listen::default());
+    let error = Client::connect(&served.http()).expect_err("it is no gRPC").to_string();
+    assert!(error.contains("speaks HTTP") && error.contains("--listen"), "{error}");
 }
 
 #[test]
@@ -401,7 +427,7 @@ fn connections_beyond_the_limit_wait_and_are_served_when_others_end() {
 
 #[test]
 fn an_address_with_too_many_connections_gets_no_more() {
-    let few = NetLimits { connections_per_address: 2, ..limits() };
+    let few = NetLimits { connections_per_address: Some(2), ..limits() };
     let served = served(Listen { limits: few, ..Listen::default() });
     let open: Vec<TcpStream> =
         (0..2).map(|_| TcpStream::connect(served.http()).expect("it connects")).collect();

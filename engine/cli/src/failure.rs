@@ -73,6 +73,14 @@ impl Failure {
         }
     }
 
+    /// What is wrong, where it was not said already.
+    pub(crate) fn says(&self) -> Option<&str> {
+        match self {
+            Failure::Says { message, .. } => Some(message),
+            Failure::Told(_) | Failure::NobodyReads => None,
+        }
+    }
+
     /// Says what to do.
     pub(crate) fn help(self, text: impl Into<String>) -> Self {
         match self {
@@ -130,7 +138,7 @@ impl From<Error> for Failure {
             Error::Problem { code, .. } if code == "unknown" => Exit::Usage,
             Error::Problem { code, .. } if code == "invalid" => Exit::Wrong,
             Error::Evolution(_) | Error::Secret { .. } => Exit::Wrong,
-            Error::Exposed { .. } => Exit::Usage,
+            Error::Exposed { .. } | Error::Unprotected { .. } | Error::Unfit { .. } => Exit::Usage,
             Error::Flow(_) | Error::Row(_) | Error::Key { .. } | Error::Refused(_) => Exit::Wrong,
             _ => Exit::World,
         };
@@ -144,6 +152,9 @@ impl From<Error> for Failure {
                  `--at HOST:PORT` or in ANABRANCH_AT"
                     .to_owned(),
             ),
+            Error::Unprotected { .. } => {
+                Some("--tls, or --ca-file FILE with the node's authority; or --insecure".to_owned())
+            }
             Error::Exposed { .. } => Some(
                 "--tls-cert FILE --tls-key FILE --tokens FILE; `anabranch token new` makes tokens, engine/SECURITY.md \
                  shows how to make a certificate; or --insecure"

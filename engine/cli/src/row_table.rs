@@ -57,15 +57,20 @@ impl RowPrinter {
 
     /// Prints a row, now or with those that follow.
     pub(crate) fn row(&mut self, row: &Row) -> Result<(), Failure> {
+        self.printed += 1;
         if self.json {
             return self.out.line(&row.to_json_text());
         }
         self.table.push(row);
-        self.printed += 1;
         match self.printed.is_multiple_of(ROWS_AT_ONCE) {
             true => self.out.text(&self.table.take()),
             false => Ok(()),
         }
+    }
+
+    /// Whether there was no row so far.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.printed == 0
     }
 
     /// Prints what is left.

@@ -26,6 +26,8 @@ fn flows_are_deployed_listed_and_dropped_while_others_go_on() {
          counts         1       1        0       1  counts.flow\n",
     );
     node.run(&directory, "flows counts").exits(0).shows(COUNTS);
+    let proto = node.run(&directory, "flows counts --proto").exits(0).prints("service Counts {");
+    proto.prints("package anabranch.counts;");
     node.run(&directory, "drop counts").exits(2).says("deletes all rows of its tables").says("`--yes`");
     node.run(&directory, "table Hits").exits(0).shows("page  n\nhome  1\n");
     node.run(&directory, "drop counts --yes").exits(0).shows("dropped counts\n");

@@ -48,6 +48,18 @@ fn commands_send_the_token_of_the_environment_or_of_a_file() {
     with_token(&node, &directory, &reads, "ask ReadStream name=a").exits(0);
     with_token(&node, &directory, &reads, "status").exits(0);
 
+    // All is told: the bad line, that nothing was taken, and why.
+    let directory = directory.file("names.csv", "name,value\na,1\nb,2\nc\n");
+    let play = "play names.csv --into UpdateStream";
+    let came = with_token(&node, &directory, &reads, &format!("{play} --on-bad-line skip")).exits(3);
+    assert!(!came.stderr.contains("no answer"), "{came:#?}");
+    came.says("scope `write`").says("2 rows not taken");
+    with_token(&node, &directory, &reads, play)
+        .exits(1)
+        .says("scope `write`")
+        .says("stopped at the bad line");
+    node.run(&directory, "flows --token-file none").exits(3).says("there is no such file");
+
     let directory = directory.file("token", format!("{reads}\n"));
     private(&directory, "token");
     node.run(&directory, "table QueryTable --token-file token").exits(0).prints_part("a");
@@ -61,8 +73,23 @@ fn an_address_that_others_can_reach_needs_tls_and_tokens() {
     let run = |more: &str| directory.run(&format!("run names.flow --listen 0.0.0.0:0 --exit {more}"));
     run("").exits(2).says("no TLS and tokens").says("--tls-cert FILE --tls-key FILE --tokens FILE");
     run("--insecure").exits(0);
+    directory.run("run names.flow --http :0 --exit --allow-origin foo").exits(2).says("`foo` cannot be");
+    directory.run("run names.flow --http :0 --exit --allow-host a:80").exits(2).says("leave out the port");
     directory.run("run names.flow --http 0.0.0.0:0 --exit").exits(2).says("no TLS and tokens");
     directory.run("run names.flow --listen :0 --exit --tls-cert x").exits(2).says("--tls-key");
+}
+
+#[test]
+fn a_token_does_not_leave_the_machine_in_clear() {
+    let directory = Directory::with_flow();
+    let send = |more: &str| {
+        let mut command = directory.command(&format!("flows --at 192.0.2.1:1 {more}"));
+        command.env("ANABRANCH_TOKEN", "anb_secret").output().expect("it runs")
+    };
+    let came = send("");
+    let told = String::from_utf8_lossy(&came.stderr);
+    assert!(came.status.code() == Some(2) && told.contains("without TLS"), "{told}");
+    assert!(told.contains("--ca-file FILE") && told.contains("--insecure"), "{told}");
 }
 
 #[test]
@@ -74,6 +101,7 @@ fn mistakes_in_a_file_of_tokens_are_told_at_once() {
         .says("line 2: a scope is")
         .says("line 2: the last word");
     directory.run("token new a/b --scope read").exits(2).says("a name has letters");
+    directory.run("token new a --scope read --flow my#flow").exits(2).says("cannot name it");
     directory.run("token new a --scope reed").exits(2).says("a scope is `read`");
 }
 
@@ -98,5 +126,5 @@ fn a_node_with_a_certificate_of_the_page_is_reached_over_tls() {
     with_token(&node, &directory, &token, "send UpdateStream name=a value=1 --ca-file ca.crt").exits(0);
     with_token(&node, &directory, &token, "table QueryTable --ca-file ca.crt").exits(0).prints_part("a");
     with_token(&node, &directory, &token, "flows --tls").exits(3).says("authority");
-    with_token(&node, &directory, &token, "flows").exits(3);
+    with_token(&node, &directory, &token, "flows").exits(3).says("speaks TLS").says("--ca-file");
 }

@@ -230,6 +230,11 @@ impl Caller {
         }
     }
 
+    /// Whether it holds a token.
+    pub(crate) fn has_token(&self) -> bool {
+        matches!(&self.who, Who::Holder(_))
+    }
+
     /// Whether it holds a token with scope `admin`.
     pub(crate) fn administers(&self) -> bool {
         matches!(&self.who, Who::Holder(grant) if grant.scopes.has(Scope::Admin))

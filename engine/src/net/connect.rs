@@ -1,6 +1,7 @@
 //! How a client reaches a node at another place: address, TLS, token.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -29,16 +30,19 @@ pub struct ConnectOptions {
     address: String,
     token: Option<String>,
     trust: Option<Trust>,
+    insecure: bool,
     within: Duration,
 }
 
 impl ConnectOptions {
     /// A node at `host:port`, its gRPC address; without TLS and without a token.
     pub fn new(address: &str) -> Self {
-        ConnectOptions { address: address.to_owned(), token: None, trust: None, within: CONNECT_WITHIN }
+        let address = address.to_owned();
+        ConnectOptions { address, token: None, trust: None, insecure: false, within: CONNECT_WITHIN }
     }
 
-    /// Sends a token with every request.
+    /// Sends a token with every request: over TLS, or to this machine; to others without TLS only where that is said with
+    /// [`insecure`](Self::insecure).
     pub fn token(mut self, token: &str) -> Self {
         self.token = Some(token.trim().to_owned());
         self
@@ -47,7 +51,7 @@ impl ConnectOptions {
     /// Sends the token in a file with every request. The file must not be readable by everybody.
     ///
     /// # Errors
-    /// [`Error::Secret`].
+    /// [`Error::File`] where it cannot be read; [`Error::Secret`].
     pub fn token_file(self, path: &str) -> Result<Self, Error> {
         let text = os::read_secret(Path::new(path)).map_err(|error| unusable(path, error))?;
         match text.split_whitespace().collect::<Vec<_>>()[..] {
@@ -70,6 +74,12 @@ impl ConnectOptions {
         self.tls(Trust::File(path.to_owned()))
     }
 
+    /// Sends the token without TLS, too, where everybody on the way can read it.
+    pub fn insecure(mut self) -> Self {
+        self.insecure = true;
+        self
+    }
+
     /// How long the connection may take to come about; 5 s where nothing is said.
     pub fn within(mut self, time: Duration) -> Self {
         self.within = time;
@@ -79,7 +89,7 @@ impl ConnectOptions {
     /// Connects.
     ///
     /// # Errors
-    /// [`Error::Connect`]; [`Error::Denied`] where the node asks for a token, or for another one.
+    /// [`Error::Connect`]; [`Error::Unprotected`]; [`Error::Denied`] where the node asks for a token, or for another one.
     pub fn connect(&self) -> Result<Client, Error> {
         Client::connect_with(self)
     }
@@ -92,6 +102,19 @@ impl ConnectOptions {
     pub(crate) fn host(&self) -> &str {
         let host = self.address.rsplit_once(':').map_or(self.address.as_str(), |(host, _)| host);
         host.trim_start_matches('[').trim_end_matches(']')
+    }
+
+    /// Whether the token may go there.
+    ///
+    /// # Errors
+    /// [`Error::Unprotected`].
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let here = self.host() == "localhost"
+            || self.host().parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback());
+        match self.token.is_none() || self.trust.is_some() || self.insecure || here {
+            true => Ok(()),
+            false => Err(Error::Unprotected { address: self.address.clone() }),
+        }
     }
 
     pub(crate) fn trust(&self) -> Option<&Trust> {
@@ -123,6 +146,7 @@ impl fmt::Debug for ConnectOptions {
             .field("address", &self.address)
             .field("token", &self.token.as_ref().map(|_| "..."))
             .field("trust", &self.trust)
+            .field("insecure", &self.insecure)
             .field("within", &self.within)
             .finish()
     }
@@ -131,6 +155,27 @@ impl fmt::Debug for ConnectOptions {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_token_goes_to_other_machines_over_tls_or_where_it_is_meant() {
+        let to = |address: &str| ConnectOptions::new(address).token("anb_secret");
+        for (options, sent) in [
+            (to("127.0.0.1:1"), true),
+            (to("127.9.9.9:1"), true),
+            (to("[::1]:1"), true),
+            (to("localhost:1"), true),
+            (to("10.0.0.1:1"), false),
+            (to("node.example:1"), false),
+            (to("localhost.example:1"), false),
+            (to("node.example:1").ca_file("ca.crt"), true),
+            (to("node.example:1").insecure(), true),
+            (ConnectOptions::new("node.example:1"), true),
+        ] {
+            assert_eq!(options.check().is_ok(), sent, "{options:?}");
+        }
+        let error = to("node.example:1").connect().expect_err("nothing is sent").to_string();
+        assert!(error.contains("without TLS") && !error.contains("secret"), "{error}");
+    }
 
     #[test]
     fn the_token_is_not_shown() {

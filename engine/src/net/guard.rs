@@ -81,7 +81,9 @@ impl Guard {
 
     /// The other site that may see the answer, where a page of one asks.
     pub(crate) fn foreign(&self, headers: &HeaderMap) -> Option<HeaderValue> {
-        let origin = headers.get(header::ORIGIN)?;
+        let mut all = headers.get_all(header::ORIGIN).iter();
+        // Of several none is right.
+        let origin = all.next().filter(|_| all.next().is_none())?;
         self.origins.iter().any(|allowed| allowed.as_bytes() == origin.as_bytes()).then(|| origin.clone())
     }
 
@@ -89,6 +91,16 @@ impl Guard {
         let Some(hosts) = &self.hosts else { return Ok(()) };
         let said = head.headers.get_all(header::HOST).iter().map(HeaderValue::as_bytes);
         let said = said.chain(head.uri.authority().map(|authority| authority.as_str().as_bytes()));
+        let mut said = said.peekable();
+        if said.peek().is_none() {
+            return Err(Turned {
+                status: StatusCode::BAD_REQUEST,
+                grpc: Code::InvalidArgument,
+                code: "no_host",
+                message: "the request does not say for which host it is".into(),
+                help: "send the header `host`",
+            });
+        }
         for authority in said {
             let host =
                 Authority::try_from(authority).ok().map(|authority| authority.host().to_ascii_lowercase());
@@ -108,12 +120,16 @@ impl Guard {
 
     fn check_origin(&self, head: &Parts) -> Result<(), Turned> {
         let Some(origin) = head.headers.get(header::ORIGIN) else { return Ok(()) };
-        let own =
-            origin.to_str().ok().and_then(|origin| origin.split_once("://")).is_some_and(|(scheme, site)| {
-                let host = head.headers.get(header::HOST).map(HeaderValue::as_bytes);
-                let host = head.uri.authority().map(|authority| authority.as_str().as_bytes()).or(host);
-                scheme == self.scheme && host.is_some_and(|host| host.eq_ignore_ascii_case(site.as_bytes()))
-            });
+        let only = head.headers.get_all(header::ORIGIN).iter().count() == 1;
+        let own = only
+            && origin.to_str().ok().and_then(|origin| origin.split_once("://")).is_some_and(
+                |(scheme, site)| {
+                    let host = head.headers.get(header::HOST).map(HeaderValue::as_bytes);
+                    let host = head.uri.authority().map(|authority| authority.as_str().as_bytes()).or(host);
+                    scheme == self.scheme
+                        && host.is_some_and(|host| host.eq_ignore_ascii_case(site.as_bytes()))
+                },
+            );
         match own || self.foreign(&head.headers).is_some() {
             true => Ok(()),
             false => Err(Turned {
@@ -226,6 +242,20 @@ mod tests {
         ] {
             assert_eq!(admit(&guard(listen), &[("host", host)]).is_ok(), taken, "{host}");
         }
+    }
+
+    #[test]
+    fn a_request_says_its_host_and_at_most_one_origin() {
+        let listen = Listen { origins: vec!["https://app.example".into()], ..Listen::default() };
+        let guard = guard(&listen);
+        assert_eq!(admit(&guard, &[]).map(|_| ()), Err("no_host"));
+        let (host, good) = (("host", "localhost"), ("origin", "https://app.example"));
+        assert!(admit(&guard, &[host, good]).is_ok());
+        for second in ["https://evil.example", "https://app.example"] {
+            assert_eq!(admit(&guard, &[host, good, ("origin", second)]).map(|_| ()), Err("wrong_origin"));
+        }
+        let own = ("origin", "http://localhost");
+        assert_eq!(admit(&guard, &[host, own, ("origin", "http://evil")]).map(|_| ()), Err("wrong_origin"));
     }
 
     #[test]

@@ -17,8 +17,6 @@ mod question;
 mod tables;
 mod target;
 
-use std::convert::Infallible;
-
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{FromRequestParts, MatchedPath, Request};
@@ -30,6 +28,7 @@ use tower::ServiceExt;
 
 use self::body::Lingering;
 pub(crate) use self::problem::Problem;
+use self::query::Query;
 use self::question::Questions;
 use super::access::Caller;
 use super::gate::Gate;
@@ -38,6 +37,9 @@ use super::server::Timeouts;
 
 /// Bytes of the path and query of an address, at most: the longest key with every byte as `%XX`, and names.
 const ADDRESS_BYTES_MAX: usize = 16 << 10;
+
+/// How the routes end whose addresses may have parameters.
+const WITH_PARAMETERS: &str = "/tables/{table}";
 
 /// What handlers share, with the gate for who sent the request: they take it as their argument (`app: App`), because
 /// the gate in the router's state lets nobody through.
@@ -49,11 +51,15 @@ pub(crate) struct App {
 }
 
 impl FromRequestParts<App> for App {
-    type Rejection = Infallible;
+    type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<App, Infallible> {
-        if let Some(route) = parts.extensions.get::<MatchedPath>() {
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<App, Problem> {
+        let route = parts.extensions.get::<MatchedPath>();
+        if let Some(route) = route {
             observe::matched(route);
+        }
+        if !route.is_some_and(|route| route.as_str().ends_with(WITH_PARAMETERS)) {
+            Query::parse(parts.uri.query(), &[])?;
         }
         let caller = parts.extensions.remove::<Caller>().unwrap_or(Caller::NOBODY);
         let App { timeouts, questions, .. } = app;
@@ -82,7 +88,8 @@ pub(crate) fn router(gate: Gate, timeouts: Timeouts) -> Router {
         .route("/query", post(question::query))
         .route("/openapi.json", get(pages::openapi))
         .route("/flows/{flow}", get(pages::flow).put(flows::put).delete(flows::delete))
-        .route("/flows/{flow}/openapi.json", get(pages::flow_openapi));
+        .route("/flows/{flow}/openapi.json", get(pages::flow_openapi))
+        .route("/flows/{flow}/proto", get(pages::proto));
     below(below(router, ""), "/flows/{flow}")
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)

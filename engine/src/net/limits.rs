@@ -15,14 +15,15 @@ const CONNECTIONS_MAX: usize = 10_000;
 ///     handshake: Duration::from_secs(3),
 ///     ..anabranch::NetLimits::default()
 /// };
-/// assert!(limits.connections_per_address <= 10_000);
+/// assert_eq!(limits.of_address(false), 250);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NetLimits {
     /// Connections of a listener; the next ones wait in the operating system's queue.
     pub connections: usize,
-    /// Connections of a listener from one address; the next ones are closed at once.
-    pub connections_per_address: usize,
+    /// Connections of a listener from one address; the next ones are closed at once. Where nothing is said a quarter of
+    /// `connections`, and all of them for this machine.
+    pub connections_per_address: Option<usize>,
     /// How long a TLS handshake may take.
     pub handshake: Duration,
     /// How long a client may read nothing while there is something for it.
@@ -39,12 +40,20 @@ impl Default for NetLimits {
     fn default() -> Self {
         NetLimits {
             connections: CONNECTIONS_MAX,
-            connections_per_address: CONNECTIONS_MAX,
+            connections_per_address: None,
             handshake: Duration::from_secs(10),
             stalled: Duration::from_secs(60),
             idle: Duration::from_secs(300),
             ping_every: Duration::from_secs(30),
             pong_within: Duration::from_secs(20),
         }
+    }
+}
+
+impl NetLimits {
+    /// Connections of a listener from one address, which may be of this machine.
+    pub fn of_address(&self, here: bool) -> usize {
+        let unsaid = if here { self.connections } else { self.connections.div_ceil(4) };
+        self.connections_per_address.unwrap_or(unsaid)
     }
 }

@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use http::uri::Authority;
+
 use super::limits::NetLimits;
 use super::server::Timeouts;
 use super::tls::ServerTls;
@@ -64,6 +66,21 @@ pub struct Listen {
 }
 
 impl Listen {
+    /// Whether the hosts and sites are written as requests have them.
+    ///
+    /// # Errors
+    /// [`Error::Unfit`].
+    pub(crate) fn check_names(&self) -> Result<(), Error> {
+        let unfit = |what, given: &String, problem| Error::Unfit { what, given: given.clone(), problem };
+        for host in &self.hosts {
+            check_host(host).map_err(|problem| unfit("allowed host", host, problem))?;
+        }
+        for site in &self.origins {
+            check_origin(site).map_err(|problem| unfit("allowed origin", site, problem))?;
+        }
+        Ok(())
+    }
+
     /// Whether a node may listen so at an address.
     ///
     /// # Errors
@@ -79,6 +96,43 @@ impl Listen {
             return Ok(());
         }
         Err(Error::Exposed { address: address.to_string(), missing })
+    }
+}
+
+/// A name, or an address.
+fn check_host(given: &str) -> Result<(), &'static str> {
+    if given.contains("://") || given.contains('/') {
+        return Err("write the name only, such as node1.example");
+    }
+    let authority = Authority::try_from(given).map_err(|_| "it is no host name")?;
+    match authority.host() == given {
+        true => Ok(()),
+        false => Err("leave out the port: the name is taken at any port"),
+    }
+}
+
+/// A site as browsers write it in `Origin`: scheme, host, and the port where it is not that of the scheme.
+fn check_origin(given: &str) -> Result<(), &'static str> {
+    const FORM: &str = "write scheme and host, and the port if there is one, such as https://app.example";
+    let (scheme, site) = given.split_once("://").ok_or(FORM)?;
+    let usual = match scheme {
+        "https" => 443,
+        "http" => 80,
+        _ => return Err("the scheme of a site is `https` or `http`, in small letters"),
+    };
+    if site.contains('/') {
+        return Err("leave out the path: an origin ends with the host or its port, without a `/`");
+    }
+    let authority = Authority::try_from(site).map_err(|_| FORM)?;
+    if authority.host().is_empty() || site.contains('@') {
+        return Err(FORM);
+    }
+    if authority.port_u16() == Some(usual) {
+        return Err("leave out the port, which is the usual one of the scheme: browsers do");
+    }
+    match site == site.to_ascii_lowercase() {
+        true => Ok(()),
+        false => Err("write it in small letters, as browsers do"),
     }
 }
 
@@ -107,5 +161,41 @@ mod tests {
         let half = Listen { tokens: Tokens::parse("tokens", tokens.line()).ok(), ..Listen::default() };
         let error = half.check("0.0.0.0:0".parse().unwrap()).unwrap_err().to_string();
         assert!(error.contains("it has no TLS;"), "{error}");
+    }
+
+    #[test]
+    fn hosts_and_sites_that_no_request_would_have_are_refused() {
+        for (host, fits) in [
+            ("node1.example", true),
+            ("Node1", true),
+            ("10.0.0.1", true),
+            ("[::1]", true),
+            ("a.example:80", false),
+            ("https://a.example", false),
+            ("a.example/", false),
+            ("user@a.example", false),
+            ("", false),
+            ("a b", false),
+        ] {
+            let listen = Listen { hosts: vec![host.into()], ..Listen::default() };
+            assert_eq!(listen.check_names().is_ok(), fits, "{host}");
+        }
+        for (site, fits) in [
+            ("https://app.example", true),
+            ("http://localhost:3000", true),
+            ("https://[::1]:8443", true),
+            ("foo", false),
+            ("*", false),
+            ("null", false),
+            ("https://a.example/", false),
+            ("https://a.example:443", false),
+            ("https://A.example", false),
+            ("ftp://a.example", false),
+            ("https://", false),
+            ("https://user@a.example", false),
+        ] {
+            let listen = Listen { origins: vec![site.into()], ..Listen::default() };
+            assert_eq!(listen.check_names().is_ok(), fits, "{site}");
+        }
     }
 }

@@ -64,7 +64,7 @@ async fn serve(
 /// The places for connections of a listener.
 pub(crate) struct Places {
     room: Arc<Semaphore>,
-    per_address_max: usize,
+    limits: NetLimits,
     by_address: Arc<Mutex<HashMap<IpAddr, usize>>>,
     gauge: Gauge,
     turned_away: Count,
@@ -86,7 +86,7 @@ impl Places {
     pub(crate) fn new(limits: &NetLimits, protocol: &Protocol, open: Arc<watch::Sender<usize>>) -> Self {
         Places {
             room: Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS))),
-            per_address_max: limits.connections_per_address,
+            limits: limits.clone(),
             by_address: Arc::default(),
             gauge: protocol.connections.clone(),
             turned_away: protocol.turned_away.clone(),
@@ -113,9 +113,10 @@ impl Places {
     /// A place for an address that does not have too many.
     fn take(&self, room: OwnedSemaphorePermit, address: IpAddr) -> Option<Place> {
         let address = address.to_canonical();
+        let most = self.limits.of_address(address.is_loopback());
         let mut counts = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
         let count = counts.entry(address).or_default();
-        if *count >= self.per_address_max {
+        if *count >= most {
             self.turned_away.add();
             log::connection_refused(address, *count);
             return None;
@@ -138,5 +139,28 @@ impl Drop for Place {
         }
         drop(counts);
         self.open.send_modify(|open| *open -= 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::connection::Speaks;
+    use crate::net::traffic::Traffic;
+
+    #[test]
+    fn another_machine_gets_a_quarter_of_the_connections_and_this_one_all() {
+        let limits = NetLimits { connections: 8, ..NetLimits::default() };
+        let traffic = Traffic::default();
+        let open = Arc::new(watch::channel(0).0);
+        let places = Places::new(&limits, traffic.of(Speaks::Http), open);
+        let take = |address: [u8; 4]| {
+            let room = places.room.clone().try_acquire_owned().ok()?;
+            places.take(room, address.into())
+        };
+        let far: Vec<_> = (0..3).map(|_| take([10, 0, 0, 1])).collect();
+        assert_eq!(far.iter().flatten().count(), 2);
+        let near: Vec<_> = (0..8).map(|_| take([127, 0, 0, 1])).collect();
+        assert_eq!(near.iter().flatten().count(), 6);
     }
 }

@@ -4,6 +4,7 @@
 //! threads; requests gather while others are under way and leave together.
 
 mod calls;
+mod dial;
 mod watch;
 
 use std::collections::{HashMap, VecDeque};
@@ -21,21 +22,17 @@ use anabranch_wire::session::{
 };
 use arc_swap::ArcSwap;
 use http::uri::PathAndQuery;
-use hyper::client::conn::http2::{self, SendRequest};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_stream::Stream;
-use tonic::body::Body;
 use tonic::client::Grpc;
 use tonic::{Code, Streaming};
 use tonic_prost::ProstCodec;
 
+use self::dial::{Sender, caller};
 pub(crate) use self::watch::RemoteWatch;
 use super::connect::ConnectOptions;
-use super::{convert, tls};
+use super::convert;
 use crate::catalog::Catalog;
 use crate::deploy::SharedCatalog;
 use crate::driver::Command;
@@ -328,50 +325,6 @@ async fn open(options: &ConnectOptions) -> Result<(Session, CatalogReply), Error
     Ok((Session { grpc, requests, answers: answers.into_inner() }, flows))
 }
 
-/// A connection for calls.
-async fn caller(options: &ConnectOptions) -> Result<Grpc<Sender>, Error> {
-    let problem = |why: String| Error::Connect { address: options.address().to_owned(), why };
-    let within = options.within_time();
-    let dialed = tokio::time::timeout(within, dial(options)).await;
-    let dialed = dialed.unwrap_or_else(|_| Err(format!("no answer within {} s", within.as_secs_f32())));
-    let authorization = options.authorization().map_err(problem)?;
-    let sender = Sender { sender: dialed.map_err(problem)?, authorization };
-    let origin = http::Uri::builder()
-        .scheme(options.scheme())
-        .authority(options.address())
-        .path_and_query("/")
-        .build();
-    let origin = origin.map_err(|error| problem(error.to_string()))?;
-    Ok(Grpc::with_origin(sender, origin).max_decoding_message_size(MESSAGE_BYTES_MAX))
-}
-
-async fn dial(options: &ConnectOptions) -> Result<SendRequest<Body>, String> {
-    let stream = TcpStream::connect(options.address()).await.map_err(|error| error.to_string())?;
-    stream.set_nodelay(true).map_err(|error| error.to_string())?;
-    match options.trust() {
-        None => shake_hands(stream).await,
-        Some(trust) => shake_hands(tls::dial(trust, options.host(), stream).await?).await,
-    }
-}
-
-async fn shake_hands<S>(stream: S) -> Result<SendRequest<Body>, String>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let (sender, connection) = http2::Builder::new(TokioExecutor::new())
-        .timer(TokioTimer::new())
-        .keep_alive_interval(PING_EVERY)
-        .keep_alive_timeout(PONG_WITHIN)
-        .initial_stream_window_size(WINDOW_BYTES)
-        .initial_connection_window_size(WINDOW_BYTES)
-        .handshake(TokioIo::new(stream))
-        .await
-        .map_err(|error| error.to_string())?;
-    // Its end is seen by the streams on it.
-    tokio::spawn(async move { drop(connection.await) });
-    Ok(sender)
-}
-
 /// The flows of a node, compiled here as there.
 fn catalog(reply: CatalogReply) -> Result<Catalog, Error> {
     let mut flows = Vec::new();
@@ -380,29 +333,6 @@ fn catalog(reply: CatalogReply) -> Result<Catalog, Error> {
         flows.push((FlowId(flow.flow), compiled));
     }
     Ok(Catalog::of(flows.into_iter()))
-}
-
-/// An HTTP/2 connection as a service, which adds the token to every request.
-struct Sender {
-    sender: SendRequest<Body>,
-    authorization: Option<http::HeaderValue>,
-}
-
-impl tower::Service<http::Request<Body>> for Sender {
-    type Response = http::Response<hyper::body::Incoming>;
-    type Error = hyper::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, hyper::Error>> + Send>>;
-
-    fn poll_ready(&mut self, context: &mut std::task::Context<'_>) -> Poll<Result<(), hyper::Error>> {
-        self.sender.poll_ready(context)
-    }
-
-    fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
-        if let Some(token) = &self.authorization {
-            request.headers_mut().insert(http::header::AUTHORIZATION, token.clone());
-        }
-        Box::pin(self.sender.send_request(request))
-    }
 }
 
 /// Messages on their way out.

@@ -67,6 +67,7 @@ pub struct Server {
 
 impl Server {
     pub(crate) fn start(core: Arc<Core>, listen: &Listen) -> Result<Server, Error> {
+        listen.check_names()?;
         [listen.grpc, listen.http].into_iter().flatten().try_for_each(|address| listen.check(address))?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()

@@ -26,7 +26,7 @@ impl ServerTls {
     /// not be readable by everybody.
     ///
     /// # Errors
-    /// [`Error::Secret`]: a file cannot be read or has nothing of the kind, or they do not belong together.
+    /// [`Error::File`]: one cannot be read. [`Error::Secret`]: it has nothing of the kind, or they do not belong together.
     pub fn read(certificates: &str, key: &str) -> Result<ServerTls, Error> {
         let chain = read_certificates(certificates)?;
         let text = os::read_secret(Path::new(key)).map_err(|error| unusable(key, error))?;

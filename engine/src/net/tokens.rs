@@ -57,7 +57,7 @@ impl Tokens {
     /// Reads a file of tokens. It must not be readable by everybody.
     ///
     /// # Errors
-    /// [`Error::Secret`] with all that is wrong.
+    /// [`Error::File`] where it cannot be read; [`Error::Secret`] with all that is wrong.
     pub fn read(path: &str) -> Result<Tokens, Error> {
         let text = os::read_secret(std::path::Path::new(path)).map_err(|error| unusable(path, error))?;
         Self::parse(path, &text)
@@ -119,7 +119,7 @@ impl fmt::Debug for Tokens {
 
 /// A file that cannot be read.
 pub(crate) fn unusable(path: &str, error: std::io::Error) -> Error {
-    Error::Secret { path: path.to_owned(), problems: vec![error.to_string()] }
+    Error::File { path: path.to_owned(), error }
 }
 
 /// A line, or all that is wrong with it. The last word is told to nobody: it may be a token by mistake.
@@ -217,6 +217,13 @@ impl NewToken {
         let chance = SystemRandom::new().fill(&mut bytes);
         chance.map_err(|_| problem("the operating system gives no random numbers".into()))?;
         let text = format!("{TOKEN_MARK}{}", hexadecimal(&bytes));
+        let apart = |c: char| c.is_whitespace() || c.is_control() || ",#".contains(c);
+        if let Some(flow) = flows.iter().find(|flow| flow.is_empty() || **flow == "*" || flow.contains(apart))
+        {
+            let text = "a file of tokens cannot name it: spaces, `,` and `#` part what stands there; give the flow \
+                        another name, or make a token for all flows";
+            return Err(problem(format!("the flow {flow:?}: {text}")));
+        }
         let scopes: Vec<&str> = scopes.iter().map(|scope| scope.name()).collect();
         let flows = if flows.is_empty() { "*".to_owned() } else { flows.join(",") };
         let hash = hexadecimal(&hash(text.as_bytes()));
@@ -283,6 +290,15 @@ mod tests {
         );
         assert!(!problems.concat().contains(good.text()), "{problems:#?}");
         assert!(problems[4].contains("`read`, `write`, `deploy` or `admin`"), "{problems:#?}");
+    }
+
+    #[test]
+    fn flows_that_a_file_cannot_name_are_refused() {
+        for flow in ["my flow", "a,b", "a#b", "*", "", "a\nb"] {
+            let made = NewToken::make("t", &[Scope::Read], &["names", flow]);
+            let told = made.expect_err("it does not fit").to_string();
+            assert!(told.contains("cannot name it") && !told.contains('\n'), "{told}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anabranch::{Flow, Listen, Node, Server};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
@@ -39,6 +40,8 @@ impl Served {
 /// Sends a request, whose head ends in a line, and gives the whole answer.
 pub fn http(served: &Served, head: &str, body: &str) -> String {
     let mut stream = TcpStream::connect(served.http()).expect("it connects");
+    // A test that waits for ever fails instead.
+    stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a time");
     let host = if head.contains("Host:") { "" } else { "Host: localhost\r\n" };
     let length = body.len();
     let kind = "Content-Type: application/json";

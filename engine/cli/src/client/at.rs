@@ -33,6 +33,9 @@ pub(crate) struct At {
     /// Send the token in this file; else that in ANABRANCH_TOKEN, if any
     #[arg(long, value_name = "FILE", env = "ANABRANCH_TOKEN_FILE", hide_env_values = true)]
     token_file: Option<String>,
+    /// Send the token without TLS, too, where everybody on the way can read it
+    #[arg(long)]
+    insecure: bool,
 }
 
 impl At {
@@ -47,6 +50,7 @@ impl At {
             (None, true) => options.tls(Trust::System),
             (None, false) => options,
         };
+        let options = if self.insecure { options.insecure() } else { options };
         let options = match (&self.token_file, env::var(TOKEN)) {
             (Some(file), _) => options.token_file(file)?,
             (None, Ok(token)) if !token.is_empty() => options.token(&token),

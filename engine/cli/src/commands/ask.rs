@@ -19,7 +19,7 @@ Examples:
 With --json every reply is a line: {\"stream\":\"OutputStream\",\"row\":{..}}. A refused row is {\"refused\":..,\"row\":1}.
 
 Exit codes: 0 the row was accepted, 1 it was refused, 2 there is no such stream or column, or a value does not fit it
-(nothing was sent), 3 the node cannot be reached.")]
+(nothing was sent), 3 the node cannot be reached or does not allow it.")]
 pub(crate) struct Ask {
     /// The input stream, with its flow where several flows have one: names.ReadStream
     input: String,

@@ -18,7 +18,7 @@ Examples:
 
 With --json: {\"dropped\":\"names\"}.
 
-Exit codes: 0 dropped, 2 there is no such flow, or `--yes` is missing, 3 the node cannot be reached.")]
+Exit codes: 0 dropped, 2 there is no such flow, or `--yes` is missing, 3 the node cannot be reached or does not allow it.")]
 pub(crate) struct Drop {
     /// The flow
     flow: String,

@@ -9,22 +9,27 @@ use crate::failure::Failure;
 use crate::output::{self, Output};
 use crate::text_table::{Align, TextTable};
 
-/// List the flows of a running node, or print the file of one
+/// List the flows of a running node, or print the file or the .proto of one
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
   anabranch flows
   anabranch flows names > names.flow         the file as it was deployed
+  anabranch flows names --proto > names.proto   for clients in other languages
   anabranch flows --json
 
 With --json every flow is a line: {\"flow\":..,\"revision\":..,\"file\":..,\"inputs\":[..],\"outputs\":[..],\"tables\":[..]}, where
-the streams and tables are names; with a NAME, its file is in \"text\", too.
+the streams and tables are names; with a NAME, its file is in \"text\", too, or its .proto in
+\"proto\".
 
-Exit codes: 0 printed, 2 there is no such flow, 3 the node cannot be reached.")]
+Exit codes: 0 printed, 2 there is no such flow, 3 the node cannot be reached or does not allow it.")]
 pub(crate) struct Flows {
     /// Print the file of this flow
     #[arg(value_name = "NAME")]
     name: Option<String>,
+    /// Print the .proto of its service instead
+    #[arg(long, requires = "name")]
+    proto: bool,
     #[command(flatten)]
     at: At,
     /// Print JSON, one object a line
@@ -52,13 +57,16 @@ impl Flows {
             let known = flows.iter().map(|flow| flow.name().to_owned()).collect();
             return Err(Error::Unknown { what: "flow", name: name.to_owned(), known }.into());
         };
-        let text = flow.text();
+        let (member, text) = match self.proto {
+            true => ("proto", flow.proto()),
+            false => ("text", flow.text().to_owned()),
+        };
         if self.json {
             let mut object = object(flow);
-            object["text"] = json!(text);
+            object[member] = json!(text);
             return output::print(&format!("{object}\n"));
         }
-        output::print(text)
+        output::print(&text)
     }
 }
 

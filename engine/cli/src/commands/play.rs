@@ -28,7 +28,8 @@ Examples:
 With --json the summary is an object: {\"summary\":{\"plays\":[..],\"rows\":..,\"seconds\":..,\"rows_per_second\":..}}.
 
 Exit codes: 0 the file is through (rows that the flow refused are counted, and are no failure), 1 a bad line stopped it,
-2 there is no such stream, 3 the file cannot be read, or the node cannot be reached or was lost.")]
+2 there is no such stream, 3 the file cannot be read, or the node cannot
+be reached, does not allow it or was lost.")]
 pub(crate) struct Play {
     /// .csv with a header line; .ndjson, .jsonl, .json with an object a line;
     /// `-` is standard input, an object a line

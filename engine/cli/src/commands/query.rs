@@ -23,7 +23,7 @@ Examples:
 With --json every row is a line: the row as an object.
 
 Exit codes: 0 answered, 1 an expression failed on the way or the question needs too much memory, 2 the question is
-wrong, 3 the node cannot be reached.")]
+wrong, 3 the node cannot be reached or does not allow it.")]
 pub(crate) struct Query {
     /// The question; `-` is standard input
     #[arg(value_name = "QUESTION")]
@@ -46,7 +46,9 @@ impl Query {
                 Ok(row) => printer.row(&row)?,
                 Err(error) => {
                     // What came before is right, and is shown.
-                    printer.finish()?;
+                    if !printer.is_empty() {
+                        printer.finish()?;
+                    }
                     return Err(failure(error));
                 }
             }

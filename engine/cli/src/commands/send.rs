@@ -33,7 +33,7 @@ With --json: {\"stream\":..,\"row\":..} for each reply, {\"refused\":..,\"row\":
 {\"accepted\":N,\"refused\":N}.
 
 Exit codes: 0 every row was accepted, 1 a row was refused or a file is wrong, 2 there is no such stream or column, or a
-value does not fit it (nothing was sent), 3 the node cannot be reached or a file cannot be read.")]
+value does not fit it (nothing was sent), 3 the node cannot be reached or does not allow it or a file cannot be read.")]
 pub(crate) struct Send {
     /// The input stream, with its flow where several flows have one: names.UpdateStream
     input: String,

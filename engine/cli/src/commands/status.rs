@@ -33,7 +33,7 @@ Examples:
 
 With --json it is one object a line.
 
-Exit codes: 0 shown, 3 the node cannot be reached or was lost.")]
+Exit codes: 0 shown, 3 the node cannot be reached or does not allow it or was lost.")]
 pub(crate) struct Status {
     /// Show it again every second, with rates
     #[arg(long)]

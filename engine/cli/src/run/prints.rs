@@ -6,6 +6,7 @@ use serde_json::json;
 use crate::client::outcome::why;
 use crate::failure::{Failure, Worst};
 use crate::output::{self, Output};
+use crate::text_table::rows as counted;
 
 /// Subscriptions whose rows go to standard output.
 pub(crate) struct Prints {
@@ -92,7 +93,7 @@ pub(crate) fn print(
         }
         (Event::Missed(rows), _) => {
             let why = "they came faster than they could be printed";
-            output::message(&format!("{name}: {rows} rows are missing here: {why}"));
+            output::message(&format!("{name}: {} missing here: {why}", counted(*rows)));
             if json { out.line(&json!({ "stream": name, "missed": rows }).to_string()) } else { Ok(()) }
         }
         // The program drops no flow.

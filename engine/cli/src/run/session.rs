@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anabranch::rows::Chunk;
-use anabranch::{Answer, Batch, Client, Ticket};
+use anabranch::{Answer, Batch, Client, Error, Ticket};
 use serde::Serialize;
 
 use super::feed::{Feed, News};
@@ -77,6 +77,8 @@ pub(crate) struct Session {
     /// How long the files took, once they are through.
     played: Option<Duration>,
     refused_told: u64,
+    /// Rows that the node did not take.
+    not_taken: u64,
     /// How fast rows are sent, where it is said.
     pace: Option<Pace>,
     /// Where refused rows are found that are not told one by one.
@@ -120,6 +122,7 @@ impl Session {
             progress,
             played: None,
             refused_told: 0,
+            not_taken: 0,
             pace: None,
             all_refused: "`--print errors` shows all",
         }
@@ -146,14 +149,22 @@ impl Session {
         if matches!(ended, Err(Failure::NobodyReads)) {
             return ended;
         }
-        let settled = self.settle();
+        let settled = self.settle_all();
         self.played.get_or_insert(self.progress.elapsed());
         self.progress.clear();
-        if ended.is_ok() || !self.under_way.is_empty() {
+        if ended.is_ok() || !self.under_way.is_empty() || self.not_taken > 0 {
             self.tell_unfinished();
         }
-        // What came first is the reason of what came after it.
-        ended.and(settled)
+        match (ended, settled) {
+            // A bad line and a node that is gone or takes nothing have nothing to do with each other.
+            (Err(first), Err(second)) => {
+                if first.says() != second.says() {
+                    second.tell();
+                }
+                Err(first)
+            }
+            (ended, settled) => ended.and(settled),
+        }
     }
 
     /// A file that the end of the run has cut off says how far it came.
@@ -163,6 +174,10 @@ impl Session {
                 0 => format!("stopped before {} was begun", file.file),
                 line => format!("stopped: {} was sent up to line {line}", file.file),
             };
+            self.progress.tell(&told);
+        }
+        if self.not_taken > 0 {
+            let told = format!("{} not taken: nothing of them took effect", rows(self.not_taken));
             self.progress.tell(&told);
         }
         let unknown: u64 = self.under_way.values().map(|sent| sent.lines.len() as u64).sum();
@@ -262,8 +277,11 @@ impl Session {
         let mut batch = self.client.batch(&self.files[play].input)?;
         *batch.packed() = rows;
         // A lost connection is seen here, before the client opens another one.
-        while let Some((ticket, answer)) = self.client.try_next()? {
-            self.take(ticket, &answer);
+        loop {
+            let next = self.client.try_next();
+            if !self.taken(next)? {
+                break;
+            }
         }
         let ticket = self.client.submit(batch)?;
         self.files[play].sent_to_line = lines.last().copied().unwrap_or_default();
@@ -284,10 +302,43 @@ impl Session {
         self.prints.flush()
     }
 
+    /// The same at the end: what the node did not take is no reason not to wait for the rest.
+    fn settle_all(&mut self) -> Result<(), Failure> {
+        let mut settled = Ok(());
+        while !self.under_way.is_empty() {
+            let before = self.under_way.len();
+            match self.answer() {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(failure) => settled = settled.and(Err(failure)),
+            }
+            if self.under_way.len() == before {
+                break;
+            }
+        }
+        settled.and(self.settle())
+    }
+
     /// Takes one answer; waits for it. False when none is to come.
     fn answer(&mut self) -> Result<bool, Failure> {
-        let Some((ticket, answer)) = self.client.next()? else { return Ok(false) };
-        self.take(ticket, &answer);
+        let next = self.client.next();
+        self.taken(next)
+    }
+
+    /// Takes what came; false when nothing did.
+    fn taken(&mut self, next: Result<Option<(Ticket, Answer)>, Error>) -> Result<bool, Failure> {
+        match next {
+            Ok(Some((ticket, answer))) => self.take(ticket, &answer),
+            Ok(None) => return Ok(false),
+            Err(error) => {
+                if is_answer(&error) {
+                    // Which it was is not said; what is denied is denied to all.
+                    let refused = self.under_way.pop_first();
+                    self.not_taken += refused.map_or(0, |(_, sent)| sent.lines.len() as u64);
+                }
+                return Err(error.into());
+            }
+        }
         Ok(true)
     }
 
@@ -315,6 +366,11 @@ impl Session {
             }
         }
     }
+}
+
+/// Whether a request was answered so, and not left without an answer.
+fn is_answer(error: &Error) -> bool {
+    matches!(error, Error::Problem { .. } | Error::Denied(_) | Error::Gone { .. } | Error::Changed { .. })
 }
 
 /// The rows of a chunk before a line.

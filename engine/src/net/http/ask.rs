@@ -19,7 +19,7 @@ use crate::rows;
 /// `POST /flows/{flow}/ask/{input}`.
 pub(super) async fn ask(app: App, target: Target, request: Request) -> Result<Response, Problem> {
     let flow = target.flow(&app.gate)?;
-    let input = flow.input(&target.name)?;
+    let input = flow.asked(&target.name)?;
     app.gate.check_rows(flow.id, &flow.plan, input)?;
     Format::of(request.headers())?;
     let body = Incoming::of(request, app.timeouts.body)?;

@@ -20,6 +20,9 @@ use crate::subscription::Event;
 /// How long a client should wait before it comes back, in milliseconds.
 const RETRY_MS: u32 = 1000;
 
+/// Nothing comes any more.
+const END: &str = "event: end\ndata: {}\n\n";
+
 /// `GET /flows/{flow}/streams/{output}`.
 pub(super) async fn subscribe(
     app: App,
@@ -71,15 +74,20 @@ fn hello(reader: &Reader, expired: bool, fresh: bool) -> String {
 
 /// Writes events until the subscription ends or the client is gone.
 async fn run(app: App, mut reader: Reader, mut feed: Feed) {
+    let mut stopped = std::pin::pin!(app.gate.stopped());
     loop {
         let text = tokio::select! {
             events = reader.next() => match events {
                 Some(events) => text(reader.id(), &events),
                 None => {
-                    feed.send("event: end\ndata: {}\n\n").await;
+                    feed.send(END).await;
                     return;
                 }
             },
+            () = &mut stopped => {
+                feed.send(END).await;
+                return;
+            }
             () = feed.gone() => return,
             () = pause(app.timeouts.heartbeat) => ":\n\n".to_owned(),
         };

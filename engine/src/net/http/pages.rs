@@ -2,6 +2,7 @@
 
 use anabranch_model::plan::Stream;
 use anabranch_wire::openapi::openapi as wire_openapi;
+use anabranch_wire::typed::FlowApi;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
@@ -73,13 +74,28 @@ pub(super) async fn flows(app: App) -> Response {
 pub(super) async fn openapi(app: App) -> Response {
     let flows = app.gate.flows();
     let plans: Vec<&Plan> = flows.iter().map(|(_, plan)| &**plan).collect();
-    super::json(StatusCode::OK, format!("{}\n", wire_openapi(&plans)))
+    described_for(&app, wire_openapi(&plans))
+}
+
+/// A document, which says that a token is to be sent where the node asks for one.
+fn described_for(app: &App, mut document: Value) -> Response {
+    if app.gate.caller().has_token() {
+        document["components"]["securitySchemes"] =
+            json!({ "token": { "type": "http", "scheme": "bearer" } });
+        document["security"] = json!([{ "token": [] }]);
+        for open in ["/live", "/ready"] {
+            if let Some(get) = document["paths"].get_mut(open).and_then(|path| path.get_mut("get")) {
+                get["security"] = json!([]);
+            }
+        }
+    }
+    super::json(StatusCode::OK, format!("{document}\n"))
 }
 
 /// `GET /flows/{flow}/openapi.json`.
 pub(super) async fn flow_openapi(app: App, target: Target) -> Result<Response, Problem> {
     let flow = target.flow(&app.gate)?;
-    Ok(super::json(StatusCode::OK, format!("{}\n", wire_openapi(&[&flow.plan]))))
+    Ok(described_for(&app, wire_openapi(&[&flow.plan])))
 }
 
 fn described(plan: &Plan) -> Value {
@@ -94,9 +110,19 @@ fn described(plan: &Plan) -> Value {
     })
 }
 
+/// `GET /flows/{flow}/proto`: its typed service.
+pub(super) async fn proto(app: App, target: Target) -> Result<Response, Problem> {
+    let flow = target.flow(&app.gate)?;
+    Ok(plain(FlowApi::new(flow.plan).text().to_owned()))
+}
+
 /// `GET /flows/{flow}`: its file.
 pub(super) async fn flow(app: App, target: Target) -> Result<Response, Problem> {
     let flow = target.flow(&app.gate)?;
+    Ok(plain(flow.plan.text.to_string()))
+}
+
+fn plain(text: String) -> Response {
     let kind = HeaderValue::from_static("text/plain; charset=utf-8");
-    Ok(([(header::CONTENT_TYPE, kind)], flow.plan.text.to_string()).into_response())
+    ([(header::CONTENT_TYPE, kind)], text).into_response()
 }

@@ -161,7 +161,10 @@ impl From<Error> for Problem {
                 "write the values of the key columns in their order, a slash within one as %2F",
             ),
             Error::Flow(wrong) => {
-                let text = format!("the flow file has {} mistakes", wrong.diagnostics.len());
+                let text = match wrong.diagnostics.len() {
+                    1 => "the flow file has a mistake".to_owned(),
+                    mistakes => format!("the flow file has {mistakes} mistakes"),
+                };
                 let help = "correct what `diagnostics` tells; `anabranch check` shows it with its lines";
                 Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "wrong_flow", text, help)
                     .with("diagnostics", diagnostics(&wrong))

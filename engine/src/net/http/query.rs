@@ -17,9 +17,11 @@ impl Query {
             if !known.contains(&name.as_str()) {
                 let help = match anabranch_lang::suggest::closest(&name, known.iter().copied()) {
                     Some(near) => format!("did you mean `{near}`?"),
+                    None if known.is_empty() => "leave out what is behind the `?`".to_owned(),
                     None => format!("there is `{}`", known.join("`, `")),
                 };
-                return Err(Problem::invalid(format!("there is no parameter `{name}`"), help));
+                let name = anabranch_model::convert::shown(&name);
+                return Err(Problem::invalid(format!("there is no parameter {name}"), help));
             }
             parameters.push((name, decode(value, true)?));
         }
@@ -36,13 +38,16 @@ impl Query {
         let wrong = |found: &str| {
             Problem::invalid(
                 format!("`{name}` is {}, not a whole number", anabranch_model::convert::shown(found)),
-                format!("write it once, such as `{name}=10`"),
+                format!("write it such as `{name}=10`"),
             )
         };
         match self.all(name).as_slice() {
             [] => Ok(None),
             [only] => only.parse().map(Some).map_err(|_| wrong(only)),
-            [_, second, ..] => Err(wrong(second)),
+            several => Err(Problem::invalid(
+                format!("`{name}` is given {} times", several.len()),
+                format!("write it once, such as `{name}=10`"),
+            )),
         }
     }
 }

@@ -103,7 +103,13 @@ impl Installed {
             let text = format!("`{name}` is an output stream, which cannot be sent to");
             return Err(Problem::method(text, "GET, HEAD"));
         }
-        Err(Problem::unknown("input", name, &names(self.plan.inputs.iter().map(|stream| &stream.name))))
+        self.asked(name)
+    }
+
+    /// An input that is asked; at its path there is nothing to do with an output.
+    pub(super) fn asked(&self, name: &str) -> Result<InputId, Problem> {
+        let known = || names(self.plan.inputs.iter().map(|stream| &stream.name));
+        self.plan.input(name).ok_or_else(|| Problem::unknown("input", name, &known()))
     }
 
     pub(super) fn output(&self, name: &str) -> Result<OutputId, Problem> {
