@@ -90,6 +90,12 @@ struct Summary {
 struct Empty {}
 
 #[derive(Clone, PartialEq, Message)]
+struct OutputEvent {
+    #[prost(message, optional, tag = "3")]
+    row: Option<OutputStream>,
+}
+
+#[derive(Clone, PartialEq, Message)]
 struct Limit {
     #[prost(uint64, tag = "1")]
     limit: u64,
@@ -492,6 +498,37 @@ fn a_refused_revision_tells_all_that_changes_and_the_session_goes_on() {
     }
     let names = client.ask("ReadStream", &serde_json::json!({ "name": "a" }));
     assert_eq!(names.expect("the session goes on").len(), 1);
+}
+
+#[test]
+fn a_watch_goes_on_over_a_revision_that_its_proto_can_read() {
+    with_text(anabranch::doc::NAMES, async |mut caller, node| {
+        let deploy = |revision: u32, columns: &str| {
+            let text = anabranch::doc::NAMES
+                .replace("revision 1", &format!("revision {revision}"))
+                .replace("{ sourcenode: text, name: text, value: text?, found: bool }", columns);
+            node.deploy(Flow::parse("names.flow", &text).expect("it compiles")).expect("it may follow");
+        };
+        let ask = |name: &str| {
+            let row = serde_json::json!({ "name": name });
+            assert_eq!(node.client().ask("ReadStream", &row).expect("answered").len(), 1);
+        };
+        caller.ready().await.expect("it is open");
+        let path = PathAndQuery::from_static("/anabranch.names.Names/WatchOutputStream");
+        let codec = ProstCodec::<Empty, OutputEvent>::default();
+        let events = caller.server_streaming(tonic::Request::new(Empty {}), path, codec).await;
+        let mut events = events.expect("it is watched").into_inner();
+        ask("a");
+        deploy(2, "{ sourcenode: text, name: text, value: text?, found: bool, more: int? }");
+        ask("b");
+        for name in ["a", "b"] {
+            let event = events.message().await.expect("it goes on").expect("an event");
+            assert_eq!(event.row.expect("a row").name, name);
+        }
+        deploy(3, "{ name: text, sourcenode: text, value: text?, found: bool, more: int? }");
+        ask("c");
+        assert_eq!(events.message().await.expect_err("`name` has another number").code(), Code::Aborted);
+    });
 }
 
 #[test]

@@ -64,6 +64,7 @@ const PAGES: &[(&str, &str)] = &[
     page!("F050"),
     page!("F051"),
     page!("F052"),
+    page!("F053"),
     page!("F054"),
     page!("F055"),
     page!("F056"),

@@ -28,8 +28,10 @@ use anabranch_model::value::Value;
 use prost::Message;
 use prost_types::FileDescriptorProto;
 
-use message::{ErrorEvent, Event, Scan};
+use message::Scan;
 use row::DecodeError;
+
+pub use breaks::readable;
 
 /// What a method of a flow's service does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -161,19 +163,6 @@ impl FlowApi {
     pub fn encode_reply<'r>(&self, replies: impl Iterator<Item = (OutputId, &'r [u8])>, out: &mut Vec<u8>) {
         let rows = replies.map(|(output, row)| (output, Row::new(row, self.output_shape(output))));
         message::encode_reply(rows, out);
-    }
-
-    /// Appends an event of an output.
-    pub fn encode_event(&self, output: OutputId, event: &Event<'_>, out: &mut Vec<u8>) {
-        message::encode_event(event, self.output_shape(output), out);
-    }
-
-    /// Appends an event of the errors.
-    pub fn encode_error_event(&self, event: &ErrorEvent<'_>, out: &mut Vec<u8>) {
-        let input = event.refused.as_ref().map_or(InputId(0), |refused| refused.input);
-        // A flow without inputs refuses nothing.
-        let Some(input) = self.plan.inputs.get(usize::from(input.0)) else { return };
-        message::encode_error_event(event, &input.shape, out);
     }
 
     /// The values of a key, in the order of the table's key columns.

@@ -8,10 +8,12 @@ use std::sync::Arc;
 
 use anabranch_model::batch::Batch;
 use anabranch_model::plan::{InputId, OutputId, RefusalCode, TableId};
+use anabranch_model::row::Row;
 use anabranch_model::types::{Shape, Type};
 use anabranch_model::value::Value;
 use anabranch_wire::typed::message::{
-    ErrorEvent, Event, Refused, RefusedRow, Scan, Summary, Watch, grpc_status,
+    ErrorEvent, Event, Refused, RefusedRow, Scan, Summary, Watch, encode_error_event, encode_event,
+    grpc_status,
 };
 use anabranch_wire::typed::row::decode_row;
 use anabranch_wire::typed::{FlowApi, Method};
@@ -80,30 +82,31 @@ fn a_reply_has_its_rows_in_their_order() {
 
 #[test]
 fn an_event_tells_its_position_and_what_was_missed() {
-    let row = numbered(7);
+    let (row, api) = (numbered(7), api());
+    let row = Row::new(&row, &api.plan().outputs[0].shape);
     let mut out = Vec::new();
-    api().encode_event(OutputId(0), &Event { position: "p1", missed: 3, row: Some(&row) }, &mut out);
+    encode_event(&Event { position: "p1", missed: 3, row: Some(row) }, &mut out);
     let event = read("OutEvent", &out);
     assert_eq!((get(&event, "position").as_str(), get(&event, "missed").as_u64()), (Some("p1"), Some(3)));
     assert_eq!(number_of(&get(&event, "row")), 7);
     out.clear();
-    api().encode_event(OutputId(0), &Event { position: "p2", missed: 1, row: None }, &mut out);
+    encode_event(&Event { position: "p2", missed: 1, row: None }, &mut out);
     assert!(!read("OutEvent", &out).has_field_by_name("row"));
 }
 
 #[test]
 fn an_error_event_has_the_refused_row_of_its_input() {
-    let row = numbered(7);
+    let (row, api) = (numbered(7), api());
     let refused = RefusedRow {
         input: InputId(1),
-        row: &row,
+        row: Row::new(&row, &api.plan().inputs[1].shape),
         code: RefusalCode::NotFound,
         text: "why",
         line: 3,
         column: 0,
     };
     let mut out = Vec::new();
-    api().encode_error_event(&ErrorEvent { position: "p", missed: 0, refused: Some(refused) }, &mut out);
+    encode_error_event(&ErrorEvent { position: "p", missed: 0, refused: Some(refused) }, &mut out);
     let event = read("ErrorEvent", &out);
     let told = ["position", "code", "text"].map(|name| get(&event, name).as_str().map(str::to_owned));
     assert_eq!(told.map(Option::unwrap), ["p", "not_found", "why"]);
@@ -113,7 +116,7 @@ fn an_error_event_has_the_refused_row_of_its_input() {
     assert_eq!((row.name(), set.len(), set[0].name()), ("row", 1, "nullable"));
     assert_eq!(number_of(&event.get_field(&set[0])), 7);
     out.clear();
-    api().encode_error_event(&ErrorEvent { position: "p", missed: 9, refused: None }, &mut out);
+    encode_error_event(&ErrorEvent { position: "p", missed: 9, refused: None }, &mut out);
     assert_eq!(get(&read("ErrorEvent", &out), "missed").as_u64(), Some(9));
 }
 

@@ -31,6 +31,7 @@ impl<'a> Checker<'a> {
     /// declares later.
     pub(super) fn items(&mut self) {
         let tree = self.tree;
+        tree.flow.iter().for_each(|name| self.undotted(name, "flow"));
         for item in &tree.items {
             if let Item::Enum(of) = item {
                 self.enumeration(of);
@@ -70,7 +71,24 @@ impl<'a> Checker<'a> {
             return false;
         }
         self.declared.names.insert(name.text.clone(), Declared { kind, span: name.span, twice: false });
+        match kind {
+            Kind::Input(_) => self.undotted(name, "input"),
+            Kind::Output(_) => self.undotted(name, "output"),
+            Kind::Table(_) => self.undotted(name, "table"),
+            Kind::Schema(_) | Kind::Enum(_) | Kind::Policy(_) => {}
+        }
         true
+    }
+
+    /// Whoever uses a flow writes `flow.stream`, which has to mean one thing.
+    fn undotted(&mut self, name: &ast::Name, of: &str) {
+        if name.text.contains('.') {
+            self.report(
+                Diagnostic::error("F053", name.span, format!("the name of this {of} has a dot"))
+                    .here("a dot stands between a flow and what is in it")
+                    .help(format!("write another sign, such as `{}`", name.text.replace('.', "_"))),
+            );
+        }
     }
 
     fn noun_at(&self, span: Span, first: Declared, kind: Kind) -> &'static str {

@@ -3,10 +3,13 @@
 use std::sync::Arc;
 
 use anabranch_model::message::Refusal;
+use anabranch_model::row::Row;
 use anabranch_model::types::Shape;
 use anabranch_wire::session::{self, Events, RefusedEvent, SubscribeRequest};
-use anabranch_wire::typed::message::{ErrorEvent, Event as TypedEvent, RefusedRow};
-use anabranch_wire::typed::{FlowApi, Method};
+use anabranch_wire::typed::message::{
+    ErrorEvent, Event as TypedEvent, RefusedRow, encode_error_event, encode_event,
+};
+use anabranch_wire::typed::{FlowApi, Method, readable};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status};
@@ -171,31 +174,32 @@ fn typed(api: &FlowApi, method: Method, position: &str, event: &Event) -> Result
     match (method, event) {
         (_, Event::Gone) => return Err(Status::not_found("the flow was dropped")),
         (Method::Watch(output), Event::Row(row)) => {
-            if **row.shape() != *plan.outputs[usize::from(output.0)].shape {
+            if !readable(&plan.outputs[usize::from(output.0)].shape, row.shape()) {
                 return Err(newer());
             }
-            api.encode_event(output, &TypedEvent { position, missed, row: Some(row.bytes()) }, &mut message);
+            let row = Row::new(row.bytes(), row.shape());
+            encode_event(&TypedEvent { position, missed, row: Some(row) }, &mut message);
         }
-        (Method::Watch(output), _) => {
-            api.encode_event(output, &TypedEvent { position, missed, row: None }, &mut message);
+        (Method::Watch(_), _) => {
+            encode_event(&TypedEvent { position, missed, row: None }, &mut message);
         }
         (_, Event::Refused(event)) => {
             let input = plan.input(&event.stream).ok_or_else(newer)?;
-            if **event.row.shape() != *plan.inputs[usize::from(input.0)].shape {
+            if !readable(&plan.inputs[usize::from(input.0)].shape, event.row.shape()) {
                 return Err(newer());
             }
             let place = event.refused.place.as_ref().map(|(_, place)| *place);
             let refused = RefusedRow {
                 input,
-                row: event.row.bytes(),
+                row: Row::new(event.row.bytes(), event.row.shape()),
                 code: event.refused.code,
                 text: &event.refused.text,
                 line: place.map_or(0, |place| place.line),
                 column: place.map_or(0, |place| place.column),
             };
-            api.encode_error_event(&ErrorEvent { position, missed, refused: Some(refused) }, &mut message);
+            encode_error_event(&ErrorEvent { position, missed, refused: Some(refused) }, &mut message);
         }
-        _ => api.encode_error_event(&ErrorEvent { position, missed, refused: None }, &mut message),
+        _ => encode_error_event(&ErrorEvent { position, missed, refused: None }, &mut message),
     }
     Ok(message)
 }

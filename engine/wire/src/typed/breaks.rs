@@ -6,7 +6,7 @@
 //! is why whoever deploys asks here first.
 
 use anabranch_model::plan::{Plan, Stream};
-use anabranch_model::types::Shape;
+use anabranch_model::types::{Column, Shape, Type};
 
 use super::row::is_optional;
 use super::{FlowApi, Method};
@@ -34,6 +34,20 @@ impl FlowApi {
         }
         broken
     }
+}
+
+/// Whether a client whose `.proto` has the columns of `known` reads a row with the columns of `row`, of another revision,
+/// as what it is: columns behind those that it knows are passed over, and those that the row does not have may be missing.
+pub fn readable(known: &Shape, row: &Shape) -> bool {
+    let same = |(known, column): (&Column, &Column)| {
+        let types = match (&known.ty, &column.ty) {
+            (Type::Enum(known), Type::Enum(of)) => known.name == of.name,
+            (known, of) => known == of,
+        };
+        types && known.name == column.name && is_optional(known) == is_optional(column)
+    };
+    let (columns, beyond) = (row.columns(), known.columns().iter().skip(row.columns().len()));
+    known.columns().iter().zip(columns).all(same) && beyond.into_iter().all(is_optional)
 }
 
 fn streams(kind: &str, old: &[Stream], new: &[Stream], broken: &mut Vec<String>) {

@@ -63,7 +63,7 @@ pub struct Event<'a> {
     /// Rows before it that are lost to the watcher.
     pub missed: u64,
     /// The packed row; none where only a gap is told.
-    pub row: Option<&'a [u8]>,
+    pub row: Option<Row<'a>>,
 }
 
 /// What a watcher of the errors gets.
@@ -83,7 +83,7 @@ pub struct RefusedRow<'a> {
     /// The input that it came in on.
     pub input: InputId,
     /// The packed row.
-    pub row: &'a [u8],
+    pub row: Row<'a>,
     /// What the sender may do about it.
     pub code: RefusalCode,
     /// Why.
@@ -121,14 +121,17 @@ pub(crate) fn encode_reply<'r>(replies: impl Iterator<Item = (OutputId, Row<'r>)
     }
 }
 
-pub(crate) fn encode_event(event: &Event<'_>, shape: &Shape, out: &mut Vec<u8>) {
+/// Appends an event of an output. The row may be of another revision than the watcher's `.proto`, see
+/// [`readable`](super::readable).
+pub fn encode_event(event: &Event<'_>, out: &mut Vec<u8>) {
     put_position(event.position, event.missed, out);
     if let Some(row) = event.row {
-        put_nested(3, out, |out| encode_row(Row::new(row, shape), out));
+        put_nested(3, out, |out| encode_row(row, out));
     }
 }
 
-pub(crate) fn encode_error_event(event: &ErrorEvent<'_>, shape: &Shape, out: &mut Vec<u8>) {
+/// Appends an event of the errors; the row as in [`encode_event`].
+pub fn encode_error_event(event: &ErrorEvent<'_>, out: &mut Vec<u8>) {
     put_position(event.position, event.missed, out);
     let Some(refused) = &event.refused else { return };
     put_bytes(3, refused.code.name().as_bytes(), out);
@@ -138,7 +141,7 @@ pub(crate) fn encode_error_event(event: &ErrorEvent<'_>, shape: &Shape, out: &mu
             put_number(number, u64::from(value), out);
         }
     }
-    put_nested(stream_number(refused.input.0), out, |out| encode_row(Row::new(refused.row, shape), out));
+    put_nested(stream_number(refused.input.0), out, |out| encode_row(refused.row, out));
 }
 
 fn put_position(position: &str, missed: u64, out: &mut Vec<u8>) {
