@@ -10,6 +10,8 @@ use std::time::Duration;
 use anabranch::{
     Client, Error, Flow, Listen, NewToken, Node, RequestStatus, Scope, Server, Timeouts, Tokens,
 };
+use anabranch_wire::health::{HealthReply, HealthRequest, NOT_SERVING, SERVING};
+use anabranch_wire::reflection::{Finding, Question, ReflectionReply, ReflectionRequest};
 use anabranch_wire::session::{DeployReply, DeployRequest, DropReply};
 use bytes::Bytes;
 use http::uri::PathAndQuery;
@@ -475,6 +477,64 @@ fn rights_are_looked_at_before_a_flow_file_is() {
             let status = caller.unary(request, path, codec).await.expect_err("refused");
             assert_eq!(status.code(), code, "{status}");
             assert!(status.message().contains(told), "{status}");
+        }
+    });
+}
+
+#[test]
+fn the_health_of_the_node_is_told_without_a_token() {
+    let reads = NewToken::make("reads", &[Scope::Read], &["names"]).expect("a token");
+    let tokens = Some(Tokens::parse("tokens", reads.line()).expect("they are right"));
+    let timeouts = Timeouts { ready: Duration::from_secs(20), ..Timeouts::default() };
+    let (node, server) = served(Listen { tokens, timeouts, ..Listen::default() });
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let check = async |service: &str, token: Option<&NewToken>| {
+        let mut request = tonic::Request::new(HealthRequest { service: service.into() });
+        if let Some(token) = token {
+            let bearer = format!("Bearer {}", token.text()).parse().expect("it is ASCII");
+            request.metadata_mut().insert("authorization", bearer);
+        }
+        let mut caller = connect(&server).await;
+        caller.ready().await.expect("it is open");
+        let codec = ProstCodec::<HealthRequest, HealthReply>::default();
+        let path = PathAndQuery::from_static("/grpc.health.v1.Health/Check");
+        let answer = caller.unary(request, path, codec).await;
+        answer.map(|reply| reply.into_inner().status).map_err(|status| status.code())
+    };
+    runtime.block_on(async {
+        assert_eq!(check("", None).await, Ok(SERVING));
+        assert_eq!(check("anabranch.v1.Node", None).await, Ok(SERVING));
+        // Who shows no token does not get to know which flows there are.
+        assert_eq!(check("anabranch.names.Names", None).await, Err(Code::Unauthenticated));
+        assert_eq!(check("anabranch.none.None", None).await, Err(Code::Unauthenticated));
+        assert_eq!(check("anabranch.names.Names", Some(&reads)).await, Ok(SERVING));
+        assert_eq!(check("anabranch.none.None", Some(&reads)).await, Err(Code::NotFound));
+    });
+    node.stop().expect("it stops");
+    runtime.block_on(async { assert_eq!(check("", None).await, Ok(NOT_SERVING), "its workers are gone") });
+}
+
+#[test]
+fn reflection_describes_every_service_that_it_lists() {
+    with_node(async |mut caller| {
+        let ask = async |caller: &mut Caller, question: Question| {
+            let request = ReflectionRequest { host: String::new(), question: Some(question) };
+            caller.ready().await.expect("it is open");
+            let path = PathAndQuery::from_static("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo");
+            let codec = ProstCodec::<ReflectionRequest, ReflectionReply>::default();
+            let requests = tonic::Request::new(tokio_stream::iter([request]));
+            let replies = caller.streaming(requests, path, codec).await.expect("answered");
+            replies.into_inner().message().await.expect("it goes on").expect("a reply").finding
+        };
+        let Some(Finding::Services(listed)) = ask(&mut caller, Question::Services(String::new())).await
+        else {
+            panic!("services are asked for");
+        };
+        let names: Vec<String> = listed.services.into_iter().map(|service| service.name).collect();
+        assert_eq!(names, ["anabranch.names.Names"]);
+        for name in names {
+            let found = ask(&mut caller, Question::FileWithSymbol(name)).await;
+            assert!(matches!(found, Some(Finding::Files(_))), "{found:?}");
         }
     });
 }

@@ -35,7 +35,7 @@ pub(crate) async fn serve(gate: Gate, timeouts: Timeouts, request: Request<Incom
     let service = path.strip_prefix('/').and_then(|path| path.rsplit_once('/'));
     match service {
         Some((SERVICE, method)) => node::serve(gate, method, request).await,
-        Some(("grpc.health.v1.Health", "Check")) => tools::health(gate, request).await,
+        Some(("grpc.health.v1.Health", "Check")) => tools::health(gate, timeouts.ready, request).await,
         Some((
             "grpc.reflection.v1.ServerReflection" | "grpc.reflection.v1alpha.ServerReflection",
             "ServerReflectionInfo",

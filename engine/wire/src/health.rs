@@ -7,6 +7,9 @@ use prost::Message;
 /// It serves.
 pub const SERVING: i32 = 1;
 
+/// It does not, or not now.
+pub const NOT_SERVING: i32 = 2;
+
 /// Asks whether a service is served.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub struct HealthRequest {
@@ -18,7 +21,7 @@ pub struct HealthRequest {
 /// Whether it is.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub struct HealthReply {
-    /// [`SERVING`].
+    /// [`SERVING`] or [`NOT_SERVING`].
     #[prost(int32, tag = "1")]
     pub status: i32,
 }

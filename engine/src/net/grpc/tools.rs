@@ -1,8 +1,9 @@
 //! What tools expect of every gRPC server: health and reflection.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use anabranch_wire::health::{HealthReply, HealthRequest, SERVING};
+use anabranch_wire::health::{HealthReply, HealthRequest, NOT_SERVING, SERVING};
 use anabranch_wire::reflection::{
     Files, Finding, Nothing, Question, ReflectionReply, ReflectionRequest, Service, Services,
 };
@@ -19,18 +20,42 @@ use super::raw::Typed;
 use super::status::status;
 use crate::net::gate::Gate;
 
-/// Whether a service is served.
-pub(crate) async fn health(gate: Gate, request: Request<Paced>) -> Response<Body> {
+/// The name of a caller without a token.
+const NO_NAME: &str = "-";
+
+/// Whether a service is served: the workers are asked, as for `/ready`. Whoever shows no token is told of the node only.
+pub(crate) async fn health(gate: Gate, within: Duration, request: Request<Paced>) -> Response<Body> {
     let check = service_fn(move |request: tonic::Request<HealthRequest>| {
-        let service = request.into_inner().service;
-        let known = service.is_empty() || gate.index().services().any(|known| known == service);
-        let reply = match known {
-            true => Ok(tonic::Response::new(HealthReply { status: SERVING })),
-            false => Err(status(Code::NotFound, &format!("there is no service `{service}`"))),
-        };
-        async move { reply }
+        let (gate, service) = (gate.clone(), request.into_inner().service);
+        async move {
+            may_know(&gate, &service)?;
+            let status = if ready(&gate, within).await { SERVING } else { NOT_SERVING };
+            Ok::<_, Status>(tonic::Response::new(HealthReply { status }))
+        }
     });
-    Grpc::new(Typed::<HealthReply, HealthRequest>::default()).unary(check, request.map(Paced::one)).await
+    let request = request.map(Paced::one);
+    Grpc::new(Typed::<HealthReply, HealthRequest>::default()).unary(check, request).await
+}
+
+/// Whether there is a service that the caller may know of.
+fn may_know(gate: &Gate, service: &str) -> Result<(), Status> {
+    let caller = gate.caller();
+    if service.is_empty() || gate.index().services().any(|known| known == service) {
+        return Ok(());
+    }
+    if caller.name() == NO_NAME && !caller.sees_all() {
+        let text =
+            "services of flows are told to who shows a token; leave the service out to ask for the node";
+        return Err(status(Code::Unauthenticated, text));
+    }
+    Err(status(Code::NotFound, &format!("there is no service `{service}`")))
+}
+
+/// Whether every worker answers in time.
+async fn ready(gate: &Gate, within: Duration) -> bool {
+    let core = gate.core.clone();
+    let answered = tokio::task::spawn_blocking(move || core.answers());
+    matches!(tokio::time::timeout(within, answered).await, Ok(Ok(true)))
 }
 
 /// What is served.
@@ -47,8 +72,9 @@ pub(crate) async fn reflection(gate: Gate, request: Request<Paced>) -> Response<
 fn reply(index: &Arc<Index>, request: ReflectionRequest) -> ReflectionReply {
     let finding = match &request.question {
         Some(Question::Services(_)) => {
-            let service = |name: &str| Service { name: name.to_owned() };
-            Finding::Services(Services { services: index.services().map(service).collect() })
+            // Those that can be described.
+            let services = index.apis().map(|api| Service { name: api.service() });
+            Finding::Services(Services { services: services.collect() })
         }
         Some(Question::FileByName(name)) => {
             let files = index.apis().flat_map(anabranch_wire::typed::FlowApi::files);
