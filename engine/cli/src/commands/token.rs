@@ -31,7 +31,7 @@ The token is shown this once; nobody can find it from its line. Give the token t
 Clients send it as `Authorization: Bearer TOKEN`, the commands of this program from ANABRANCH_TOKEN or --token-file.
 
 Scopes: read (tables, questions, subscriptions, inputs that only read), write (rows), deploy (install, replace and drop
-flows), admin (status and metrics of the node).
+flows), admin (status and metrics of the node, with a token for all flows).
 
 With --json: {\"token\":..,\"line\":..}.")]
 struct New {
