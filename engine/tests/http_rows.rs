@@ -276,6 +276,11 @@ fn flows_are_installed_replaced_and_dropped() {
     assert!(wrong.json()["diagnostics"][0]["labels"][0]["line"].is_u64(), "{wrong:?}");
     let other = served.request("PUT", "/flows/other", &[], &text(9, "times: int"));
     assert_eq!(other.problem(), (400, "invalid".into()));
+    let named = |name: &str| text(1, "times: int").replace("flow seen", &format!("flow \"{name}\""));
+    assert_eq!(served.request("PUT", "/flows/my-flow", &[], &named("my-flow")).status, 201);
+    let same = served.request("PUT", "/flows/my_flow", &[], &named("my_flow"));
+    assert_eq!(same.problem(), (409, "same_service".into()), "{same:?}");
+    assert_eq!(served.request("DELETE", "/flows/my-flow", &[], "").status, 200);
     assert_eq!(served.get("/flows/seen").body, text(2, "times: int, kind: text default 'old'"));
     let dropped = served.request("DELETE", "/flows/seen", &[], "");
     assert_eq!((dropped.status, dropped.json()), (200, json!({ "dropped": "seen" })));

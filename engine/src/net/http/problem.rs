@@ -175,6 +175,12 @@ impl From<Error> for Problem {
                 Problem::new(StatusCode::CONFLICT, "refused", first_line(&error.to_string()), help)
                     .with("changes", json!(evolution.changes))
             }
+            Error::SameService { .. } => Problem::new(
+                StatusCode::CONFLICT,
+                "same_service",
+                error.to_string(),
+                "give the flow a name that differs by more than signs",
+            ),
             Error::TooManyFlows => Problem::new(
                 StatusCode::CONFLICT,
                 "too_many",
