@@ -28,6 +28,7 @@ mod server;
 mod session;
 mod shares;
 mod socket;
+mod subscription_id;
 mod subscriptions;
 mod taken;
 mod tls;

@@ -13,17 +13,15 @@
 //! It knows nothing of HTTP or gRPC. A subscription has one reader: who comes back with its id takes it over.
 
 use std::collections::{HashMap, VecDeque};
-use std::fmt;
-use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ring::rand::{SecureRandom, SystemRandom};
 use tokio::sync::Notify;
 
 use super::access::Caller;
 use super::shares::Party;
+pub(crate) use super::subscription_id::{Position, SubscriptionId};
 use crate::error::Error;
 use crate::node::Core;
 use crate::subscription::{Event, Subscription};
@@ -41,42 +39,6 @@ const SENT_BYTES_MAX: usize = 8 << 20;
 
 /// Events that a reader gets at once, at most.
 const EVENTS_AT_ONCE_MAX: usize = 256;
-
-/// The id of a subscription; nobody can guess it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct SubscriptionId(u128);
-
-impl fmt::Display for SubscriptionId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
-    }
-}
-
-impl FromStr for SubscriptionId {
-    type Err = std::num::ParseIntError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        u128::from_str_radix(text, 16).map(SubscriptionId)
-    }
-}
-
-impl SubscriptionId {
-    fn new() -> Result<Self, Error> {
-        let mut bytes = [0; 16];
-        let chance = SystemRandom::new().fill(&mut bytes);
-        chance.map_err(|_| Error::Start("the operating system gives no random numbers".into()))?;
-        Ok(SubscriptionId(u128::from_ne_bytes(bytes)))
-    }
-
-    /// The subscription and the position of a name: `id-position`.
-    pub(crate) fn position(name: &str) -> Option<(SubscriptionId, Position)> {
-        let (id, position) = name.split_once('-')?;
-        Some((id.parse().ok()?, position.parse().ok()?))
-    }
-}
-
-/// Rows of a subscription so far, missed ones included.
-pub(crate) type Position = u64;
 
 /// The subscriptions of a node's clients over the network.
 #[derive(Clone)]
