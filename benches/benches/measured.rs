@@ -68,7 +68,13 @@ impl Subject {
 
     fn submit(&mut self) {
         self.sent += 1;
-        let origin = Origin { worker: self.worker.id(), client: 1, request: self.sent as u64, revision: 1 };
+        let origin = Origin {
+            worker: self.worker.id(),
+            client: 1,
+            request: self.sent as u64,
+            revision: 1,
+            once: None,
+        };
         let batch = self.requests[self.sent % self.requests.len()].clone();
         self.worker.submit(FlowId(0), Request { origin, body: Body::Rows { input: InputId(0), batch } });
     }

@@ -76,7 +76,13 @@ impl Feed<'_> {
         for batch in batches {
             self.request += 1;
             self.sent += batch.len() as u64;
-            let origin = Origin { worker: self.worker.id(), client: 1, request: self.request, revision: 1 };
+            let origin = Origin {
+                worker: self.worker.id(),
+                client: 1,
+                request: self.request,
+                revision: 1,
+                once: None,
+            };
             let body = Body::Rows { input: InputId(0), batch };
             self.worker.submit(FLOW, Request { origin, body });
             self.turn();

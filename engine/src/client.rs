@@ -351,7 +351,7 @@ impl<L: Link> Client<L> {
         self.make_room(bytes)?;
         self.last_request += 1;
         let (request, revision) = (self.last_request, plan.revision);
-        let origin = Origin { worker: self.worker, client: self.id, request, revision };
+        let origin = Origin { worker: self.worker, client: self.id, request, revision, once: None };
         if let Some(trace) = self.trace {
             self.link.send(Command::Trace(self.id, request, trace))?;
         }

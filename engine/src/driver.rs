@@ -93,7 +93,8 @@ impl Driver {
                 if let Some(trace) = trace {
                     self.egress.measures.traced(SINGLE, request, trace);
                 }
-                let origin = Origin { worker: self.worker.id(), client: SINGLE, request, revision };
+                let origin =
+                    Origin { worker: self.worker.id(), client: SINGLE, request, revision, once: None };
                 self.worker.submit(flow, Request { origin, body });
             }
             Command::Restore(restore) => {

@@ -234,7 +234,7 @@ impl Egress {
         }
         let whose = (part.origin.client, part.origin.request);
         let answer = match part.parts {
-            1 => Some((part.answer, lost)),
+            1 => Some((whole(part.answer), lost)),
             parts => self.complete(whose, parts, part.answer, lost),
         };
         let Some((answer, lost)) = answer else { return };
@@ -322,6 +322,14 @@ impl Egress {
     }
 }
 
+/// An answer with what was done before in its place.
+fn whole(answer: Answer) -> Answer {
+    match answer {
+        Answer::Rows(rows) if !rows.repeated.is_empty() => Answer::Rows(merge_rows(&[rows])),
+        answer => answer,
+    }
+}
+
 /// One answer of the parts of several workers.
 fn merge(parts: Vec<Answer>) -> Answer {
     let (mut rows, mut pages) = (Vec::new(), Vec::new());
@@ -341,10 +349,11 @@ fn merge_rows(parts: &[RowsAnswer]) -> RowsAnswer {
     let mut merged = RowsAnswer {
         accepted: parts.iter().map(|part| part.accepted).sum(),
         refusals: parts.iter().flat_map(|part| part.refusals.iter().cloned()).collect(),
-        replies: Replies::default(),
+        ..RowsAnswer::default()
     };
     merged.refusals.sort_by_key(|refusal| refusal.row);
-    let mut replies: Vec<_> = parts.iter().flat_map(|part| part.replies.iter()).collect();
+    let replies = parts.iter().flat_map(|part| part.replies.iter().chain(part.repeated.iter()));
+    let mut replies: Vec<_> = replies.collect();
     // The sort is stable: the replies to one row keep the order in which the rules made them.
     replies.sort_by_key(|(row, _, _)| *row);
     for (row, output, bytes) in replies {

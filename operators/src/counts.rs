@@ -94,6 +94,6 @@ mod tests {
         let mut counts = InputCounts::default();
         RefusalCode::ALL.into_iter().for_each(|code| counts.refused(code));
         assert!(RefusalCode::ALL.iter().enumerate().all(|(at, code)| *code as usize == at));
-        assert_eq!(counts.rows_refused, [1; 5]);
+        assert_eq!(counts.rows_refused, [1; 6]);
     }
 }

@@ -18,6 +18,8 @@ pub(crate) struct Effects {
     /// Where the emitted rows of the present step begin, for the outputs that it emitted to.
     emitted_marks: Vec<(OutputId, BatchMark)>,
     replies_mark: (usize, usize),
+    /// Replies of the parts of the request that were done before.
+    repeated: Replies,
 }
 
 impl Effects {
@@ -39,7 +41,8 @@ impl Effects {
                 batch.truncate(mark);
             }
         }
-        let refusal = Refusal { row, code: reason.code, text: reason.text, place: Some(reason.place) };
+        let place = Some(reason.place).filter(|place| place.line > 0);
+        let refusal = Refusal { row, code: reason.code, text: reason.text, place };
         self.refusals.push(refusal.clone());
         Some(refusal)
     }
@@ -47,6 +50,13 @@ impl Effects {
     /// The replies of the present step.
     pub(crate) fn replied(&self) -> impl Iterator<Item = (u32, OutputId, &[u8])> {
         self.replies.since(self.replies_mark)
+    }
+
+    /// A part of the request was done before, with this answer.
+    pub(crate) fn repeat(&mut self, answer: RowsAnswer) {
+        self.accepted += answer.accepted;
+        self.refusals.extend(answer.refusals);
+        answer.replies.iter().for_each(|(row, output, bytes)| self.repeated.push(row, output, bytes));
     }
 
     /// Bytes of the rows that the request has replied and emitted so far.
@@ -69,6 +79,7 @@ impl Effects {
             accepted: std::mem::take(&mut self.accepted),
             refusals: std::mem::take(&mut self.refusals),
             replies: std::mem::take(&mut self.replies),
+            repeated: std::mem::take(&mut self.repeated),
         }
     }
 }

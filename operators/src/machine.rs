@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anabranch_model::batch::Batch;
 use anabranch_model::eval::evaluate;
 use anabranch_model::frame::{Chance, Frame, StepContext};
-use anabranch_model::message::{Answer, PAGE_BYTES, Page, Refusal, RefusedRow, RowsAnswer};
+use anabranch_model::message::{Answer, PAGE_BYTES, Page, Refusal, RefusedRow};
 use anabranch_model::partition::PartitionId;
 use anabranch_model::plan::{InputId, OutputId, Plan, Route, TableId};
 use anabranch_model::stamp::HybridClock;
@@ -17,7 +17,7 @@ use crate::counts::FlowCounts;
 use crate::dataflow::{Task, Work};
 use crate::direct::Direct;
 use crate::effects::Effects;
-use crate::recorder::{FlowPartition, Kept, Recorder, Records};
+use crate::recorder::{FlowPartition, Kept, Recorder, Records, Turn};
 use crate::refusal::Reason;
 use crate::restore::{RestoreError, Restorer};
 use crate::route::Router;
@@ -71,8 +71,7 @@ pub(crate) struct Machine {
     counts: FlowCounts,
     measured: Measured,
     watch: Stopwatch,
-    /// Where what requests do is kept.
-    recorder: Option<Recorder>,
+    recorder: Recorder,
     /// There while records are done again.
     restorer: Option<Restorer>,
     /// For keys that do not stand in one piece in their row.
@@ -98,7 +97,7 @@ impl Machine {
             counts,
             measured,
             watch: Stopwatch::new(measured.steps),
-            recorder: None,
+            recorder: Recorder::default(),
             restorer: None,
             key: Vec::new(),
             seed,
@@ -116,7 +115,8 @@ impl Machine {
         machine.clock = self.clock.clone();
         machine.context.chance = self.context.chance.clone();
         machine.counts = self.counts.revised(old, &plan);
-        machine.recorder = self.recorder.take();
+        machine.recorder = std::mem::take(&mut self.recorder);
+        machine.recorder.revise(&|output| same_output(output, old, &plan));
         machine
     }
 
@@ -161,43 +161,30 @@ impl Machine {
         count: u64,
         publish: &mut impl FnMut(Published),
     ) -> (Answer, Kept) {
-        let answer = self.answer(task, now, publish);
-        (answer, self.keep(task, count))
-    }
-
-    /// Records what a task did.
-    fn keep(&mut self, task: &Task, count: u64) -> Kept {
-        let Some(recorder) = &mut self.recorder else { return Kept::default() };
-        match &task.work {
-            Work::Rows { input, .. } => match self.routers[input.0 as usize].partitions() {
-                Some(of) => recorder.finish(&task.origin, self.plan.revision, of, count),
-                None => Kept::default(),
-            },
-            Work::Get { table, partition, .. } => {
-                let of = self.plan.tables[table.0 as usize].policy.partitions;
-                recorder.read(FlowPartition { of, number: partition.0 })
-            }
-            Work::Page { .. } => Kept { made: 0, rests_on: count },
-        }
-    }
-
-    fn answer(&mut self, task: &Task, now: i64, publish: &mut impl FnMut(Published)) -> Answer {
         self.measure(if let Work::Rows { input, .. } = &task.work { Some(*input) } else { None });
         match &task.work {
             Work::Rows { input, share } => {
-                let answer = self.rows(*input, share, now, publish);
+                let at = input.0 as usize;
+                let once = task.origin.once.filter(|_| self.plan.steps[at].leaves_traces());
+                self.recorder.request(once, self.routers[at].partitions());
+                self.rows(*input, share, now, publish);
                 for (output, batch) in std::mem::take(&mut self.effects.emitted) {
                     self.counts.rows_out[output.0 as usize] += batch.len() as u64;
                     publish(Published::Emitted(output, batch));
                 }
-                Answer::Rows(answer)
+                let effects = &mut self.effects;
+                let kept = self.recorder.finish(self.plan.revision, count, |answer| effects.repeat(answer));
+                (Answer::Rows(effects.answer()), kept)
             }
             Work::Get { table, partition, key } => {
                 let row = self.tables.get(*table, *partition).and_then(|table| table.get(key));
-                Answer::Row(row.map(<[u8]>::to_vec))
+                let of = self.plan.tables[table.0 as usize].policy.partitions;
+                let kept = self.recorder.read(FlowPartition { of, number: partition.0 });
+                (Answer::Row(row.map(<[u8]>::to_vec)), kept)
             }
             Work::Page { table, after, limit } => {
-                Answer::Page(self.page(*table, after.as_deref(), *limit as usize))
+                let page = self.page(*table, after.as_deref(), *limit as usize);
+                (Answer::Page(page), Kept { made: 0, rests_on: count })
             }
         }
     }
@@ -213,13 +200,7 @@ impl Machine {
         }
     }
 
-    fn rows(
-        &mut self,
-        input: InputId,
-        share: &Share,
-        now: i64,
-        publish: &mut impl FnMut(Published),
-    ) -> RowsAnswer {
+    fn rows(&mut self, input: InputId, share: &Share, now: i64, publish: &mut impl FnMut(Published)) {
         let mut refuse = |row: &[u8], refusal: Option<Refusal>| {
             if let Some(refusal) = refusal {
                 publish(Published::Refused(RefusedRow { input, row: row.to_vec(), refusal }));
@@ -247,21 +228,20 @@ impl Machine {
             self.foresee(input, rows);
             for (routed, row) in rows {
                 self.effects.begin();
-                let result = self.step(input, row, *routed, now);
-                refuse(row, self.end(*routed, result));
+                if let Some(result) = self.step(input, row, *routed, now) {
+                    refuse(row, self.end(*routed, result));
+                }
             }
         }
-        let answer = self.effects.answer();
         let counts = &mut self.counts.inputs[input.0 as usize];
         counts.batch(count);
-        answer.refusals.iter().for_each(|refusal| counts.refused(refusal.code));
+        self.effects.refusals.iter().for_each(|refusal| counts.refused(refusal.code));
         if direct.is_some() {
             self.programs[input.0 as usize].ran_directly(count, began);
         }
-        for (_, output, _) in answer.replies.iter() {
+        for (_, output, _) in self.effects.replies.iter() {
             self.counts.rows_out[output.0 as usize] += 1;
         }
-        answer
     }
 
     /// Finds where rows belong.
@@ -290,17 +270,19 @@ impl Machine {
             direct.prefetch_row(*partition, *hash, &self.tables);
         }
         for (place, (routed, row)) in ahead.iter().zip(rows) {
-            let stamp = self.clock.tick(now);
-            let record = self.recorder.as_mut().and_then(|recorder| {
-                recorder.begin(place.0);
-                recorder.writer()
-            });
-            match direct.put(row, *place, stamp, &mut self.tables, record, &mut self.key) {
+            let put = match self.recorder.begin(place.0) {
+                Turn::Run => {
+                    let stamp = self.clock.tick(now);
+                    let record = self.recorder.writer();
+                    direct.put(row, *place, stamp, &mut self.tables, record, &mut self.key)
+                }
+                Turn::Repeat(_) => continue,
+                Turn::Forgotten => Err(Reason::forgotten()),
+            };
+            match put {
                 Ok(()) => {
                     self.effects.accepted += 1;
-                    if let Some(recorder) = &mut self.recorder {
-                        recorder.end(None, std::iter::empty());
-                    }
+                    self.recorder.end(None, std::iter::empty());
                 }
                 Err(reason) => {
                     self.effects.begin();
@@ -313,9 +295,7 @@ impl Machine {
     /// The step of a row has ended; its refusal.
     fn end(&mut self, routed: Routed, result: Result<(), Reason>) -> Option<Refusal> {
         let refusal = self.effects.end(routed.row, result);
-        if let Some(recorder) = &mut self.recorder {
-            recorder.end(refusal.as_ref(), self.effects.replied());
-        }
+        self.recorder.end(refusal.as_ref(), self.effects.replied());
         refusal
     }
 
@@ -334,16 +314,22 @@ impl Machine {
         }
     }
 
-    fn step(&mut self, input: InputId, row: &[u8], routed: Routed, now: i64) -> Result<(), Reason> {
+    /// The step of a row; nothing where it was done before.
+    fn step(&mut self, input: InputId, row: &[u8], routed: Routed, now: i64) -> Option<Result<(), Reason>> {
+        match routed.partition.map_or(&Turn::Run, |partition| self.recorder.begin(partition)) {
+            Turn::Run => Some(self.run(input, row, routed, now)),
+            Turn::Repeat(_) => None,
+            Turn::Forgotten => Some(Err(Reason::forgotten())),
+        }
+    }
+
+    fn run(&mut self, input: InputId, row: &[u8], routed: Routed, now: i64) -> Result<(), Reason> {
         let stamp = self.clock.tick(now);
         self.context.now = stamp.micros();
         let partition = match routed.partition {
             Some(partition) => partition,
             None => self.stay(input, row)?,
         };
-        if let (Some(recorder), Some(_)) = (&mut self.recorder, routed.partition) {
-            recorder.begin(partition);
-        }
         let program = &self.programs[input.0 as usize];
         for &table in &program.undo {
             self.tables.get_mut(table, partition).begin();
@@ -358,7 +344,7 @@ impl Machine {
             tables: &mut self.tables,
             scratch: &mut self.scratch,
             effects: &mut self.effects,
-            record: self.recorder.as_mut().and_then(Recorder::writer),
+            record: self.recorder.writer(),
         };
         let result = program.run(&mut run);
         for &table in &program.undo {
@@ -398,12 +384,12 @@ impl Machine {
 
     /// From now on what requests do is recorded.
     pub(crate) fn record_all(&mut self) {
-        self.recorder.get_or_insert_default();
+        self.recorder.keep();
     }
 
     /// What was recorded since the last time.
     pub(crate) fn records(&mut self) -> Records {
-        self.recorder.as_mut().map(Recorder::take).unwrap_or_default()
+        self.recorder.take()
     }
 
     /// Does again what a record says was done.
@@ -411,12 +397,17 @@ impl Machine {
     /// # Errors
     /// It is no record of this flow, or not the next of its partition; some of it may have been done.
     pub(crate) fn restore(&mut self, part: FlowPartition, seq: u64, body: &[u8]) -> Result<(), RestoreError> {
-        let recorder = self.recorder.get_or_insert_default();
-        if !recorder.restore(part, seq) {
+        if !self.recorder.restore(part, seq) {
             return Err(RestoreError::Order { part, seq });
         }
         let Machine { plan, tables, clock, restorer, .. } = self;
-        restorer.get_or_insert_with(|| Restorer::new(plan)).restore(part, body, plan, tables, clock)
+        let restorer = restorer.get_or_insert_with(|| Restorer::new(plan));
+        let record = restorer.restore(part, body, plan, tables, clock)?;
+        if let Some(once) = &record.of.once {
+            record.answer()?;
+            self.recorder.remember(part, once, record.answer_bytes());
+        }
+        Ok(())
     }
 
     /// Nothing more is restored.
@@ -446,4 +437,12 @@ impl Machine {
         }
         page
     }
+}
+
+/// The output of a newer revision in which replies to an output of an older one can be told as they are.
+fn same_output(output: OutputId, old: &Plan, new: &Plan) -> Option<OutputId> {
+    let before = old.outputs.get(usize::from(output.0))?;
+    let at = new.outputs.iter().position(|after| after.name == before.name)?;
+    let same = before.shape.columns() == new.outputs[at].shape.columns();
+    same.then_some(OutputId(at as u16))
 }

@@ -5,10 +5,12 @@
 
 use std::collections::HashMap;
 
-use anabranch_model::message::{Origin, Refusal};
+use anabranch_model::message::{Once, Refusal, RowsAnswer};
 use anabranch_model::partition::PartitionId;
 use anabranch_model::plan::OutputId;
-use anabranch_model::record::{Identity, RecordWriter};
+use anabranch_model::record::{Identity, RecordError, RecordWriter, parse_answer};
+
+use crate::remembered::{Remembered, Seen};
 
 /// A partition of a flow: partition `number` of those tables that have `of` of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -69,32 +71,90 @@ struct Last {
     count: u64,
 }
 
-/// Records what the steps of a flow do on one worker.
+/// Records what the steps of a flow do on one worker, and what its partitions remember of requests.
 #[derive(Debug, Default)]
 pub(crate) struct Recorder {
+    /// Whether records are wanted; else only repeats are recognised.
+    keeps: bool,
     /// By partition number.
     writers: Vec<RecordWriter>,
-    /// The partitions that the present request has reached.
-    touched: Vec<PartitionId>,
+    /// By what a repeat of the present request is recognised.
+    once: Option<Once>,
+    /// How many partitions there are where it is done.
+    of: u32,
+    /// The partitions that it has reached.
+    touched: Vec<(PartitionId, Turn)>,
+    /// By partition number: where in `touched` it stands, plus one; 0 where the request has not reached it.
+    places: Vec<u32>,
     /// The partition of the present step, and where its changes began.
     step: Option<(PartitionId, usize)>,
     /// The last record of each partition.
     last: HashMap<FlowPartition, Last>,
+    remembered: HashMap<FlowPartition, Remembered>,
     records: Records,
 }
 
+/// What is to be done with the rows of a request in a partition.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Turn {
+    /// Their steps.
+    Run,
+    /// Nothing: it was done before, with this answer.
+    Repeat(Vec<u8>),
+    /// Nothing: it may have been done before.
+    Forgotten,
+}
+
 impl Recorder {
-    /// The step of a row begins in a partition.
+    /// From now on there are records.
+    pub(crate) fn keep(&mut self) {
+        self.keeps = true;
+    }
+
+    /// A request to a step of so many partitions (none where it has no tables) begins; `once` where it will be repeated
+    /// and its step may leave traces.
     #[inline]
-    pub(crate) fn begin(&mut self, partition: PartitionId) {
+    pub(crate) fn request(&mut self, once: Option<Once>, of: Option<u32>) {
+        (self.once, self.of) = (once, of.unwrap_or_default());
+    }
+
+    /// The step of a row comes to a partition: what is to be done there.
+    #[inline]
+    pub(crate) fn begin(&mut self, partition: PartitionId) -> &Turn {
+        if !self.keeps && self.once.is_none() {
+            return &Turn::Run;
+        }
+        let at = partition.0 as usize;
+        if self.places.get(at).is_none_or(|place| *place == 0) {
+            self.reach(partition);
+        }
+        let turn = &self.touched[self.places[at] as usize - 1].1;
+        if *turn == Turn::Run {
+            self.step = Some((partition, self.writers[at].mark()));
+        }
+        turn
+    }
+
+    /// The present request reaches a partition.
+    fn reach(&mut self, partition: PartitionId) {
         let at = partition.0 as usize;
         if self.writers.len() <= at {
-            self.writers.resize_with(at + 1, RecordWriter::default);
+            let writer = if self.keeps { RecordWriter::default } else { RecordWriter::of_answers };
+            self.writers.resize_with(at + 1, writer);
+            self.places.resize(at + 1, 0);
         }
-        if self.writers[at].is_empty() {
-            self.touched.push(partition);
-        }
-        self.step = Some((partition, self.writers[at].mark()));
+        let part = FlowPartition { of: self.of, number: partition.0 };
+        let seen = match (&self.once, self.remembered.get(&part)) {
+            (Some(once), Some(remembered)) => remembered.seen(once),
+            _ => Seen::New,
+        };
+        let turn = match seen {
+            Seen::New => Turn::Run,
+            Seen::Done(answer) => Turn::Repeat(answer),
+            Seen::Forgotten => Turn::Forgotten,
+        };
+        self.touched.push((partition, turn));
+        self.places[at] = self.touched.len() as u32;
     }
 
     /// What the present step writes to.
@@ -125,25 +185,44 @@ impl Recorder {
         }
     }
 
-    /// The request has ended, in a flow of this revision whose step has `of` partitions; the worker had made `count`
-    /// records before it.
-    pub(crate) fn finish(&mut self, origin: &Origin, revision: i64, of: u32, count: u64) -> Kept {
-        let identity = Identity { client: origin.client, request: origin.request, revision };
+    /// The request has ended, in a flow of this revision; the worker had made `count` records before it. What was done
+    /// before is told to `repeat`.
+    pub(crate) fn finish(&mut self, revision: i64, count: u64, mut repeat: impl FnMut(RowsAnswer)) -> Kept {
+        let identity = Identity { once: self.once, revision };
         let mut kept = Kept::default();
-        for partition in self.touched.drain(..) {
-            let part = FlowPartition { of, number: partition.0 };
+        for (partition, turn) in self.touched.drain(..) {
+            self.places[partition.0 as usize] = 0;
+            let part = FlowPartition { of: self.of, number: partition.0 };
             let last = self.last.entry(part).or_default();
             let writer = &mut self.writers[partition.0 as usize];
-            if writer.is_idle() {
+            if let Turn::Repeat(answer) = &turn {
+                repeat(parse_answer(answer).unwrap_or_else(|error| unreachable!("{error}: {answer:?}")));
+            }
+            // What will be repeated is remembered even where it has changed nothing: later it might.
+            if turn != Turn::Run || writer.is_idle() && self.once.is_none() {
                 writer.clear();
             } else {
-                kept.made += 1;
-                *last = Last { seq: last.seq + 1, count: count + kept.made };
-                writer.finish(identity, &mut self.records.bytes);
-                self.records.made.push(Made { part, seq: last.seq, end: self.records.bytes.len() });
+                let bytes = &mut self.records.bytes;
+                let begin = bytes.len();
+                let answer = if self.keeps {
+                    kept.made += 1;
+                    *last = Last { seq: last.seq + 1, count: count + kept.made };
+                    writer.finish(identity, bytes)
+                } else {
+                    writer.finish_answer(bytes);
+                    begin
+                };
+                if let Some(once) = &self.once {
+                    self.remembered.entry(part).or_default().remember(once, &bytes[answer..]);
+                }
+                match self.keeps {
+                    true => self.records.made.push(Made { part, seq: last.seq, end: bytes.len() }),
+                    false => bytes.clear(),
+                }
             }
             kept.rests_on = kept.rests_on.max(last.count);
         }
+        self.once = None;
         kept
     }
 
@@ -165,5 +244,44 @@ impl Recorder {
             last.seq = seq;
         }
         follows
+    }
+
+    /// A record that was read from a journal tells that a request was done, with this answer.
+    pub(crate) fn remember(&mut self, part: FlowPartition, once: &Once, answer: &[u8]) {
+        self.remembered.entry(part).or_default().remember(once, answer);
+    }
+
+    /// Where a partition stands: the number of its last record, and what it remembers (bytes for
+    /// [`Recorder::restore_head`]).
+    #[expect(dead_code, reason = "snapshots are about to use it")]
+    pub(crate) fn head(&self, part: FlowPartition) -> (u64, Vec<u8>) {
+        let mut bytes = Vec::new();
+        if let Some(remembered) = self.remembered.get(&part) {
+            remembered.write(&mut bytes);
+        }
+        (self.last.get(&part).map_or(0, |last| last.seq), bytes)
+    }
+
+    /// A partition stands where [`Recorder::head`] said.
+    ///
+    /// # Errors
+    /// The bytes are not what it gave.
+    #[expect(dead_code, reason = "snapshots are about to use it")]
+    pub(crate) fn restore_head(
+        &mut self,
+        part: FlowPartition,
+        seq: u64,
+        remembered: &[u8],
+    ) -> Result<(), RecordError> {
+        self.last.entry(part).or_default().seq = seq;
+        if !remembered.is_empty() {
+            self.remembered.insert(part, Remembered::read(remembered)?);
+        }
+        Ok(())
+    }
+
+    /// The flow has a newer revision, with other numbers of its outputs ([`Remembered::revise`]).
+    pub(crate) fn revise(&mut self, output: &impl Fn(OutputId) -> Option<OutputId>) {
+        self.remembered.values_mut().for_each(|remembered| remembered.revise(output));
     }
 }

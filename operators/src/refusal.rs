@@ -10,6 +10,7 @@ use anabranch_model::row::RowError;
 pub(crate) struct Reason {
     pub(crate) code: RefusalCode,
     pub(crate) text: String,
+    /// Line 0 where no place of the flow file has to do with it.
     pub(crate) place: Place,
 }
 
@@ -39,6 +40,13 @@ impl Reason {
             "R013: the rows sent for one request have over {limit} MiB; send fewer rows in a request"
         );
         Reason { code: RefusalCode::Unavailable, text, place }
+    }
+
+    /// R014: the request is a repeat, and what it repeats is forgotten.
+    pub(crate) fn forgotten() -> Self {
+        let text = "R014: the request was made too long ago: whether it took effect then is not known any more, and \
+                    nothing was done now; read what is there";
+        Reason { code: RefusalCode::Unknown, text: text.to_owned(), place: Place { line: 0, column: 0 } }
     }
 
     /// R007: a key beyond its limit.

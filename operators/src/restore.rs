@@ -88,16 +88,17 @@ impl Restorer {
     ///
     /// # Errors
     /// What is wrong with the record; some of it may have been done.
-    pub(crate) fn restore(
+    pub(crate) fn restore<'r>(
         &mut self,
         part: FlowPartition,
-        body: &[u8],
+        body: &'r [u8],
         plan: &Plan,
         tables: &mut Tables,
         clock: &mut HybridClock,
-    ) -> Result<(), RestoreError> {
+    ) -> Result<Record<'r>, RestoreError> {
         let partition = PartitionId(part.number);
-        for change in Record::parse(body)?.changes() {
+        let record = Record::parse(body)?;
+        for change in record.changes() {
             let change = change?;
             let (Change::Put(table, _) | Change::Delete(table, _)) = change;
             let fits =
@@ -115,6 +116,6 @@ impl Restorer {
                 Change::Delete(_, key) => drop(rows.remove(key)),
             }
         }
-        Ok(())
+        Ok(record)
     }
 }

@@ -89,7 +89,7 @@ impl WorkerThreads {
 /// for id in [7, 8, 7] {
 ///     batch.push_with::<RowError>(&plan.inputs[0].shape, |row| row.value(&Value::Int(id))).unwrap();
 /// }
-/// let origin = Origin { worker: worker.id(), client: 1, request: 1, revision: 1 };
+/// let origin = Origin { worker: worker.id(), client: 1, request: 1, revision: 1, once: None };
 /// let input = plan.input("Seen").expect("declared");
 /// worker.submit(FlowId(0), Request { origin, body: Body::Rows { input, batch } });
 /// worker.turn(0);

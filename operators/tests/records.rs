@@ -3,12 +3,16 @@
 
 use std::sync::Arc;
 
-use anabranch_model::message::{Answer, Body, Delivery, FlowId, Origin, Page, Request, RowsAnswer, WorkerId};
-use anabranch_model::plan::{InputId, Plan, TableId};
+use anabranch_model::message::{
+    Answer, Body, Delivery, FlowId, Once, Origin, Page, Refusal, Request, RowsAnswer, WorkerId,
+};
+use anabranch_model::plan::{InputId, Plan, RefusalCode, TableId};
 use anabranch_model::record::Record;
 use anabranch_model::row::RowError;
 use anabranch_model::{Batch, SchemaId, Value};
-use anabranch_operators::{FlowPartition, Records, RestoreError, Worker, WorkerConfig};
+use anabranch_operators::{
+    ANSWERS_REMEMBERED_MAX, FlowPartition, Records, RestoreError, Worker, WorkerConfig,
+};
 use proptest::prelude::*;
 
 const FLOW: FlowId = FlowId(3);
@@ -63,7 +67,8 @@ fn send(
         });
         write.expect("it fits");
     }
-    let origin = Origin { worker: WorkerId(0), client: 5, request: number, revision: 1 };
+    let once = Some(Once { client: 5, number, answered: 0 });
+    let origin = Origin { worker: WorkerId(0), client: 1, request: number, revision: 1, once };
     worker.submit(FLOW, Request { origin, body: Body::Rows { input: InputId(input), batch } });
     worker.turn(number as i64);
     let answers = worker.deliveries().into_iter().filter_map(|delivery| match delivery {
@@ -78,7 +83,7 @@ fn send(
 }
 
 fn rows(worker: &mut Worker, table: u16) -> Page {
-    let origin = Origin { worker: WorkerId(0), client: 6, request: 1, revision: 1 };
+    let origin = Origin { worker: WorkerId(0), client: 6, request: 1, revision: 1, once: None };
     let body = Body::Page { table: TableId(table), after: None, limit: u32::MAX };
     worker.submit(FLOW, Request { origin, body });
     worker.turn(0);
@@ -138,12 +143,77 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whoever does them again: the worker that did them, or one that has its records.
+    #[test]
+    fn a_repeat_gives_the_first_answer_and_changes_nothing(
+        requests in prop::collection::vec(
+            (0_u16..4, prop::collection::vec((0_i64..6, 0_i64..6, 0_i64..60), 1..20)),
+            1..20,
+        ),
+        repeats in prop::collection::vec(0_usize..20, 1..10),
+        keeps in any::<bool>(),
+    ) {
+        let plan = plan();
+        let mut first = worker(keeps);
+        first.install(FLOW, &plan);
+        let mut answers = Vec::new();
+        for (number, (input, rows)) in (1..).zip(&requests) {
+            answers.push(send(&mut first, &plan, number, *input, rows).0);
+        }
+        let records: Vec<Records> = first.records().into_iter().map(|(_, records)| records).collect();
+        let mut again = keeps.then(|| replayed(&plan, &records));
+        let before = [rows(&mut first, 0), rows(&mut first, 1)];
+        for at in repeats.into_iter().filter(|at| *at < requests.len()) {
+            let (input, some) = &requests[at];
+            for worker in [Some(&mut first), again.as_mut()].into_iter().flatten() {
+                let (answer, rests_on) = send(worker, &plan, at as u64 + 1, *input, some);
+                prop_assert_eq!(told(&answer), told(&answers[at]));
+                prop_assert!(answer.replies.is_empty(), "only its asker is told again");
+                prop_assert!(rests_on <= worker.recorded().count);
+                prop_assert_eq!(worker.records().len(), 0);
+                prop_assert_eq!(&[rows(worker, 0), rows(worker, 1)], &before);
+            }
+        }
+    }
+}
+
+/// What an answer tells its asker, whenever it was made.
+fn told(answer: &RowsAnswer) -> (u32, Vec<Refusal>, Vec<(u32, u16, Vec<u8>)>) {
+    let mut refusals = answer.refusals.clone();
+    refusals.sort_by_key(|refusal| refusal.row);
+    let replies = answer.replies.iter().chain(answer.repeated.iter());
+    let mut replies: Vec<_> = replies.map(|(row, output, bytes)| (row, output.0, bytes.to_vec())).collect();
+    replies.sort();
+    (answer.accepted, refusals, replies)
+}
+
+#[test]
+fn a_request_that_is_forgotten_is_not_done_again() {
+    let plan = plan();
+    let mut worker = worker(true);
+    worker.install(FLOW, &plan);
+    for number in 1..=ANSWERS_REMEMBERED_MAX as u64 + 1 {
+        send(&mut worker, &plan, number, 0, &[(1, 1, 1)]);
+    }
+    worker.records();
+    for input in [0, 1] {
+        let (answer, _) = send(&mut worker, &plan, 1, input, &[(1, 2, 9)]);
+        assert_eq!((answer.accepted, answer.refusals.len()), (0, 1));
+        assert_eq!(answer.refusals[0].code, RefusalCode::Unknown);
+    }
+    assert_eq!((worker.records().len(), rows(&mut worker, 0).rows.len()), (0, 1));
+}
+
 /// The parts of an answer that are in records are those of the answer.
 fn recorded_is_answered(answer: &RowsAnswer, records: &[Records], request: u64) {
     let (mut accepted, mut refused) = (0, 0);
     for (_, body) in records.iter().flat_map(Records::iter) {
         let record = Record::parse(body).expect("a record");
-        assert_eq!((record.of.client, record.of.request, record.of.revision), (5, request, 1));
+        let once = record.of.once.expect("it is recognised");
+        assert_eq!((once.client, once.number, record.of.revision), (5, request, 1));
         let part = record.answer().expect("an answer");
         accepted += part.accepted;
         refused += part.refusals.len();

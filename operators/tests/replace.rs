@@ -27,8 +27,13 @@ fn request(number: u64, revision: i64, plan: &Plan) -> Request {
         write.expect("it fits");
     }
     let input = plan.input("Seen").expect("declared");
-    let origin =
-        Origin { worker: anabranch_model::message::WorkerId(0), client: 1, request: number, revision };
+    let origin = Origin {
+        worker: anabranch_model::message::WorkerId(0),
+        client: 1,
+        request: number,
+        revision,
+        once: None,
+    };
     Request { origin, body: Body::Rows { input, batch } }
 }
 

@@ -119,6 +119,7 @@ const PAGES: &[(&str, &str)] = &[
     page!("R011"),
     page!("R012"),
     page!("R013"),
+    page!("R014"),
 ];
 
 /// The page of a code, in Markdown; upper and lower case are the same. For an unknown code,

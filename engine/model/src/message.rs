@@ -35,6 +35,23 @@ pub struct Origin {
     pub request: u64,
     /// The revision of the flow whose numbers and shapes the request uses.
     pub revision: i64,
+    /// By what a repeat of the request is recognised; `None` where it is never repeated.
+    pub once: Option<Once>,
+}
+
+/// A request that has its effects once, however often it is sent: by this a partition knows that it has done it.
+///
+/// The number lets a partition that has forgotten old requests tell a late repeat of one from a new request, for which it
+/// must be about the time at which the request was first made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Once {
+    /// Who asks, by a number that nobody else has; not 0.
+    pub client: u64,
+    /// The request: grows from request to request of the client, and is about the microseconds since 1970 UTC at which it
+    /// was made.
+    pub number: u64,
+    /// All of the client's requests up to this number are answered, and it will repeat none of them.
+    pub answered: u64,
 }
 
 /// One request to one flow.
@@ -172,6 +189,8 @@ pub struct RowsAnswer {
     pub refusals: Vec<Refusal>,
     /// Rows that rules sent back.
     pub replies: Replies,
+    /// Rows that rules sent back when the request was done before, and that are told to its asker only.
+    pub repeated: Replies,
 }
 
 /// A row that was refused: nothing of its step is written.

@@ -350,11 +350,24 @@ pub enum RefusalCode {
     Denied,
     /// Not now; repeat it later. HTTP 503.
     Unavailable,
+    /// The request is a repeat of one that is forgotten: whether that took effect is not known, and nothing was done
+    /// now. Only the engine says so, no rule. HTTP 409.
+    Unknown,
 }
 
 impl RefusalCode {
     /// All codes.
-    pub const ALL: [RefusalCode; 5] = [
+    pub const ALL: [RefusalCode; 6] = [
+        RefusalCode::Invalid,
+        RefusalCode::NotFound,
+        RefusalCode::Conflict,
+        RefusalCode::Denied,
+        RefusalCode::Unavailable,
+        RefusalCode::Unknown,
+    ];
+
+    /// The codes that a rule may refuse with.
+    pub const OF_RULES: [RefusalCode; 5] = [
         RefusalCode::Invalid,
         RefusalCode::NotFound,
         RefusalCode::Conflict,
@@ -370,6 +383,7 @@ impl RefusalCode {
             RefusalCode::Conflict => "conflict",
             RefusalCode::Denied => "denied",
             RefusalCode::Unavailable => "unavailable",
+            RefusalCode::Unknown => "unknown",
         }
     }
 }

@@ -6,7 +6,7 @@
 //! | bytes | what |
 //! |---|---|
 //! | 1 | format, 1 |
-//! | 8, 8 | client, request |
+//! | 8, 8, 8 | of the request: client, number, up to where the client's are answered; zeros where it is never repeated |
 //! | 8 | revision of the flow whose numbers and shapes it uses |
 //! | 4 | bytes of the changes |
 //! | | changes, in their order: 2 table, 1 kind; kind 0 a put: the packed row; kind 1 a delete: 2 length, key bytes |
@@ -17,7 +17,7 @@
 use std::fmt;
 
 use crate::expr::Place;
-use crate::message::{Refusal, RowsAnswer};
+use crate::message::{Once, Refusal, RowsAnswer};
 use crate::plan::{OutputId, RefusalCode, TableId};
 use crate::row::{ROW_HEADER_BYTES, row_length};
 
@@ -27,13 +27,14 @@ pub const RECORD_FORMAT: u8 = 1;
 const PUT: u8 = 0;
 const DELETE: u8 = 1;
 
+/// Bytes before the changes.
+const HEAD_BYTES: usize = 37;
+
 /// Whose request it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identity {
-    /// The client.
-    pub client: u64,
-    /// The client's number for the request.
-    pub request: u64,
+    /// By what a repeat of it is recognised.
+    pub once: Option<Once>,
     /// The revision whose numbers and shapes the record uses.
     pub revision: i64,
 }
@@ -84,12 +85,22 @@ pub struct RecordWriter {
     refusals: Vec<u8>,
     replied: u32,
     replies: Vec<u8>,
+    /// Whether changes are left out.
+    brief: bool,
 }
 
 impl RecordWriter {
+    /// Writes answers only ([`RecordWriter::finish_answer`]).
+    pub fn of_answers() -> Self {
+        RecordWriter { brief: true, ..RecordWriter::default() }
+    }
+
     /// A row is put.
     #[inline]
     pub fn put(&mut self, table: TableId, row: &[u8]) {
+        if self.brief {
+            return;
+        }
         self.changes.extend_from_slice(&table.0.to_le_bytes());
         self.changes.push(PUT);
         self.changes.extend_from_slice(row);
@@ -97,6 +108,9 @@ impl RecordWriter {
 
     /// The row of a key (at most [`crate::key::MAX_KEY_BYTES`]) is deleted.
     pub fn delete(&mut self, table: TableId, key: &[u8]) {
+        if self.brief {
+            return;
+        }
         self.changes.extend_from_slice(&table.0.to_le_bytes());
         self.changes.push(DELETE);
         self.changes.extend_from_slice(&(key.len() as u16).to_le_bytes());
@@ -141,27 +155,31 @@ impl RecordWriter {
         self.replies.extend_from_slice(bytes);
     }
 
-    /// Whether no row has come by.
-    #[inline]
-    pub fn is_empty(&self) -> bool {
-        self.accepted == 0 && self.is_idle()
-    }
-
-    /// Whether nothing was changed and nothing refused: there is nothing to keep.
+    /// Whether nothing was changed.
     #[inline]
     pub fn is_idle(&self) -> bool {
-        self.changes.is_empty() && self.refused == 0
+        self.changes.is_empty()
     }
 
-    /// Appends the record to `out`, and begins anew.
-    pub fn finish(&mut self, of: Identity, out: &mut Vec<u8>) {
-        out.reserve(41 + self.changes.len() + self.refusals.len() + self.replies.len());
+    /// Appends the record to `out`, and begins anew. Where in `out` the answer begins.
+    pub fn finish(&mut self, of: Identity, out: &mut Vec<u8>) -> usize {
+        out.reserve(HEAD_BYTES + self.changes.len());
         out.push(RECORD_FORMAT);
-        out.extend_from_slice(&of.client.to_le_bytes());
-        out.extend_from_slice(&of.request.to_le_bytes());
+        let once = of.once.unwrap_or(Once { client: 0, number: 0, answered: 0 });
+        out.extend_from_slice(&once.client.to_le_bytes());
+        out.extend_from_slice(&once.number.to_le_bytes());
+        out.extend_from_slice(&once.answered.to_le_bytes());
         out.extend_from_slice(&of.revision.to_le_bytes());
         out.extend_from_slice(&(self.changes.len() as u32).to_le_bytes());
         out.extend_from_slice(&self.changes);
+        let answer = out.len();
+        self.finish_answer(out);
+        answer
+    }
+
+    /// Appends the answer alone, as the end of a record has it, and begins anew.
+    pub fn finish_answer(&mut self, out: &mut Vec<u8>) {
+        out.reserve(12 + self.refusals.len() + self.replies.len());
         out.extend_from_slice(&self.accepted.to_le_bytes());
         out.extend_from_slice(&self.refused.to_le_bytes());
         out.extend_from_slice(&self.refusals);
@@ -197,8 +215,9 @@ impl<'r> Record<'r> {
             RECORD_FORMAT => {}
             other => return Err(RecordError::Format(other)),
         }
-        let (client, request) = (rest.u64()?, rest.u64()?);
-        let of = Identity { client, request, revision: rest.u64()? as i64 };
+        let once = Once { client: rest.u64()?, number: rest.u64()?, answered: rest.u64()? };
+        let once = (once.client != 0).then_some(once);
+        let of = Identity { once, revision: rest.u64()? as i64 };
         let length = rest.u32()? as usize;
         Ok(Record { of, changes: rest.take(length)?, answer: rest.0 })
     }
@@ -215,24 +234,37 @@ impl<'r> Record<'r> {
         })
     }
 
+    /// The bytes of what the request was answered, for [`parse_answer`].
+    pub fn answer_bytes(&self) -> &'r [u8] {
+        self.answer
+    }
+
     /// What the request was answered, as far as this partition is concerned.
     ///
     /// # Errors
     /// It is too short, or has what means nothing.
     pub fn answer(&self) -> Result<RowsAnswer, RecordError> {
-        let mut rest = Rest(self.answer);
-        let mut answer = RowsAnswer { accepted: rest.u32()?, ..RowsAnswer::default() };
-        for _ in 0..rest.u32()? {
-            answer.refusals.push(rest.refusal()?);
-        }
-        for _ in 0..rest.u32()? {
-            let (row, output) = (rest.u32()?, OutputId(rest.u16()?));
-            answer.replies.push(row, output, rest.row()?);
-        }
-        match rest.0 {
-            [] => Ok(answer),
-            _ => Err(RecordError::Meaning("bytes behind its end")),
-        }
+        parse_answer(self.answer)
+    }
+}
+
+/// An answer as the end of a record has it.
+///
+/// # Errors
+/// It is too short, or has what means nothing.
+pub fn parse_answer(bytes: &[u8]) -> Result<RowsAnswer, RecordError> {
+    let mut rest = Rest(bytes);
+    let mut answer = RowsAnswer { accepted: rest.u32()?, ..RowsAnswer::default() };
+    for _ in 0..rest.u32()? {
+        answer.refusals.push(rest.refusal()?);
+    }
+    for _ in 0..rest.u32()? {
+        let (row, output) = (rest.u32()?, OutputId(rest.u16()?));
+        answer.replies.push(row, output, rest.row()?);
+    }
+    match rest.0 {
+        [] => Ok(answer),
+        _ => Err(RecordError::Meaning("bytes behind its end")),
     }
 }
 
@@ -309,7 +341,7 @@ mod tests {
     use super::*;
 
     fn of() -> Identity {
-        Identity { client: 7, request: 9, revision: 2 }
+        Identity { once: Some(Once { client: 7, number: 9, answered: 8 }), revision: 2 }
     }
 
     /// A row of a header and `bytes`.
@@ -364,10 +396,13 @@ mod tests {
         writer.delete(TableId(2), b"k");
         writer.accept();
         let mut out = Vec::new();
-        writer.finish(Identity { client: 1, request: 2, revision: 3 }, &mut out);
-        let mut wanted = vec![1, 1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0];
+        let once = Some(Once { client: 1, number: 2, answered: 1 });
+        let answer = writer.finish(Identity { once, revision: 3 }, &mut out);
+        let mut wanted = vec![1, 1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0];
+        wanted.extend_from_slice(&[1, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0]);
         wanted.extend_from_slice(&[6, 0, 0, 0, 2, 0, 1, 1, 0, b'k', 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
         assert_eq!(out, wanted);
+        assert_eq!(parse_answer(&out[answer..]).expect("an answer").accepted, 1);
     }
 
     #[test]

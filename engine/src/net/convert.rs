@@ -149,5 +149,5 @@ fn rows_answer(message: wire::RowsAnswer, plan: &Plan) -> Result<RowsAnswer, Str
         rest = behind;
     }
     let refusals = message.refusals.into_iter().map(refusal).collect();
-    Ok(RowsAnswer { accepted: message.accepted, refusals, replies })
+    Ok(RowsAnswer { accepted: message.accepted, refusals, replies, repeated: Replies::default() })
 }

@@ -178,6 +178,7 @@ impl Session {
             client: self.client,
             request: request.number,
             revision: request.revision,
+            once: None,
         };
         Ok((flow, EngineRequest { origin, body }))
     }

@@ -255,9 +255,9 @@ impl<'c, 'a> RuleChecker<'c, 'a> {
         text: &ast::Expr,
     ) -> Option<Action> {
         let condition = self.condition(condition);
-        let known = RefusalCode::ALL.into_iter().find(|of| of.name().eq_ignore_ascii_case(&code.text));
+        let known = RefusalCode::OF_RULES.into_iter().find(|of| of.name().eq_ignore_ascii_case(&code.text));
         if known.is_none() {
-            let names = RefusalCode::ALL.map(RefusalCode::name);
+            let names = RefusalCode::OF_RULES.map(RefusalCode::name);
             let help = match suggest::closest(&code.text, names) {
                 Some(close) => format!("did you mean `{close}`?"),
                 None => format!("write one of {}", super::quoted(&names)),

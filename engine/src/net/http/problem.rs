@@ -98,6 +98,9 @@ impl Problem {
             RefusalCode::Conflict => (StatusCode::CONFLICT, "read what is there, then decide"),
             RefusalCode::Denied => (StatusCode::FORBIDDEN, "the flow's rules do not allow it"),
             RefusalCode::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "repeat it later"),
+            RefusalCode::Unknown => {
+                (StatusCode::CONFLICT, "read what is there, then send what is missing with a new key")
+            }
         };
         let problem = Problem::new(status, refused.code.name(), &refused.text, help);
         problem.with("place", place(refused))

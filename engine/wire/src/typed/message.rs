@@ -111,6 +111,7 @@ pub fn grpc_status(code: RefusalCode) -> i32 {
         RefusalCode::Denied => 7,
         RefusalCode::Conflict => 9,
         RefusalCode::Unavailable => 14,
+        RefusalCode::Unknown => 2,
     }
 }
 
