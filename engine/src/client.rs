@@ -15,7 +15,8 @@ use crate::driver::Command;
 use crate::egress::Answered;
 use crate::error::Error;
 use crate::flow::Flow;
-use crate::input_batch::InputBatch;
+use crate::idempotency_key::IdempotencyKey;
+use crate::input_batch::{InputBatch, Packed};
 use crate::key::Key;
 use crate::link::{Connection, Link};
 use crate::load::{NodeLoad, Unanswered};
@@ -210,9 +211,9 @@ impl<L: Link> Client<L> {
     /// under way is answered with the same; the next request opens another connection. [`Error::Stopped`].
     pub fn submit(&mut self, batch: InputBatch) -> Result<Ticket, Error> {
         self.catalog.load().check(batch.flow, &batch.plan)?;
-        let (flow, plan, input, rows) = batch.finish()?;
+        let Packed { flow, plan, input, rows, key } = batch.finish()?;
         let bytes = rows.bytes().len();
-        self.request(flow, &plan, Body::Rows { input, batch: rows }, bytes)
+        self.request_once(flow, &plan, Body::Rows { input, batch: rows }, bytes, key)
     }
 
     /// The answer to a sent batch; waits for it.
@@ -347,11 +348,23 @@ impl<L: Link> Client<L> {
         body: Body,
         bytes: usize,
     ) -> Result<Ticket, Error> {
+        self.request_once(flow, plan, body, bytes, None)
+    }
+
+    fn request_once(
+        &mut self,
+        flow: FlowId,
+        plan: &Arc<Plan>,
+        body: Body,
+        bytes: usize,
+        key: Option<IdempotencyKey>,
+    ) -> Result<Ticket, Error> {
         let bytes = bytes + REQUEST_BYTES;
         self.make_room(bytes)?;
-        self.last_request += 1;
+        self.last_request = self.link.number(self.last_request);
         let (request, revision) = (self.last_request, plan.revision);
-        let origin = Origin { worker: self.worker, client: self.id, request, revision, once: None };
+        let once = key.map(|key| self.link.once(key));
+        let origin = Origin { worker: self.worker, client: self.id, request, revision, once };
         if let Some(trace) = self.trace {
             self.link.send(Command::Trace(self.id, request, trace))?;
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anabranch_model::message::{Body, Delivery, FlowId, Origin, Request};
+use anabranch_model::message::{Body, Delivery, FlowId, Once, Origin, Request};
 use anabranch_operators::{RestoreError, Worker};
 use crossbeam_channel::Sender;
 
@@ -31,9 +31,8 @@ pub enum Command {
     Request(FlowId, Request),
     /// Requests of a connected client, to be done in this order.
     Requests(Vec<(FlowId, Request)>),
-    /// A request by itself, for a revision of a flow, with who takes its answer. Where the node stops before, that is
-    /// dropped.
-    Single(FlowId, i64, Body, Reply, Option<Trace>),
+    /// A request by itself.
+    Single(Box<Single>),
     /// Records of a journal, to be done again.
     Restore(Restore),
     /// Asks whether all records so far could be done again.
@@ -46,6 +45,18 @@ pub enum Command {
     Drain(Sender<()>),
     /// Ends the worker.
     Stop,
+}
+
+/// A request by itself.
+pub struct Single {
+    pub(crate) flow: FlowId,
+    /// The revision of the flow that it is made for.
+    pub(crate) revision: i64,
+    pub(crate) once: Option<Once>,
+    pub(crate) body: Body,
+    /// Who takes its answer; dropped where the node stops before.
+    pub(crate) reply: Reply,
+    pub(crate) trace: Option<Trace>,
 }
 
 /// Whether a driver goes on.
@@ -88,15 +99,7 @@ impl Driver {
                 requests.into_iter().for_each(|(flow, request)| self.enter(flow, request));
             }
             Command::Trace(client, request, trace) => self.egress.measures.traced(client, request, trace),
-            Command::Single(flow, revision, body, reply, trace) => {
-                let request = self.egress.entered_singly(reply);
-                if let Some(trace) = trace {
-                    self.egress.measures.traced(SINGLE, request, trace);
-                }
-                let origin =
-                    Origin { worker: self.worker.id(), client: SINGLE, request, revision, once: None };
-                self.worker.submit(flow, Request { origin, body });
-            }
+            Command::Single(single) => self.enter_singly(single),
             Command::Restore(restore) => {
                 if self.unrestored.is_none() {
                     self.unrestored = restore.run(&mut self.worker).err();
@@ -121,6 +124,16 @@ impl Driver {
             Command::Stop => return Flowing::Ended,
         }
         Flowing::On
+    }
+
+    fn enter_singly(&mut self, single: Box<Single>) {
+        let Single { flow, revision, once, body, reply, trace } = *single;
+        let request = self.egress.entered_singly(reply);
+        if let Some(trace) = trace {
+            self.egress.measures.traced(SINGLE, request, trace);
+        }
+        let origin = Origin { worker: self.worker.id(), client: SINGLE, request, revision, once };
+        self.worker.submit(flow, Request { origin, body });
     }
 
     fn enter(&mut self, flow: FlowId, request: Request) {

@@ -143,6 +143,13 @@ pub enum Error {
         /// Why.
         why: String,
     },
+    /// A key by which a request is to take effect once, that is none.
+    IdempotencyKey {
+        /// The key.
+        given: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
     /// A file of certificates, keys or tokens that cannot be used.
     Secret {
         /// Which.
@@ -197,6 +204,11 @@ impl fmt::Display for Error {
             Error::Row(problem) => problem.fmt(f),
             Error::Key { table, problem } => write!(f, "the key does not fit table `{table}`: {problem}"),
             Error::Refused(refused) => refused.fmt(f),
+            Error::IdempotencyKey { given, problem } => write!(
+                f,
+                "`{given}` is no idempotency key: {problem}; take a UUID of version 7, or the milliseconds since 1970 \
+                 UTC, `-` and a text of your own, and keep it for every repeat of the request"
+            ),
             Error::Uncollected { answers } => {
                 write!(
                     f,

@@ -117,6 +117,7 @@ mod egress;
 mod error;
 mod flow;
 mod held;
+mod idempotency_key;
 mod input_batch;
 mod journal;
 mod key;
@@ -151,6 +152,7 @@ pub use client::{Client, NODE_BYTES, Ticket, UNCOLLECTED_MAX, WINDOW_BYTES, WIND
 pub use deploy::{Before, Deployed, FLOWS_MAX};
 pub use error::{Error, FlowError};
 pub use flow::Flow;
+pub use idempotency_key::{IDEMPOTENCY_KEY_BYTES_MAX, IdempotencyKey, NUMBER_AHEAD_MAX};
 pub use input_batch::InputBatch;
 pub use link::{Connection, Here, Link, Threads};
 #[cfg(feature = "net")]

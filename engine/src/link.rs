@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use anabranch_model::message::Once;
 use crossbeam_channel::Receiver;
 
 use crate::deploy::Deployed;
@@ -11,6 +12,7 @@ use crate::driver::Command;
 use crate::egress::Answered;
 use crate::error::Error;
 use crate::flow::Flow;
+use crate::idempotency_key::IdempotencyKey;
 use crate::node::Core;
 use crate::os::{self, Door};
 use crate::status::NodeStatus;
@@ -48,6 +50,16 @@ pub trait Link {
     /// The time of the node's clock, in microseconds since 1970 UTC.
     fn now(&self) -> i64 {
         os::now_micros()
+    }
+
+    /// The number of the request after number `last`.
+    fn number(&mut self, last: u64) -> u64 {
+        last + 1
+    }
+
+    /// By what a request with a key is recognised.
+    fn once(&self, key: IdempotencyKey) -> Once {
+        key.once("")
     }
 }
 
@@ -131,6 +143,26 @@ impl Link for Connection {
             Connection::Threads(_) => Ok(false),
             #[cfg(feature = "net")]
             Connection::Remote(remote) => remote.refresh().map(|()| true),
+        }
+    }
+
+    fn number(&mut self, last: u64) -> u64 {
+        match self {
+            Connection::Threads(_) => last + 1,
+            #[cfg(feature = "net")]
+            Connection::Remote(remote) => remote.number(last),
+        }
+    }
+
+    fn once(&self, key: IdempotencyKey) -> Once {
+        match self {
+            Connection::Threads(_) => key.once(""),
+            #[cfg(feature = "net")]
+            Connection::Remote(_) => {
+                // The node knows whose key it is.
+                let (client, number) = key.numbers();
+                Once { client, number, answered: 0 }
+            }
         }
     }
 }

@@ -1,7 +1,9 @@
 //! A client over the network does what a client in the process does.
 #![expect(clippy::disallowed_methods, reason = "a client sends while its server stops")]
 
-use anabranch::{Before, Client, Error, Event, Flow, Listen, Node, Server, Watch};
+use std::time::Duration;
+
+use anabranch::{Before, Client, ConnectOptions, Error, Event, Flow, Listen, Node, Server, Watch};
 use serde_json::json;
 
 fn served(workers: u32) -> (Node, Server) {
@@ -13,7 +15,8 @@ fn served(workers: u32) -> (Node, Server) {
 }
 
 fn connect(server: &Server) -> Client {
-    Client::connect(&server.grpc().expect("it speaks gRPC").to_string()).expect("it connects")
+    let options = ConnectOptions::new(&server.grpc().expect("it speaks gRPC").to_string());
+    options.reconnect_within(Duration::from_millis(300)).connect().expect("it connects")
 }
 
 #[test]

@@ -207,6 +207,14 @@ impl Caller {
         }
     }
 
+    /// The name of its token; empty where it has none.
+    pub(crate) fn token_name(&self) -> &str {
+        match &self.who {
+            Who::Holder(grant) => &grant.name,
+            Who::Nobody | Who::Anyone => "",
+        }
+    }
+
     /// Where from.
     pub(crate) fn from(&self) -> Option<SocketAddr> {
         self.from

@@ -16,6 +16,9 @@ use crate::os;
 /// How long a connection may take to come about, where nothing is said.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 
+/// How long a client tries to come back to a node, where nothing is said.
+const RECONNECT_WITHIN: Duration = Duration::from_secs(5);
+
 /// How a client reaches a node at another place.
 ///
 /// ```no_run
@@ -32,13 +35,21 @@ pub struct ConnectOptions {
     trust: Option<Trust>,
     insecure: bool,
     within: Duration,
+    reconnect_within: Duration,
 }
 
 impl ConnectOptions {
     /// A node at `host:port`, its gRPC address; without TLS and without a token.
     pub fn new(address: &str) -> Self {
         let address = address.to_owned();
-        ConnectOptions { address, token: None, trust: None, insecure: false, within: CONNECT_WITHIN }
+        ConnectOptions {
+            address,
+            token: None,
+            trust: None,
+            insecure: false,
+            within: CONNECT_WITHIN,
+            reconnect_within: RECONNECT_WITHIN,
+        }
     }
 
     /// Sends a token with every request: over TLS, or to this machine; to others without TLS only where that is said with
@@ -86,6 +97,13 @@ impl ConnectOptions {
         self
     }
 
+    /// How long a client whose connection is lost tries to come back, and waits for that, before it gives up what is under
+    /// way; 5 s where nothing is said. Take more than a node needs to start.
+    pub fn reconnect_within(mut self, time: Duration) -> Self {
+        self.reconnect_within = time;
+        self
+    }
+
     /// Connects.
     ///
     /// # Errors
@@ -125,6 +143,10 @@ impl ConnectOptions {
         self.within
     }
 
+    pub(crate) fn reconnect_within_time(&self) -> Duration {
+        self.reconnect_within
+    }
+
     pub(crate) fn scheme(&self) -> &'static str {
         if self.trust.is_some() { "https" } else { "http" }
     }
@@ -148,6 +170,7 @@ impl fmt::Debug for ConnectOptions {
             .field("trust", &self.trust)
             .field("insecure", &self.insecure)
             .field("within", &self.within)
+            .field("reconnect_within", &self.reconnect_within)
             .finish()
     }
 }

@@ -23,7 +23,8 @@ pub(crate) fn body(body: Option<wire::Body>, plan: &Plan) -> Result<Body, String
         None => Err("the request asks for nothing".into()),
         Some(wire::Body::Rows(rows)) => {
             let stream = plan.inputs.get(rows.input as usize).ok_or("there is no such input")?;
-            let batch = Batch::from_bytes(rows.batch, &stream.shape).map_err(|error| error.to_string())?;
+            let batch =
+                Batch::from_bytes(rows.batch.into(), &stream.shape).map_err(|error| error.to_string())?;
             Ok(Body::Rows { input: InputId(rows.input as u16), batch })
         }
         Some(wire::Body::Get(get)) => {
@@ -46,7 +47,7 @@ pub(crate) fn body(body: Option<wire::Body>, plan: &Plan) -> Result<Body, String
 pub(crate) fn body_message(body: Body) -> wire::Body {
     match body {
         Body::Rows { input, batch } => {
-            wire::Body::Rows(wire::Rows { input: input.0.into(), batch: batch.into_bytes() })
+            wire::Body::Rows(wire::Rows { input: input.0.into(), batch: batch.into_bytes().into() })
         }
         Body::Get { table, partition, key } => {
             wire::Body::Get(wire::Get { table: table.0.into(), partition: partition.0, key })

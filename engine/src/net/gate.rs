@@ -22,10 +22,11 @@ use super::traffic::Traffic;
 use crate::catalog::Catalog;
 use crate::client::NODE_BYTES;
 use crate::deploy::Deployed;
-use crate::driver::Command;
+use crate::driver::{Command, Single};
 use crate::egress::Answered;
 use crate::error::Error;
 use crate::flow::Flow;
+use crate::idempotency_key::IdempotencyKey;
 use crate::load::Held;
 use crate::node::Core;
 use crate::os::Door;
@@ -42,7 +43,7 @@ pub(crate) struct Gate {
     stopped: watch::Receiver<bool>,
     turn: Arc<AtomicUsize>,
     index: IndexCell,
-    caller: Caller,
+    pub(crate) caller: Caller,
 }
 
 impl Gate {
@@ -130,8 +131,8 @@ impl Gate {
         [Speaks::Grpc, Speaks::Http].map(|speaks| self.traffic.of(speaks).connections.now()).iter().sum()
     }
 
-    /// Sends a request by itself, for a plan of its flow, and waits for its answer. Requests that are sent one after the other may be done in
-    /// any order; who needs an order waits in between, or sends them on one [`Lane`].
+    /// Sends a request by itself, for a plan of its flow, and waits for its answer. Requests that are sent one after the
+    /// other may be done in any order; who needs an order waits in between, or sends them on one [`Lane`].
     ///
     /// # Errors
     /// [`Error::Denied`], [`Error::Full`], and those of [`UnderWay::done`].
@@ -141,9 +142,23 @@ impl Gate {
         plan: &Arc<Plan>,
         body: Body,
     ) -> Result<(Arc<Plan>, Answer), Error> {
+        self.call_once(flow, plan, body, None).await
+    }
+
+    /// As [`Gate::call`], of a request with a key.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) async fn call_once(
+        &self,
+        flow: FlowId,
+        plan: &Arc<Plan>,
+        body: Body,
+        key: Option<IdempotencyKey>,
+    ) -> Result<(Arc<Plan>, Answer), Error> {
         let lane = self.lane_of(&body);
         let held = self.hold(bytes(&body))?;
-        self.start(lane, flow, plan, body, held)?.done().await
+        self.start(lane, flow, plan, body, key, held)?.done().await
     }
 
     /// A way for requests whose order matters.
@@ -170,6 +185,7 @@ impl Gate {
         flow: FlowId,
         plan: &Arc<Plan>,
         body: Body,
+        key: Option<IdempotencyKey>,
         held: Held,
     ) -> Result<UnderWay, Error> {
         self.check(flow, plan, &body)?;
@@ -179,8 +195,10 @@ impl Gate {
             // Who asked may be gone when the answer comes.
             drop(sender.send(answer));
         });
-        let command = Command::Single(flow, plan.revision, body, reply, observe::trace());
-        match send(&self.core.doors()[lane.0], command) {
+        let once = key.map(|key| key.once(self.caller.token_name()));
+        let trace = observe::trace();
+        let single = Single { flow, revision: plan.revision, once, body, reply, trace };
+        match send(&self.core.doors()[lane.0], Command::Single(Box::new(single))) {
             true => Ok(UnderWay { plan: plan.clone(), answer }),
             false => Err(Error::Stopped),
         }

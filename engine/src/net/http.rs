@@ -10,6 +10,7 @@ mod events;
 mod feed;
 mod flows;
 mod intake;
+mod key;
 mod pages;
 mod problem;
 mod query;

@@ -7,18 +7,18 @@ mod calls;
 mod dial;
 mod watch;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anabranch_model::message::{Answer, FlowId, Problem};
 use anabranch_model::plan::Plan;
 use anabranch_wire::session::{
-    self, Answers, CatalogReply, CatalogRequest, Request, Requests, SESSION_VERSION,
+    self, Answers, CatalogReply, CatalogRequest, Key, Request, Requests, SESSION_VERSION,
 };
 use arc_swap::ArcSwap;
 use http::uri::PathAndQuery;
@@ -39,14 +39,17 @@ use crate::driver::Command;
 use crate::egress::Answered;
 use crate::error::Error;
 use crate::log;
+use crate::os;
 
 /// Requests that gather while others are under way, at most, and their bytes; then they leave.
 const GATHERED_REQUESTS_MAX: usize = 256;
 const GATHERED_BYTES_MAX: usize = 64 << 10;
 
-/// How long a client tries to come back to a node, and how often.
-const RECONNECT_WITHIN: Duration = Duration::from_secs(5);
+/// How often a client tries to come back to a node.
 const RETRY_EVERY: Duration = Duration::from_millis(100);
+
+/// How often a request is sent again over a new connection, at most: the node may be going down by it.
+const REPEATS_MAX: u32 = 8;
 
 /// How often a waiting client asks whether the node lives, and how long that may take to answer.
 const PING_EVERY: Duration = Duration::from_secs(10);
@@ -64,8 +67,10 @@ pub struct Remote {
     runtime: Runtime,
     session: Option<Session>,
     catalog: SharedCatalog,
-    /// The plans by which the answers of requests under way are read.
-    sent: HashMap<u64, (FlowId, Arc<Plan>)>,
+    /// A number of its own, by which partitions know its requests again.
+    client: u64,
+    /// What is under way, by number.
+    sent: BTreeMap<u64, Sent>,
     gathered: Vec<Request>,
     gathered_bytes: usize,
     received: VecDeque<Answered>,
@@ -75,12 +80,24 @@ pub struct Remote {
     trace: Option<String>,
 }
 
+/// A request under way.
+struct Sent {
+    flow: FlowId,
+    /// The plan by which its answer is read.
+    plan: Arc<Plan>,
+    /// To be sent again over the next connection.
+    request: Request,
+    repeats: u32,
+}
+
 /// A live session.
 struct Session {
     /// For calls beside it.
     grpc: Grpc<Sender>,
     requests: UnboundedSender<Requests>,
     answers: Streaming<Answers>,
+    /// The node's time when the session began, in microseconds since 1970 UTC, and when that was here.
+    began: (i64, Instant),
 }
 
 impl Remote {
@@ -104,7 +121,8 @@ impl Remote {
             runtime,
             session: Some(session),
             catalog: catalog.clone(),
-            sent: HashMap::new(),
+            client: os::seed().max(1),
+            sent: BTreeMap::new(),
             gathered: Vec::new(),
             gathered_bytes: 0,
             received: VecDeque::new(),
@@ -126,7 +144,11 @@ impl Remote {
         };
         let trace = self.trace.take();
         if self.session.is_none() {
-            self.reconnect()?;
+            match self.sent.is_empty() {
+                true => self.reconnect()?,
+                // What was sent before goes first.
+                false => self.repeat(),
+            }
         }
         let (number, revision) = (request.origin.request, request.origin.revision);
         let Some(plan) = self.catalog.load().revision(flow, revision).cloned() else {
@@ -138,8 +160,10 @@ impl Remote {
         if let session::Body::Rows(rows) = &body {
             self.gathered_bytes += rows.batch.len();
         }
-        self.sent.insert(number, (flow, plan));
-        self.gathered.push(Request { number, flow: flow.0, revision, body: Some(body), trace });
+        let key = request.origin.once.map(|once| Key { hash: once.client, micros: once.number });
+        let request = Request { number, flow: flow.0, revision, body: Some(body), trace, key };
+        self.sent.insert(number, Sent { flow, plan, request: request.clone(), repeats: 0 });
+        self.gathered.push(request);
         let alone = self.sent.len() == self.gathered.len();
         if alone || self.gathered.len() >= GATHERED_REQUESTS_MAX || self.gathered_bytes >= GATHERED_BYTES_MAX
         {
@@ -162,11 +186,25 @@ impl Remote {
         }
         let requests = std::mem::take(&mut self.gathered);
         self.gathered_bytes = 0;
-        let sent =
-            self.session.as_ref().is_some_and(|session| session.requests.send(Requests { requests }).is_ok());
+        let message = self.message(requests);
+        let sent = self.session.as_ref().is_some_and(|session| session.requests.send(message).is_ok());
         if !sent {
             self.lost("the node closed the session");
         }
+    }
+
+    fn message(&self, requests: Vec<Request>) -> Requests {
+        let first = self.sent.first_key_value().map_or(0, |(number, _)| *number);
+        Requests { requests, client: self.client, answered: first.saturating_sub(1) }
+    }
+
+    /// The number of the request after number `last`: about the node's time.
+    pub(crate) fn number(&self, last: u64) -> u64 {
+        let now = self.session.as_ref().map_or(0, |session| {
+            let (then, began) = session.began;
+            then.max(0) as u64 + os::now().duration_since(began).as_micros() as u64
+        });
+        now.max(last + 1)
     }
 
     /// The next answer; waits for it.
@@ -181,9 +219,8 @@ impl Remote {
                     let message = self.runtime.block_on(session.answers.message());
                     self.take(message);
                 }
-                // What was under way is answered already, so nobody waits for more.
-                None if self.received.is_empty() => return Err(Error::Stopped),
-                None => {}
+                None if self.sent.is_empty() => return Err(Error::Stopped),
+                None => self.repeat(),
             }
         }
     }
@@ -191,7 +228,10 @@ impl Remote {
     /// The next answer if it is here.
     pub(crate) fn try_receive(&mut self) -> Result<Option<Answered>, Error> {
         if self.received.is_empty() && self.sent.len() > self.gathered.len() {
-            let Some(session) = &mut self.session else { return Ok(None) };
+            if self.session.is_none() {
+                self.repeat();
+            }
+            let Some(session) = &mut self.session else { return Ok(self.received.pop_front()) };
             let message = self.runtime.block_on(async {
                 tokio::task::yield_now().await;
                 let mut next = std::pin::pin!(session.answers.message());
@@ -224,13 +264,60 @@ impl Remote {
                     }
                 }
             };
-            let opened = tokio::time::timeout(RECONNECT_WITHIN, tries).await;
+            let opened = tokio::time::timeout(options.reconnect_within_time(), tries).await;
             opened.unwrap_or(Err(last))
         });
         let (session, flows) = opened?;
         self.catalog.store(Arc::new(catalog(flows)?));
         self.session = Some(session);
         Ok(())
+    }
+
+    /// Opens a new session and sends there what is under way: what the node has done it does not do again, and gives its
+    /// answer. Where there is no coming back, or it was tried too often, that is the answer.
+    fn repeat(&mut self) {
+        if let Err(error) = self.reconnect() {
+            let gone = std::mem::take(&mut self.sent);
+            let why = match error {
+                Error::Connect { why, .. } => why,
+                error => error.to_string(),
+            };
+            gone.into_keys().for_each(|number| self.give_up(number, &why));
+            return;
+        }
+        let catalog = self.catalog.load_full();
+        let unfit = |sent: &Sent| {
+            let there = catalog.plans().any(|(flow, plan)| flow == sent.flow && plan.name == sent.plan.name);
+            match (there, sent.repeats < REPEATS_MAX) {
+                (true, true) => None,
+                (false, _) => Some("its flow is not there any more"),
+                (true, false) => Some("the connection was lost whenever the request was sent"),
+            }
+        };
+        let given_up: Vec<_> =
+            self.sent.iter().filter_map(|(number, sent)| Some((*number, unfit(sent)?))).collect();
+        for (number, why) in given_up {
+            self.sent.remove(&number);
+            self.give_up(number, why);
+        }
+        let again = self.sent.values_mut().map(|sent| {
+            sent.repeats += 1;
+            sent.request.clone()
+        });
+        let again: Vec<Request> = again.collect();
+        for requests in again.chunks(GATHERED_REQUESTS_MAX) {
+            let message = self.message(requests.to_vec());
+            if let Some(session) = &self.session {
+                // Where it is lost again, that is seen when answers are read.
+                let _ = session.requests.send(message);
+            }
+        }
+    }
+
+    fn give_up(&mut self, request: u64, why: &str) {
+        let (address, why) = (self.options.address().to_owned(), why.to_owned());
+        let answer = Err(Error::Disconnected { address, why });
+        self.received.push_back(Answered { request, answer, revised: None });
     }
 
     /// Rows of an output from now on, on a connection of their own.
@@ -250,7 +337,8 @@ impl Remote {
             Err(status) => return self.lost(status.message()),
         };
         for answer in answers {
-            let (Some((flow, plan)), Some(outcome)) = (self.sent.remove(&answer.number), answer.outcome)
+            let (Some(Sent { flow, plan, .. }), Some(outcome)) =
+                (self.sent.remove(&answer.number), answer.outcome)
             else {
                 continue;
             };
@@ -282,23 +370,12 @@ impl Remote {
         })
     }
 
-    /// The session is lost, and with it whatever is under way: each request is answered with that.
+    /// The session is lost; what is under way waits for the next one.
     fn lost(&mut self, why: &str) {
         log::session_lost(self.options.address(), why);
         self.session = None;
         self.gathered.clear();
         self.gathered_bytes = 0;
-        let mut numbers: Vec<u64> = self.sent.drain().map(|(number, _)| number).collect();
-        numbers.sort_unstable();
-        let lost = |request| Answered {
-            request,
-            answer: Err(Error::Disconnected {
-                address: self.options.address().to_owned(),
-                why: why.to_owned(),
-            }),
-            revised: None,
-        };
-        self.received.extend(numbers.into_iter().map(lost));
     }
 }
 
@@ -317,12 +394,14 @@ async fn open(options: &ConnectOptions) -> Result<(Session, CatalogReply), Error
     };
     let request = tonic::Request::new(CatalogRequest { version: SESSION_VERSION });
     let path = PathAndQuery::from_static("/anabranch.v1.Node/Catalog");
-    let flows = grpc.unary(request, path, ProstCodec::default()).await.map_err(&said)?.into_inner();
+    let flows: CatalogReply =
+        grpc.unary(request, path, ProstCodec::default()).await.map_err(&said)?.into_inner();
+    let began = (flows.now, os::now());
     let (requests, outgoing) = unbounded_channel();
     let path = PathAndQuery::from_static("/anabranch.v1.Node/Session");
     let codec = ProstCodec::<Requests, Answers>::default();
     let answers = grpc.streaming(tonic::Request::new(Outgoing(outgoing)), path, codec).await.map_err(said)?;
-    Ok((Session { grpc, requests, answers: answers.into_inner() }, flows))
+    Ok((Session { grpc, requests, answers: answers.into_inner(), began }, flows))
 }
 
 /// The flows of a node, compiled here as there.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use anabranch_model::message::{FlowId, Origin, Request as EngineRequest, WorkerId};
+use anabranch_model::message::{FlowId, Once, Origin, Request as EngineRequest, WorkerId};
 use anabranch_wire::session::{Answers, Request, Requests};
 use atomic_waker::AtomicWaker;
 use crossbeam_channel::{Receiver, unbounded};
@@ -20,6 +20,7 @@ use crate::catalog::Catalog;
 use crate::driver::Command;
 use crate::egress::{Answered, Outlet};
 use crate::error::Error;
+use crate::idempotency_key::{self, IdempotencyKey, NUMBER_AHEAD_MAX};
 use crate::load::Unanswered;
 use crate::os::{self, Door};
 use crate::trace::Trace;
@@ -53,7 +54,7 @@ pub(crate) struct Session {
     /// Waits until the server stops.
     stopped: Pin<Box<dyn Future<Output = ()> + Send>>,
     /// Those of a message for which there is no room yet.
-    waiting: Option<Vec<Request>>,
+    waiting: Option<Requests>,
     client: u64,
     worker: WorkerId,
     door: Door,
@@ -99,15 +100,11 @@ impl Session {
     /// Passes on what the client has sent, as long as there is room. False when the session cannot go on.
     fn read(&mut self, context: &mut Context<'_>) -> bool {
         loop {
-            let next = match self.waiting.take() {
-                Some(requests) => requests,
-                None => match self.next_message(context) {
-                    Some(requests) => requests,
-                    None => return true,
-                },
+            let Some(next) = self.waiting.take().or_else(|| self.next_message(context)) else {
+                return true;
             };
-            let bytes = next.iter().map(held_bytes).sum();
-            if !self.has_room(next.len(), bytes) {
+            let bytes = next.requests.iter().map(held_bytes).sum();
+            if !self.has_room(next.requests.len(), bytes) {
                 self.waiting = Some(next);
                 return true;
             }
@@ -117,9 +114,9 @@ impl Session {
         }
     }
 
-    fn next_message(&mut self, context: &mut Context<'_>) -> Option<Vec<Request>> {
+    fn next_message(&mut self, context: &mut Context<'_>) -> Option<Requests> {
         match Pin::new(self.requests.as_mut()?).poll_next(context) {
-            Poll::Ready(Some(Ok(message))) => Some(message.requests),
+            Poll::Ready(Some(Ok(message))) => Some(message),
             Poll::Ready(ended) => {
                 self.requests = None;
                 self.broken = ended.and_then(Result::err);
@@ -139,7 +136,10 @@ impl Session {
 
     /// Passes the requests of a message on, together: they are done in the same turns and answered in one message.
     /// False when the session cannot go on.
-    fn take(&mut self, requests: Vec<Request>) -> bool {
+    fn take(&mut self, message: Requests) -> bool {
+        let Requests { requests, client, answered } = message;
+        let of = Asker { client: idempotency_key::client(self.gate.caller.token_name(), client), answered };
+        let of = (client != 0).then_some(of);
         let catalog = self.gate.catalog();
         let mut passed = Vec::with_capacity(requests.len());
         for request in requests {
@@ -149,7 +149,7 @@ impl Session {
             }
             self.unanswered.add(number, None, held_bytes(&request));
             let trace = request.trace.as_deref().and_then(Trace::parse);
-            match self.checked(request, &catalog) {
+            match self.checked(request, of, &catalog) {
                 Ok(request) => {
                     passed.push(request);
                     if let Some(trace) = trace {
@@ -165,7 +165,12 @@ impl Session {
     }
 
     /// A request as the workers take it.
-    fn checked(&self, request: Request, catalog: &Catalog) -> Result<(FlowId, EngineRequest), Error> {
+    fn checked(
+        &self,
+        request: Request,
+        of: Option<Asker>,
+        catalog: &Catalog,
+    ) -> Result<(FlowId, EngineRequest), Error> {
         let problem = |code: &str, text: String| Error::Problem { code: code.to_owned(), text };
         let flow = FlowId(request.flow);
         let plan = catalog.revision(flow, request.revision).ok_or_else(|| {
@@ -173,14 +178,40 @@ impl Session {
         })?;
         let body = convert::body(request.body, plan).map_err(|text| problem("invalid", text))?;
         self.gate.check(flow, plan, &body).map_err(|error| problem("denied", error.to_string()))?;
+        let once = match (request.key, of) {
+            (Some(key), _) => {
+                Some(IdempotencyKey::of(key.hash, key.micros).once(self.gate.caller.token_name()))
+            }
+            (None, of) => of.map(|of| of.once(request.number)),
+        };
+        let most = (os::now_micros().max(0) as u64).saturating_add(NUMBER_AHEAD_MAX);
+        if once.is_some_and(|once| once.number > most) {
+            let text = "the number of the request is a time more than a minute ahead of the node's clock";
+            return Err(problem("ahead", text.to_owned()));
+        }
         let origin = Origin {
             worker: self.worker,
             client: self.client,
             request: request.number,
             revision: request.revision,
-            once: None,
+            once,
         };
         Ok((flow, EngineRequest { origin, body }))
+    }
+}
+
+/// Who asks on a session.
+#[derive(Clone, Copy)]
+struct Asker {
+    client: u64,
+    /// It has the answers to its requests up to this number.
+    answered: u64,
+}
+
+impl Asker {
+    /// By what a repeat of its request of this number is recognised.
+    fn once(self, number: u64) -> Once {
+        Once { client: self.client, number, answered: self.answered.min(number.saturating_sub(1)) }
     }
 }
 

@@ -4,6 +4,7 @@
 //! [`Answers`] in the order in which requests are done. Flows, inputs and tables go by the numbers of the plan that the
 //! client has compiled from the flow's text, so every request says which revision it means.
 
+use bytes::Bytes;
 use prost::{Message, Oneof};
 
 /// The version of these messages. A node refuses a session of another one.
@@ -29,6 +30,9 @@ pub struct CatalogReply {
     /// Its flows.
     #[prost(message, repeated, tag = "2")]
     pub flows: Vec<FlowText>,
+    /// Its time, in microseconds since 1970 UTC.
+    #[prost(int64, tag = "3")]
+    pub now: i64,
 }
 
 /// A flow as its text: both sides compile it to the same plan.
@@ -57,12 +61,19 @@ pub struct Requests {
     /// The requests.
     #[prost(message, repeated, tag = "1")]
     pub requests: Vec<Request>,
+    /// A number of the client's own, by chance, which it keeps when it connects again: so that a request that it repeats
+    /// takes effect once. 0 where it repeats none.
+    #[prost(fixed64, tag = "2")]
+    pub client: u64,
+    /// All of its requests up to this number are answered.
+    #[prost(uint64, tag = "3")]
+    pub answered: u64,
 }
 
 /// A request.
 #[derive(Clone, PartialEq, Message)]
 pub struct Request {
-    /// The client's number for it: 1, 2, 3...
+    /// The client's number for it: it grows, and is about the node's time in microseconds since 1970 UTC.
     #[prost(uint64, tag = "1")]
     pub number: u64,
     /// The flow.
@@ -77,6 +88,20 @@ pub struct Request {
     /// The `traceparent` (W3C trace context) of the trace that it belongs to; one that is not valid is none.
     #[prost(string, optional, tag = "7")]
     pub trace: Option<String>,
+    /// The key by which it takes effect once, whichever client sends it.
+    #[prost(message, optional, tag = "8")]
+    pub key: Option<Key>,
+}
+
+/// An idempotency key.
+#[derive(Clone, Copy, PartialEq, Eq, Message)]
+pub struct Key {
+    /// XXH3-64 of its text.
+    #[prost(fixed64, tag = "1")]
+    pub hash: u64,
+    /// When it was made, in microseconds since 1970 UTC.
+    #[prost(uint64, tag = "2")]
+    pub micros: u64,
 }
 
 /// What to do.
@@ -100,8 +125,8 @@ pub struct Rows {
     #[prost(uint32, tag = "1")]
     pub input: u32,
     /// A packed batch.
-    #[prost(bytes = "vec", tag = "2")]
-    pub batch: Vec<u8>,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub batch: Bytes,
 }
 
 /// The row of a key.

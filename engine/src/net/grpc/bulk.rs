@@ -15,13 +15,14 @@ use super::flow::{Served, failed};
 use super::status::{cut, status};
 use crate::client::NODE_BYTES;
 use crate::error::Error;
+use crate::idempotency_key::IdempotencyKey;
 use crate::load::Held;
 use crate::net::gate::Lane;
 
 /// Rows of a batch, at most: enough to share the cost of a request to a worker.
 const BATCH_ROWS_MAX: usize = 256;
 
-/// Bytes after which a batch is full.
+/// Bytes of messages after which a batch is full.
 const BATCH_BYTES_MAX: usize = 1 << 20;
 
 /// Refusals that a call tells one by one, at most; the rest is counted.
@@ -31,18 +32,24 @@ const REFUSALS_TOLD_MAX: usize = 100;
 pub(super) struct Bulk {
     flow: Served,
     input: InputId,
+    key: Option<IdempotencyKey>,
     /// All batches enter at one worker, so that their order is kept.
     lane: Lane,
     batch: Batch,
+    /// Bytes of the messages of its rows.
+    message_bytes: usize,
+    /// Batches that were sent.
+    batches: u64,
     /// What counts the batch as held by the node.
     held: Option<Held>,
     summary: Summary,
 }
 
 impl Bulk {
-    pub(super) fn new(flow: Served, input: InputId) -> Self {
-        let lane = flow.gate.lane();
-        Bulk { flow, input, lane, batch: Batch::new(schema(input)), held: None, summary: Summary::default() }
+    pub(super) fn new(flow: Served, input: InputId, key: Option<IdempotencyKey>) -> Self {
+        let (lane, batch) = (flow.gate.lane(), Batch::new(schema(input)));
+        let summary = Summary::default();
+        Bulk { flow, input, key, lane, batch, message_bytes: 0, batches: 0, held: None, summary }
     }
 
     /// Takes all rows; tells what became of them.
@@ -51,8 +58,9 @@ impl Bulk {
     /// Not all could be taken: what is wrong, and how many were.
     pub(super) async fn run(mut self, mut rows: Streaming<Bytes>) -> Result<Summary, Status> {
         let read = self.read(&mut rows).await;
-        // What was taken before a problem is sent, too.
-        let sent = self.submit().await;
+        // What was taken before a problem is sent, too; but not under a key: a repeat may have more rows in this batch,
+        // and they must not be taken for done.
+        let sent = if read.is_err() && self.key.is_some() { Ok(()) } else { self.submit().await };
         match read.and(sent) {
             Ok(()) => Ok(self.summary),
             Err(problem) => Err(self.told_with(&problem)),
@@ -63,15 +71,17 @@ impl Bulk {
         loop {
             let mut message = now(rows).await;
             if message.is_none() {
-                // Rows do not wait for others that may come much later.
-                self.submit().await?;
+                // Rows do not wait for others that may come much later; but a repeat must make the same batches.
+                if self.key.is_none() {
+                    self.submit().await?;
+                }
                 message = Some(rows.next().await);
             }
             match message.flatten() {
                 Some(message) => self.take(&message?)?,
                 None => return Ok(()),
             }
-            if self.batch.len() >= BATCH_ROWS_MAX || self.batch.row_bytes() >= BATCH_BYTES_MAX {
+            if self.batch.len() >= BATCH_ROWS_MAX || self.message_bytes >= BATCH_BYTES_MAX {
                 self.submit().await?;
             }
         }
@@ -79,6 +89,7 @@ impl Bulk {
 
     /// Puts the row of a message into the batch.
     fn take(&mut self, message: &[u8]) -> Result<(), Status> {
+        self.message_bytes += message.len();
         let before = self.batch.row_bytes();
         let decoded = self.flow.api.decode_input(self.input, message, &mut self.batch);
         decoded.map_err(|error| status(Code::InvalidArgument, &format!("row {}: {error}", self.taken())))?;
@@ -97,8 +108,11 @@ impl Bulk {
     async fn submit(&mut self) -> Result<(), Status> {
         let batch = std::mem::replace(&mut self.batch, Batch::new(schema(self.input)));
         let Some(held) = self.held.take() else { return Ok(()) };
+        self.message_bytes = 0;
+        let key = self.key.map(|key| key.part(self.batches));
+        self.batches += 1;
         let (flow, body) = (&self.flow, Body::Rows { input: self.input, batch });
-        let under_way = flow.gate.start(self.lane, flow.id, flow.api.plan(), body, held);
+        let under_way = flow.gate.start(self.lane, flow.id, flow.api.plan(), body, key, held);
         let done = under_way.map_err(|error| failed(&error))?.done().await;
         match done.map_err(|error| failed(&error))? {
             (_, Answer::Rows(answer)) => self.add(answer),

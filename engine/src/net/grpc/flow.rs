@@ -15,6 +15,7 @@ use prost::Message;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::body::Body;
+use tonic::metadata::MetadataMap;
 use tonic::server::Grpc;
 use tonic::{Code, Status, Streaming};
 use tower::service_fn;
@@ -25,8 +26,10 @@ use super::raw::Raw;
 use super::status::status;
 use super::{stream, watch};
 use crate::error::Error;
+use crate::idempotency_key::IdempotencyKey;
 use crate::key::Key;
 use crate::net::gate::Gate;
+use crate::os;
 
 /// Rows of a table that are asked for at a time.
 const PAGE_ROWS: u32 = 512;
@@ -53,7 +56,10 @@ pub(crate) async fn serve(gate: Gate, path: &str, request: Request<Paced>) -> Re
         Method::Ask(input) => {
             let ask = service_fn(move |request: tonic::Request<Bytes>| {
                 let flow = flow.clone();
-                async move { flow.ask(input, &request.into_inner()).await.map(tonic::Response::new) }
+                async move {
+                    let key = key(request.metadata())?;
+                    flow.ask(input, &request.into_inner(), key).await.map(tonic::Response::new)
+                }
             });
             grpc.unary(ask, request.map(Paced::one)).await
         }
@@ -61,7 +67,8 @@ pub(crate) async fn serve(gate: Gate, path: &str, request: Request<Paced>) -> Re
             let send = service_fn(move |request: tonic::Request<Streaming<Bytes>>| {
                 let flow = flow.clone();
                 async move {
-                    let summary = Bulk::new(flow, input).run(request.into_inner()).await?;
+                    let key = key(request.metadata())?;
+                    let summary = Bulk::new(flow, input, key).run(request.into_inner()).await?;
                     Ok::<_, Status>(tonic::Response::new(summary.encode_to_vec()))
                 }
             });
@@ -98,10 +105,15 @@ pub(crate) async fn serve(gate: Gate, path: &str, request: Request<Paced>) -> Re
 
 impl Served {
     /// Sends one row; gives its replies.
-    async fn ask(&self, input: InputId, message: &[u8]) -> Result<Vec<u8>, Status> {
+    async fn ask(
+        &self,
+        input: InputId,
+        message: &[u8],
+        key: Option<IdempotencyKey>,
+    ) -> Result<Vec<u8>, Status> {
         let mut batch = Batch::new(SchemaId(input.0.into()));
         self.api.decode_input(input, message, &mut batch).map_err(|error| invalid(&error))?;
-        let (api, mut answer) = self.rows(input, batch).await?;
+        let (api, mut answer) = self.rows(input, batch, key).await?;
         if let Some(refusal) = answer.refusals.pop() {
             return Err(refused(&api, &refusal));
         }
@@ -195,8 +207,13 @@ impl Served {
             .map_err(|error| status(Code::InvalidArgument, &error.to_string()))
     }
 
-    async fn rows(&self, input: InputId, batch: Batch) -> Result<(Arc<FlowApi>, RowsAnswer), Status> {
-        match self.call(EngineBody::Rows { input, batch }).await? {
+    async fn rows(
+        &self,
+        input: InputId,
+        batch: Batch,
+        key: Option<IdempotencyKey>,
+    ) -> Result<(Arc<FlowApi>, RowsAnswer), Status> {
+        match self.call_once(EngineBody::Rows { input, batch }, key).await? {
             (api, Answer::Rows(answer)) => Ok((api, answer)),
             _ => Err(Status::internal("rows were answered with something else")),
         }
@@ -204,8 +221,16 @@ impl Served {
 
     /// The answer to a request, with the interface of the revision that gave it.
     async fn call(&self, body: EngineBody) -> Result<(Arc<FlowApi>, Answer), Status> {
-        let (plan, answer) =
-            self.gate.call(self.id, self.api.plan(), body).await.map_err(|error| failed(&error))?;
+        self.call_once(body, None).await
+    }
+
+    async fn call_once(
+        &self,
+        body: EngineBody,
+        key: Option<IdempotencyKey>,
+    ) -> Result<(Arc<FlowApi>, Answer), Status> {
+        let called = self.gate.call_once(self.id, self.api.plan(), body, key).await;
+        let (plan, answer) = called.map_err(|error| failed(&error))?;
         let api = match Arc::ptr_eq(&plan, self.api.plan()) {
             true => self.api.clone(),
             false => Arc::new(FlowApi::new(plan)),
@@ -219,6 +244,13 @@ impl Served {
         let gone = || status(Code::FailedPrecondition, &format!("table `{name}` is not there any more"));
         api.plan().table(name).ok_or_else(gone)
     }
+}
+
+/// The key of a call that is to take effect once: `idempotency-key` in its metadata.
+fn key(metadata: &MetadataMap) -> Result<Option<IdempotencyKey>, Status> {
+    let Some(key) = metadata.get("idempotency-key") else { return Ok(None) };
+    let key = IdempotencyKey::parse(key.to_str().unwrap_or_default(), os::now_micros());
+    key.map(Some).map_err(|error| status(Code::InvalidArgument, &error.to_string()))
 }
 
 fn refused(api: &FlowApi, refusal: &Refusal) -> Status {

@@ -19,6 +19,7 @@ use super::raw::Typed;
 use super::{MESSAGE_BYTES_MAX, flows, watch};
 use crate::net::gate::Gate;
 use crate::net::session::open;
+use crate::os;
 
 /// Answers a request to a method.
 pub(crate) async fn serve(gate: Gate, method: &str, request: Request<Paced>) -> Response<Body> {
@@ -68,7 +69,7 @@ fn list(gate: &Gate, request: &CatalogRequest) -> Result<CatalogReply, Status> {
         name: plan.name.clone(),
     };
     let flows = gate.flows().into_iter().map(text).collect();
-    Ok(CatalogReply { node: gate.core.name().to_owned(), flows })
+    Ok(CatalogReply { node: gate.core.name().to_owned(), flows, now: os::now_micros() })
 }
 
 async fn status(gate: Gate, request: Request<Paced>) -> Response<Body> {

@@ -10,6 +10,7 @@ use axum::response::Response;
 use super::App;
 use super::body::{Format, Incoming};
 use super::intake::objects;
+use super::key;
 use super::problem::Problem;
 use super::target::Target;
 use crate::Plan;
@@ -22,6 +23,7 @@ pub(super) async fn ask(app: App, target: Target, request: Request) -> Result<Re
     let input = flow.asked(&target.name)?;
     app.gate.check_rows(flow.id, &flow.plan, input)?;
     Format::of(request.headers())?;
+    let key = key::of(request.headers())?;
     let body = Incoming::of(request, app.timeouts.body)?;
     let (body, held) =
         body.whole(&app.gate, "one row is asked with; leave out what it does not need").await?;
@@ -35,7 +37,8 @@ pub(super) async fn ask(app: App, target: Target, request: Request) -> Result<Re
     let mut batch = Batch::new(SchemaId(input.0.into()));
     rows::push_json_text(&mut batch, &flow.plan.inputs[input.0 as usize].shape, object.get())?;
     drop((body, held));
-    let (plan, answer) = app.gate.call(flow.id, &flow.plan, Body::Rows { input, batch }).await?;
+    let body = Body::Rows { input, batch };
+    let (plan, answer) = app.gate.call_once(flow.id, &flow.plan, body, key).await?;
     let Answer::Rows(mut answer) = answer else { unreachable!("rows are answered with what became of them") };
     match answer.refusals.pop() {
         Some(refusal) => Err(Problem::refused(&Refused::of(refusal, &plan))),

@@ -17,10 +17,12 @@ use serde_json::{Value, json};
 
 use super::App;
 use super::body::{Format, Incoming, Piece};
+use super::key;
 use super::problem::{Problem, refusal};
 use super::target::{Installed, Target};
 use crate::client::NODE_BYTES;
 use crate::error::Error;
+use crate::idempotency_key::IdempotencyKey;
 use crate::load::Held;
 use crate::net::gate::{Gate, Lane, UnderWay};
 use crate::rows::{self, MAX_LINE_BYTES};
@@ -29,7 +31,7 @@ use crate::rows::{self, MAX_LINE_BYTES};
 /// while this one is applied.
 const BATCH_ROWS_MAX: usize = 256;
 
-/// Bytes after which a batch is full.
+/// Bytes of text after which a batch is full.
 const BATCH_BYTES_MAX: usize = 1 << 20;
 
 /// Batches of a request without an answer, at most; reading waits.
@@ -48,15 +50,18 @@ pub(super) async fn send(app: App, target: Target, request: Request) -> Result<R
     let input = flow.input(&target.name)?;
     app.gate.check_rows(flow.id, &flow.plan, input)?;
     let format = Format::of(request.headers())?;
+    let key = key::of(request.headers())?;
     let incoming = Incoming::of(request, app.timeouts.body)?;
-    let mut intake = Intake::new(app.gate.clone(), flow, input);
+    let mut intake = Intake::new(app.gate.clone(), flow, input, key);
     let taken = match format {
         Format::Json => intake.objects(incoming).await,
         Format::Lines => intake.lines(incoming).await,
     };
     let taken = match taken {
-        // What was packed before a problem is sent, too.
         Ok(()) => intake.submit().await,
+        // A repeat may have more rows in this batch, and they must not be taken for done.
+        Err(problem) if key.is_some() => Err(problem),
+        // What was packed before a problem is sent, too.
         Err(problem) => intake.submit().await.and(Err(problem)),
     };
     let finished = intake.finish().await;
@@ -72,7 +77,12 @@ struct Intake {
     lane: Lane,
     flow: Installed,
     input: InputId,
+    key: Option<IdempotencyKey>,
     batch: Batch,
+    /// Bytes of the text of its rows.
+    text_bytes: usize,
+    /// Batches that were sent.
+    batches: u64,
     /// Rows in the batches before this one.
     rows_before: u64,
     /// Batches without an answer, each with the rows before it.
@@ -84,14 +94,17 @@ struct Intake {
 }
 
 impl Intake {
-    fn new(gate: Gate, flow: Installed, input: InputId) -> Self {
+    fn new(gate: Gate, flow: Installed, input: InputId, key: Option<IdempotencyKey>) -> Self {
         let lane = gate.lane();
         Intake {
             gate,
             lane,
             flow,
             input,
+            key,
             batch: Batch::new(SchemaId(input.0.into())),
+            text_bytes: 0,
+            batches: 0,
             rows_before: 0,
             under_way: VecDeque::new(),
             accepted: 0,
@@ -106,8 +119,10 @@ impl Intake {
         loop {
             let mut piece = incoming.now().await?;
             if matches!(piece, Piece::Later) {
-                // Rows do not wait for others that may come much later.
-                self.submit().await?;
+                // Rows do not wait for others that may come much later; but a repeat must make the same batches.
+                if self.key.is_none() {
+                    self.submit().await?;
+                }
                 piece = incoming.next().await?;
             }
             match piece {
@@ -123,14 +138,20 @@ impl Intake {
         while let Some(at) = bytes.iter().position(|&byte| byte == b'\n') {
             lines.next(&bytes[..at], |line, number| self.line(line, number))?;
             bytes = &bytes[at + 1..];
-            if self.batch.len() >= BATCH_ROWS_MAX || self.batch.row_bytes() >= BATCH_BYTES_MAX {
+            if self.is_full() {
                 self.submit().await?;
             }
         }
         lines.keep(bytes)
     }
 
+    /// Whether the batch is to be sent; which rows a batch has depends on their text alone.
+    fn is_full(&self) -> bool {
+        self.batch.len() >= BATCH_ROWS_MAX || self.text_bytes >= BATCH_BYTES_MAX
+    }
+
     fn line(&mut self, line: &[u8], number: u64) -> Result<(), Problem> {
+        self.text_bytes += line.len();
         let text = std::str::from_utf8(line)
             .map_err(|_| Problem::invalid("the bytes are not UTF-8", "encode JSON as UTF-8"));
         let pushed = text.and_then(|text| {
@@ -152,7 +173,9 @@ impl Intake {
                 self.batch.reset(SchemaId(self.input.0.into()));
                 several.with("row", at.into())
             })?;
-            if self.batch.len() >= BATCH_ROWS_MAX || self.batch.row_bytes() >= BATCH_BYTES_MAX {
+            self.text_bytes += object.get().len();
+            if self.is_full() {
+                self.text_bytes = 0;
                 batches.push(std::mem::replace(&mut self.batch, Batch::new(SchemaId(self.input.0.into()))));
             }
         }
@@ -185,7 +208,10 @@ impl Intake {
         let rows = self.batch.len() as u64;
         let next = Batch::with_capacity(self.batch.schema(), self.batch.row_bytes());
         let body = Body::Rows { input: self.input, batch: std::mem::replace(&mut self.batch, next) };
-        let answer = self.gate.start(self.lane, self.flow.id, &self.flow.plan, body, held)?;
+        self.text_bytes = 0;
+        let key = self.key.map(|key| key.part(self.batches));
+        self.batches += 1;
+        let answer = self.gate.start(self.lane, self.flow.id, &self.flow.plan, body, key, held)?;
         self.under_way.push_back((self.rows_before, answer));
         self.rows_before += rows;
         Ok(())

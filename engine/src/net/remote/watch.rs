@@ -13,7 +13,7 @@ use tokio::runtime::Runtime;
 use tonic::{Code, Status, Streaming};
 use tonic_prost::ProstCodec;
 
-use super::{RECONNECT_WITHIN, RETRY_EVERY, caller};
+use super::{RETRY_EVERY, caller};
 use crate::answer::Refused;
 use crate::error::Error;
 use crate::net::connect::ConnectOptions;
@@ -94,7 +94,7 @@ impl RemoteWatch {
 
     /// Goes on behind the last event, trying for a while.
     fn resume(&mut self) -> Result<(), Error> {
-        let tries = RECONNECT_WITHIN.as_millis() / RETRY_EVERY.as_millis();
+        let tries = (self.options.reconnect_within_time().as_millis() / RETRY_EVERY.as_millis()).max(1);
         let mut last = None;
         for _ in 0..tries {
             match self.subscribe() {
