@@ -99,7 +99,7 @@ impl Driver {
                 requests.into_iter().for_each(|(flow, request)| self.enter(flow, request));
             }
             Command::Trace(client, request, trace) => self.egress.measures.traced(client, request, trace),
-            Command::Single(single) => self.enter_singly(single),
+            Command::Single(single) => self.enter_singly(*single),
             Command::Restore(restore) => {
                 if self.unrestored.is_none() {
                     self.unrestored = restore.run(&mut self.worker).err();
@@ -126,8 +126,8 @@ impl Driver {
         Flowing::On
     }
 
-    fn enter_singly(&mut self, single: Box<Single>) {
-        let Single { flow, revision, once, body, reply, trace } = *single;
+    fn enter_singly(&mut self, single: Single) {
+        let Single { flow, revision, once, body, reply, trace } = single;
         let request = self.egress.entered_singly(reply);
         if let Some(trace) = trace {
             self.egress.measures.traced(SINGLE, request, trace);
