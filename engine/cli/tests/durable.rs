@@ -3,8 +3,9 @@
 mod support;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use anabranch::{Client, Error};
+use anabranch::{Client, ConnectOptions, Error};
 use serde_json::json;
 use support::{Directory, Serving};
 
@@ -12,7 +13,9 @@ use support::{Directory, Serving};
 const KILLS: u64 = 4;
 
 fn client(node: &Serving) -> Client {
-    Client::connect(&node.grpc).expect("it connects")
+    // Nobody comes back at this address.
+    let options = ConnectOptions::new(&node.grpc).reconnect_within(Duration::from_millis(100));
+    options.connect().expect("it connects")
 }
 
 fn names(node: &Serving) -> BTreeSet<String> {
