@@ -60,7 +60,9 @@ impl Relay {
         std::thread::spawn(move || {
             for (number, client) in (0_u64..).zip(listener.incoming()) {
                 let (Ok(client), Ok(node)) = (client, TcpStream::connect(node)) else { return };
-                [&client, &node].map(|stream| stream.set_nodelay(true).expect("it is open"));
+                for stream in [&client, &node] {
+                    stream.set_nodelay(true).expect("it is open");
+                }
                 let both = |stream: &TcpStream| stream.try_clone().expect("it has two ends");
                 let (from, to) = (both(&client), both(&node));
                 std::thread::spawn(move || pass(from, to, u64::MAX));

@@ -180,8 +180,11 @@ proptest! {
     }
 }
 
+/// A reply: the row that it answers, its output, its row.
+type Told = (u32, u16, Vec<u8>);
+
 /// What an answer tells its asker, whenever it was made.
-fn told(answer: &RowsAnswer) -> (u32, Vec<Refusal>, Vec<(u32, u16, Vec<u8>)>) {
+fn told(answer: &RowsAnswer) -> (u32, Vec<Refusal>, Vec<Told>) {
     let mut refusals = answer.refusals.clone();
     refusals.sort_by_key(|refusal| refusal.row);
     let replies = answer.replies.iter().chain(answer.repeated.iter());

@@ -58,7 +58,9 @@ impl Echo {
     pub(crate) fn round_trip(&mut self) {
         self.number += 1;
         let request = Request { number: self.number, ..Request::default() };
-        self.requests.send(Requests { requests: vec![request], ..Requests::default() }).expect("the stream is open");
+        self.requests
+            .send(Requests { requests: vec![request], ..Requests::default() })
+            .expect("the stream is open");
         let answers = self.client.block_on(self.answers.message()).expect("an answer").expect("not the end");
         assert_eq!(answers.answers[0].number, self.number);
     }
