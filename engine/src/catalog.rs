@@ -25,8 +25,8 @@ pub(crate) struct Catalog {
 struct Running {
     id: FlowId,
     flow: Flow,
-    /// The revisions before it whose batches are still taken, oldest first.
-    past: VecDeque<Arc<Plan>>,
+    /// The revisions before it whose requests are still understood, oldest first.
+    past: VecDeque<Flow>,
 }
 
 /// A stream or table of a flow.
@@ -123,8 +123,7 @@ impl Catalog {
         if running.past.len() == REVISIONS_KEPT_MAX {
             running.past.pop_front();
         }
-        running.past.push_back(running.flow.plan().clone());
-        running.flow = flow;
+        running.past.push_back(std::mem::replace(&mut running.flow, flow));
     }
 
     /// Removes a flow.
@@ -135,7 +134,8 @@ impl Catalog {
     /// The plan of a revision of a flow whose requests are still understood.
     pub(crate) fn revision(&self, flow: FlowId, revision: i64) -> Option<&Arc<Plan>> {
         let running = self.flows.iter().find(|running| running.id == flow)?;
-        running.past.iter().chain([running.plan()]).find(|plan| plan.revision == revision)
+        let mut plans = running.past.iter().chain([&running.flow]).map(Flow::plan);
+        plans.find(|plan| plan.revision == revision)
     }
 
     /// The plans of the flows with their numbers.
@@ -146,6 +146,23 @@ impl Catalog {
     /// The flows.
     pub(crate) fn flows(&self) -> impl Iterator<Item = (FlowId, &Flow)> {
         self.flows.iter().map(|running| (running.id, &running.flow))
+    }
+
+    /// All kept revisions of all flows, those of a flow oldest first.
+    pub(crate) fn revisions(&self) -> impl Iterator<Item = (FlowId, &Flow)> {
+        self.flows
+            .iter()
+            .flat_map(|running| running.past.iter().chain([&running.flow]).map(|flow| (running.id, flow)))
+    }
+
+    /// The number that the next flow gets.
+    pub(crate) fn next_flow(&self) -> u32 {
+        self.next
+    }
+
+    /// The next flow gets this number, or a higher one.
+    pub(crate) fn reserve(&mut self, next: u32) {
+        self.next = self.next.max(next);
     }
 
     /// The flow of a name.
@@ -161,7 +178,7 @@ impl Catalog {
         let flow = plan.name.clone();
         match self.flows.iter().find(|running| running.id == id) {
             Some(running) if Arc::ptr_eq(running.plan(), plan) => Ok(()),
-            Some(running) if running.past.iter().any(|past| Arc::ptr_eq(past, plan)) => Ok(()),
+            Some(running) if running.past.iter().any(|past| Arc::ptr_eq(past.plan(), plan)) => Ok(()),
             Some(running) if running.flow.name() == flow && plan.revision < running.plan().revision => {
                 Err(Error::Changed { flow, ticket: None })
             }

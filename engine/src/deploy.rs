@@ -19,6 +19,7 @@ use crate::error::Error;
 use crate::flow::Flow;
 use crate::journal::{FlowChange, FlowFile, JournalDoor};
 use crate::log;
+use crate::snapshot::Run;
 use crate::subscription::Subscription;
 
 /// Flows of a node, at most: each takes part in every turn of every worker.
@@ -71,13 +72,16 @@ pub(crate) type SharedCatalog = Arc<ArcSwap<Catalog>>;
 pub(crate) struct Flows {
     catalog: SharedCatalog,
     changing: Mutex<()>,
+    /// The snapshot that a change gives up.
+    snapshot: Mutex<Option<Run>>,
     journal: JournalDoor,
 }
 
 impl Flows {
     /// The flows of a node that has none yet; changes are kept by a journal.
     pub(crate) fn none(journal: JournalDoor) -> Self {
-        Flows { catalog: SharedCatalog::default(), changing: Mutex::new(()), journal }
+        let (catalog, changing, snapshot) = (SharedCatalog::default(), Mutex::new(()), Mutex::new(None));
+        Flows { catalog, changing, snapshot, journal }
     }
 
     /// Whether what the node does is kept.
@@ -158,6 +162,7 @@ impl Flows {
     fn install(&self, flow: Flow, workers: &impl Workers) -> Result<Deployed, Error> {
         let mut catalog = Catalog::clone(&self.catalog.load());
         let id = catalog.add(flow.clone())?;
+        self.give_up_snapshot();
         self.journal.flow(id, FlowChange::Installed(FlowFile::of(&flow)))?;
         workers.ask(|done| Command::Change(Change::Install(id, flow.plan().clone(), done)))?;
         self.catalog.store(Arc::new(catalog));
@@ -181,6 +186,7 @@ impl Flows {
             log::turned_down(flow.name(), flow.revision(), &evolution);
             return Err(Error::Evolution(evolution));
         }
+        self.give_up_snapshot();
         let kept = self.journal.flow(id, FlowChange::Replaced(FlowFile::of(&flow)));
         if kept.is_err() {
             workers.ask(|done| Command::Change(Change::Resume(id, done)))?;
@@ -201,6 +207,7 @@ impl Flows {
         let _changing = self.lock();
         let id = self.catalog.load().flow(name)?;
         workers.ask(|done| Command::Change(Change::Pause(id, done)))?;
+        self.give_up_snapshot();
         let kept = self.journal.flow(id, FlowChange::Dropped);
         if kept.is_err() {
             workers.ask(|done| Command::Change(Change::Resume(id, done)))?;
@@ -223,10 +230,39 @@ impl Flows {
         Ok(subscription)
     }
 
-    fn lock(&self) -> MutexGuard<'_, ()> {
-        // It guards no data that a panic could leave half changed.
-        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The next flow gets this number, or a higher one.
+    pub(crate) fn reserve(&self, next: u32) {
+        let mut catalog = Catalog::clone(&self.catalog.load());
+        catalog.reserve(next);
+        self.catalog.store(Arc::new(catalog));
     }
+
+    /// A snapshot of this number begins; the next change gives it up. Waits until the change that is under way has ended.
+    pub(crate) fn snapshot(&self, number: u64) -> Run {
+        let (_changing, run) = (self.lock(), Run::new(number));
+        *lock(&self.snapshot) = Some(run.clone());
+        run
+    }
+
+    /// The flows, which do not change until what comes with them is dropped.
+    pub(crate) fn hold(&self) -> (MutexGuard<'_, ()>, Arc<Catalog>) {
+        let changing = self.lock();
+        (changing, self.catalog.load_full())
+    }
+
+    /// Flows are about to change, here and in the journal.
+    fn give_up_snapshot(&self) {
+        lock(&self.snapshot).take().inspect(Run::give_up);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, ()> {
+        lock(&self.changing)
+    }
+}
+
+/// No panic can leave half changed what our locks guard.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn refused(table: &str, bytes: usize) -> Step {

@@ -13,6 +13,7 @@ use crate::load::Unanswered;
 use crate::measures::TellSlow;
 use crate::recovery::Restore;
 use crate::safe::Safe;
+use crate::snapshot::{Part as SnapshotPart, Run};
 use crate::status::Part;
 use crate::subscription::Publisher;
 use crate::trace::Trace;
@@ -37,6 +38,8 @@ pub enum Command {
     Restore(Restore),
     /// Asks whether all records so far could be done again.
     Restored(Sender<Result<(), RestoreError>>),
+    /// Asks for the next piece of a snapshot.
+    Snapshot(Run),
     /// A subscription; every worker gets it and says that it has it.
     Subscribe(Publisher, Sender<()>),
     /// Asks for counts and sizes.
@@ -77,13 +80,23 @@ pub(crate) struct Driver {
     journal: JournalDoor,
     /// Why a record could not be done again.
     unrestored: Option<RestoreError>,
+    snapshot: Option<SnapshotPart>,
 }
 
 impl Driver {
     /// A driver of a worker; who wants to hear of slow requests says when they are.
     pub(crate) fn new(worker: Worker, slow: Option<TellSlow>, safe: Safe, journal: JournalDoor) -> Self {
         let (egress, changes) = (Egress::new(slow, safe), Changes::default());
-        Driver { worker, egress, changes, draining: false, drained: Vec::new(), journal, unrestored: None }
+        Driver {
+            worker,
+            egress,
+            changes,
+            draining: false,
+            drained: Vec::new(),
+            journal,
+            unrestored: None,
+            snapshot: None,
+        }
     }
 
     /// Carries out a command. Requests move at the next turn.
@@ -104,11 +117,13 @@ impl Driver {
                 if self.unrestored.is_none() {
                     self.unrestored = restore.run(&mut self.worker).err();
                 }
+                restore.give_back();
             }
             Command::Restored(answer) => {
                 self.worker.restored();
                 let _ = answer.send(self.unrestored.clone().map_or(Ok(()), Err));
             }
+            Command::Snapshot(run) => SnapshotPart::asked(&mut self.snapshot, run, &self.worker),
             Command::Subscribe(publisher, taken) => {
                 self.egress.subscribe(publisher);
                 let _ = taken.send(());
@@ -159,6 +174,9 @@ impl Driver {
             self.egress.deliver(delivery, rests_on, clock);
         }
         self.egress.end_turn();
+        if let Some(part) = &mut self.snapshot {
+            busy |= part.go_on(busy, &self.worker, &self.journal);
+        }
         busy |= self.changes.end(&self.worker, &self.egress);
         if self.egress.unanswered() == 0 {
             for waiting in self.drained.drain(..) {

@@ -99,6 +99,8 @@ pub enum Error {
     Stopped,
     /// The node cannot keep what it does: a disk failed. What the request did, if anything, is not seen by anybody.
     Storage(String),
+    /// No snapshot was taken; what the node has acknowledged is kept as before.
+    Snapshot(String),
     /// The node could not start.
     Start(String),
     /// The node cannot listen at an address.
@@ -250,6 +252,7 @@ impl fmt::Display for Error {
             Error::Storage(why) => {
                 write!(f, "{why}; whether the request took effect is not known, and it will not be seen")
             }
+            Error::Snapshot(why) => write!(f, "no snapshot was taken: {why}"),
             Error::Listen { address, why } => write!(f, "cannot listen at {address}: {why}"),
             Error::Exposed { address, missing } => write!(
                 f,

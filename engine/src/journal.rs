@@ -13,6 +13,7 @@ use crate::error::Error;
 use crate::flow::Flow;
 use crate::log;
 use crate::safe::Safe;
+use crate::snapshot::{Asked, Handover};
 
 /// The term of records of a node that has no others beside it.
 const FIRST_TERM: u64 = 1;
@@ -23,6 +24,8 @@ pub(crate) enum Entry {
     Steps(Vec<(FlowId, Records)>, Recorded),
     /// A change of a flow, with who waits until it is safe.
     Flow(FlowId, FlowChange, Sender<Result<(), String>>),
+    /// What is asked on behalf of a snapshot.
+    Snapshot(Asked),
     /// Nothing more.
     Stop,
 }
@@ -87,6 +90,14 @@ impl JournalDoor {
         kept.recv().map_err(|_| Error::Stopped)?.map_err(Error::Storage)
     }
 
+    /// Asks something on behalf of a snapshot, behind all that was sent before.
+    pub(crate) fn snapshot(&self, asked: Asked) {
+        if let Some(entries) = &self.0 {
+            // The journal ends after all workers; a snapshot that it does not answer is given up.
+            let _ = entries.send(Entry::Snapshot(asked));
+        }
+    }
+
     /// Ends the journal when it has kept what was sent before.
     pub(crate) fn stop(&self) {
         if let Some(entries) = &self.0 {
@@ -110,6 +121,7 @@ pub(crate) enum Keeping {
 pub(crate) struct Keeper<D: Disk> {
     writer: Writer<D>,
     safe: Safe,
+    snapshots: Handover,
     /// What came and is not appended; of the first so many records are.
     waiting: VecDeque<Entry>,
     begun: usize,
@@ -121,10 +133,11 @@ pub(crate) struct Keeper<D: Disk> {
 }
 
 impl<D: Disk> Keeper<D> {
-    pub(crate) fn new(writer: Writer<D>, safe: Safe) -> Self {
+    pub(crate) fn new(writer: Writer<D>, safe: Safe, snapshots: Handover) -> Self {
         Keeper {
             writer,
             safe,
+            snapshots,
             waiting: VecDeque::new(),
             begun: 0,
             recorded: Vec::new(),
@@ -169,6 +182,7 @@ impl<D: Disk> Keeper<D> {
         self.recorded.drain(..).for_each(|recorded| self.safe.reached(recorded));
         // Who waited may be gone.
         self.told.drain(..).for_each(|told| drop(told.send(Ok(()))));
+        self.snapshots.kept(self.writer.snapshot_start());
     }
 
     /// Nothing is kept any more.
@@ -179,11 +193,12 @@ impl<D: Disk> Keeper<D> {
         }
         self.safe.failed(why.clone());
         self.recorded.clear();
+        self.snapshots.failed(&why);
         for entry in self.waiting.drain(..) {
             match entry {
                 Entry::Flow(_, _, told) => self.told.push(told),
                 Entry::Stop => self.stopped = true,
-                Entry::Steps(..) => {}
+                Entry::Steps(..) | Entry::Snapshot(_) => {}
             }
         }
         self.told.drain(..).for_each(|told| drop(told.send(Err(why.clone()))));
@@ -201,6 +216,7 @@ impl<D: Disk> Keeper<D> {
                         let (of, number) = (made.part.of, made.part.number);
                         let position = Position { flow: flow.0, of, number, term: FIRST_TERM, seq: made.seq };
                         self.writer.append(&Record { kind: Kind::Step, position, body })?;
+                        self.snapshots.appended(body.len());
                         self.begun += 1;
                     }
                 }
@@ -208,13 +224,16 @@ impl<D: Disk> Keeper<D> {
                     let position = Position { flow: id.0, term: FIRST_TERM, ..Position::default() };
                     let body = serde_json::to_vec(change).unwrap_or_default();
                     self.writer.append(&Record { kind: Kind::Flow, position, body: &body })?;
+                    self.snapshots.appended(body.len());
                 }
+                Entry::Snapshot(_) => {}
                 Entry::Stop => self.stopped = true,
             }
             self.begun = 0;
             match self.waiting.pop_front() {
                 Some(Entry::Steps(_, recorded)) => self.recorded.push(recorded),
                 Some(Entry::Flow(_, _, told)) => self.told.push(told),
+                Some(Entry::Snapshot(asked)) => self.snapshots.ask(asked, self.writer.next().before()),
                 Some(Entry::Stop) | None => {}
             }
         }

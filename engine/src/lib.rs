@@ -135,6 +135,7 @@ pub mod rows;
 mod safe;
 mod scan;
 pub mod script;
+mod snapshot;
 mod status;
 mod subscription;
 pub mod testing;
@@ -162,8 +163,10 @@ pub use net::{
 pub use node::{NAME_BYTES_MAX, Node, NodeBuilder, WORKERS_MAX};
 #[cfg(unix)]
 pub use os::disk::{DirectoryDisk, DirectoryFile};
+pub use recovery::RecoveryProgress;
 pub use rows::{Row, RowProblem};
 pub use scan::Scan;
+pub use snapshot::SnapshotTaken;
 pub use status::{
     ChannelStatus, FlowStatus, InputStatus, NodeStatus, OperatorStatus, OutputStatus, RequestStatus,
     RuleStatus, SubscriptionStatus, TableStatus,

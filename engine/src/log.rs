@@ -11,6 +11,8 @@ use crossbeam_channel::Receiver;
 
 use crate::deploy::SharedCatalog;
 use crate::measures::SlowRequest;
+use crate::recovery::RecoveryProgress;
+use crate::snapshot::SnapshotTaken;
 use crate::status::named;
 
 const TARGET: &str = "anabranch";
@@ -26,13 +28,40 @@ pub(crate) fn stopped(node: &str) {
 }
 
 /// The node starts from its journal: how far it is.
-pub(crate) fn recovering(records: u64, percent: u64) {
-    tracing::info!(target: TARGET, records, percent, "the node recovers");
+pub(crate) fn recovering(progress: &RecoveryProgress) {
+    let RecoveryProgress { rows, records, bytes, bytes_in_all } = *progress;
+    tracing::debug!(target: TARGET, rows, records, bytes, bytes_in_all, "the node recovers");
 }
 
 /// The node has started from its journal.
-pub(crate) fn recovered(records: u64, millis: u128) {
-    tracing::info!(target: TARGET, records, millis, "the node has recovered");
+pub(crate) fn recovered(rows: u64, records: u64, millis: u128) {
+    tracing::info!(target: TARGET, rows, records, millis, "the node has recovered");
+}
+
+/// A snapshot is damaged: the one before it is taken, with more of the journal.
+pub(crate) fn snapshot_damaged(file: &str, offset: u64, what: &str) {
+    tracing::warn!(target: TARGET, file, offset, what, "a damaged snapshot is passed over");
+}
+
+/// A snapshot is there.
+pub(crate) fn snapshot_taken(taken: &SnapshotTaken) {
+    let SnapshotTaken { begin, end, bytes, rows } = *taken;
+    tracing::info!(target: TARGET, begin, end, bytes, rows, "a snapshot was taken");
+}
+
+/// A snapshot begins anew, because the flows changed.
+pub(crate) fn snapshot_again() {
+    tracing::debug!(target: TARGET, "the snapshot begins again: flows have changed");
+}
+
+/// No snapshot was made; the journal goes on and is kept.
+pub(crate) fn snapshot_failed(why: &str) {
+    tracing::warn!(target: TARGET, why, "no snapshot was made; it is tried again later");
+}
+
+/// What is not needed any more could not be removed.
+pub(crate) fn not_removed(why: &str) {
+    tracing::warn!(target: TARGET, why, "old snapshots or segments could not be removed");
 }
 
 /// A crash has left half a record at the end of the journal; it was never said to be safe.

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use anabranch_log::{Config, LogNumber, Reader};
+use anabranch_log::{Config, Damage, Disk, retain};
 use anabranch_model::message::WorkerId;
 use anabranch_operators::WorkerThreads;
 use crossbeam_channel::{Receiver, Sender, bounded, never, unbounded};
@@ -25,8 +25,9 @@ use crate::log;
 use crate::measures::TellSlow;
 use crate::os::disk::DirectoryDisk;
 use crate::os::{self, Aside, Door, ENTRIES_MAX, Start};
-use crate::recovery::Recovery;
+use crate::recovery::{Recovered, Recovery, RecoveryProgress, TellProgress};
 use crate::safe::Safe;
+use crate::snapshot::{Due, Handover, SNAPSHOT_AFTER_BYTES, SnapshotDoor, SnapshotTaken, Snapshots, Told};
 use crate::status::NodeStatus;
 use crate::subscription::Subscription;
 
@@ -47,8 +48,9 @@ pub struct Node {
     /// Logs slow requests until the workers have ended.
     slow: Option<Aside>,
     door: JournalDoor,
-    /// Keeps what workers do until they have ended.
-    journal: Option<Aside>,
+    snapshots: SnapshotDoor,
+    /// Keeps what workers do until they have ended, and takes snapshots.
+    asides: Vec<Aside>,
 }
 
 /// What whoever serves clients of a node shares: the ways to its workers, and what it runs.
@@ -68,8 +70,17 @@ pub struct NodeBuilder {
     seed: Option<u64>,
     profile: bool,
     slow: Option<Duration>,
-    data: Option<PathBuf>,
+    data: Data,
     flows: Vec<Flow>,
+}
+
+/// What a node keeps, and how.
+#[derive(Clone, Debug)]
+struct Data {
+    directory: Option<PathBuf>,
+    snapshot_after: u64,
+    segment_bytes: Option<u64>,
+    tell: TellProgress,
 }
 
 impl NodeBuilder {
@@ -123,7 +134,29 @@ impl NodeBuilder {
     /// # Ok::<(), anabranch::Error>(())
     /// ```
     pub fn data(mut self, directory: impl Into<PathBuf>) -> Self {
-        self.data = Some(directory.into());
+        self.data.directory = Some(directory.into());
+        self
+    }
+
+    /// Bytes of journal after which the node takes a snapshot of itself, counted from the begin of the one before: 256
+    /// MiB where nothing is said. Where the snapshot before is larger, its size counts instead. A node that starts reads
+    /// the newest snapshot and the journal behind its begin; what lies before the last two is removed.
+    pub fn snapshot_after(mut self, bytes: u64) -> Self {
+        self.data.snapshot_after = bytes;
+        self
+    }
+
+    /// Whom to tell how far it is while it starts from its data directory: on the thread that starts it, for every few
+    /// MiB that were read.
+    pub fn on_recovery(mut self, tell: impl Fn(RecoveryProgress) + Send + Sync + 'static) -> Self {
+        self.data.tell = TellProgress::to(tell);
+        self
+    }
+
+    /// Bytes of a segment of its journal, for tests.
+    #[doc(hidden)]
+    pub fn segment_bytes(mut self, bytes: u64) -> Self {
+        self.data.segment_bytes = Some(bytes);
         self
     }
 
@@ -156,7 +189,7 @@ impl NodeBuilder {
             }
             None => (None, None),
         };
-        let disk = self.data.as_deref().map(open).transpose()?;
+        let disk = self.data.directory.as_deref().map(open).transpose()?.map(Arc::new);
         let (safe, door, entries) = match &disk {
             Some(_) => {
                 let (to, entries) = bounded(ENTRIES_MAX);
@@ -183,10 +216,12 @@ impl NodeBuilder {
         };
         // From here on what fails drops the node, which ends its threads.
         let threads = Mutex::new(Some(threads));
-        let mut node = Node { core: Arc::new(core), threads, slow: None, door, journal: None };
+        let snapshots = SnapshotDoor::default();
+        let mut node =
+            Node { core: Arc::new(core), threads, slow: None, door, snapshots, asides: Vec::new() };
         let core = node.core.clone();
         if let Some(disk) = disk {
-            node.journal = Some(recover(disk, &core, safe, entries)?);
+            node.recover(disk, &self.data, safe, entries)?;
         }
         core.flows.start(self.flows, &core.doors)?;
         let logs = |told| {
@@ -205,16 +240,13 @@ fn open(directory: &Path) -> Result<DirectoryDisk, Error> {
     DirectoryDisk::lock(directory).map_err(|error| Error::Start(error.to_string()))
 }
 
-/// Brings the node to the state that its journal has, and goes on with it.
-fn recover(disk: DirectoryDisk, core: &Core, safe: Safe, entries: Receiver<Entry>) -> Result<Aside, Error> {
-    let began = os::now();
-    let failed = |error: anabranch_log::Error| Error::Start(error.to_string());
-    let mut reader = Reader::open(disk, Config::new(os::identity()), LogNumber(1)).map_err(failed)?;
-    let records = Recovery::new(&core.flows, &core.doors).run(&mut reader)?;
-    let keeper = Keeper::new(reader.into_writer().map_err(failed)?, safe);
-    log::recovered(records, os::now().duration_since(began).as_millis());
-    let journal = os::keep(keeper, entries, core.doors.0.clone());
-    journal.map_err(|error| Error::Start(format!("no thread for its journal: {error}")))
+/// Takes snapshots until the node stops.
+fn take_snapshots<D: Disk + Clone>(mut snapshots: Snapshots<D>, told: &Receiver<Told>, core: &Core) {
+    while let Ok(next) = told.recv() {
+        if !snapshots.handle(next, &core.flows, &core.doors) {
+            return;
+        }
+    }
 }
 
 impl Node {
@@ -226,7 +258,12 @@ impl Node {
             seed: None,
             profile: false,
             slow: None,
-            data: None,
+            data: Data {
+                directory: None,
+                snapshot_after: SNAPSHOT_AFTER_BYTES,
+                segment_bytes: None,
+                tell: TellProgress::default(),
+            },
             flows: Vec::new(),
         }
     }
@@ -317,6 +354,53 @@ impl Node {
         self.core.status()
     }
 
+    /// Takes a snapshot of all flows and rows, while the node goes on; returns when it is durable. The node does this by
+    /// itself, too ([`NodeBuilder::snapshot_after`]).
+    ///
+    /// # Errors
+    /// [`Error::Snapshot`]: the node keeps nothing, or the disk refuses; what the node has acknowledged is kept as before.
+    /// [`Error::Stopped`].
+    pub fn snapshot(&self) -> Result<SnapshotTaken, Error> {
+        self.snapshots.take()
+    }
+
+    /// Brings the node to the state that its data directory has, and goes on with it.
+    fn recover(
+        &mut self,
+        disk: Arc<DirectoryDisk>,
+        data: &Data,
+        safe: Safe,
+        entries: Receiver<Entry>,
+    ) -> Result<(), Error> {
+        let (began, core) = (os::now(), self.core.clone());
+        let failed = |error: anabranch_log::Error| Error::Start(error.to_string());
+        let config = Config::new(os::identity());
+        let config = data.segment_bytes.map_or(config, |bytes| config.segment_bytes(bytes));
+        let mut found = anabranch_log::recover(disk.clone(), config).map_err(failed)?;
+        for Damage { file, offset, what } in &found.damaged {
+            log::snapshot_damaged(file, *offset, what);
+        }
+        let recovery = Recovery::new(&core.flows, &core.doors, data.tell.clone());
+        let recovered = recovery.run(found.snapshot, &mut found.journal)?;
+        let Recovered { rows, records, snapshot_bytes, record_bytes } = recovered;
+        let due = Due::new(record_bytes, data.snapshot_after.max(snapshot_bytes));
+        let writer = found.journal.into_writer().map_err(failed)?;
+        if let Err(error) = retain(&disk) {
+            log::not_removed(&error.to_string());
+        }
+        log::recovered(rows, records, os::now().duration_since(began).as_millis());
+
+        let (to, told) = unbounded();
+        self.snapshots = SnapshotDoor::to(to);
+        let keeper = Keeper::new(writer, safe, Handover::new(self.snapshots.clone(), due.clone()));
+        let snapshots = Snapshots::new(disk, self.door.clone(), due, data.snapshot_after);
+        let no_thread = |error| Error::Start(format!("no thread for its journal: {error}"));
+        self.asides.push(os::keep(keeper, entries, core.doors.0.clone()).map_err(no_thread)?);
+        let take = move || take_snapshots(snapshots, &told, &core);
+        self.asides.push(os::spawn_aside("anabranch-snapshot", take).map_err(no_thread)?);
+        Ok(())
+    }
+
     /// Serves clients over the network until the server is dropped.
     ///
     /// # Errors
@@ -343,12 +427,13 @@ impl Node {
     fn end(&mut self) -> Result<(), Error> {
         let threads = self.threads.get_mut().map_or(None, Option::take);
         let Some(threads) = threads else { return Ok(()) };
+        self.snapshots.stop();
         // A worker that is gone has nothing to answer.
         let _ = self.core.doors.ask(Command::Drain);
         self.core.doors.tell(|| Command::Stop);
         let joined = threads.join().map_err(|why| Error::Start(format!("a worker panicked: {why}")));
         self.door.stop();
-        [self.slow.take(), self.journal.take()].into_iter().flatten().for_each(Aside::wait);
+        self.slow.take().into_iter().chain(self.asides.drain(..)).for_each(Aside::wait);
         log::stopped(&self.core.name);
         joined
     }

@@ -1,83 +1,112 @@
-//! What a node does when it starts on a journal: every change of its flows and every record of their partitions again, in
-//! the order of the journal.
+//! What a node does when it starts on a journal: it takes the newest snapshot, then does every change of its flows and
+//! every record of their partitions again, in the order of the journal.
+//!
+//! One thread reads and checks, the workers put rows and do records again meanwhile. What goes to a worker goes in
+//! batches that come back to be filled anew: so many there are, and no more memory is taken.
 
-use anabranch_log::{Disk, Entry, Kind, Reader};
+mod batch;
+
+pub(crate) use batch::Restore;
+
+use std::fmt;
+use std::sync::Arc;
+
+use anabranch_log::{Disk, DiskFile, Entry, Error as LogError, Kind, Reader, SnapshotReader, record_bytes};
 use anabranch_model::message::FlowId;
-use anabranch_operators::{FlowPartition, RestoreError, Worker};
+use anabranch_model::snapshot::{Item, Piece, State};
+use anabranch_operators::FlowPartition;
 
 use crate::deploy::{Flows, Workers};
 use crate::driver::Command;
 use crate::error::Error;
-use crate::journal::FlowChange;
+use crate::journal::{FlowChange, FlowFile};
 use crate::log;
+use batch::Batches;
 
-/// Bytes of records that are given to a worker together.
-const BATCH_BYTES: usize = 1 << 20;
+/// Bytes of snapshot and journal after which it is told how far the recovery is.
+const TOLD_BYTES: u64 = 4 << 20;
 
-/// Bytes of the journal after which it is told how far the recovery is.
-const TOLD_BYTES: u64 = 256 << 20;
-
-/// Records on their way to the worker that owns their partitions.
-#[derive(Debug, Default)]
-pub struct Restore {
-    records: Vec<(FlowId, FlowPartition, u64, usize)>,
-    bytes: Vec<u8>,
+/// How far a node is that starts from its data directory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RecoveryProgress {
+    /// Rows of the snapshot that were read.
+    pub rows: u64,
+    /// Records of the journal that were read.
+    pub records: u64,
+    /// Bytes that were read of snapshot and journal.
+    pub bytes: u64,
+    /// Bytes of both; the last segment counts with its free space.
+    pub bytes_in_all: u64,
 }
 
-impl Restore {
-    fn push(&mut self, entry: &Entry<'_>) {
-        let of = entry.record.position;
-        self.bytes.extend_from_slice(entry.record.body);
-        let part = FlowPartition { of: of.of, number: of.number };
-        self.records.push((FlowId(of.flow), part, of.seq, self.bytes.len()));
-    }
+/// Who is told how far a node is that starts.
+#[derive(Clone, Default)]
+pub(crate) struct TellProgress(Option<Arc<dyn Fn(RecoveryProgress) + Send + Sync>>);
 
-    /// Does the records again.
-    ///
-    /// # Errors
-    /// What is wrong with the first that cannot be done.
-    pub(crate) fn run(&self, worker: &mut Worker) -> Result<(), RestoreError> {
-        let mut begin = 0;
-        for &(flow, part, seq, end) in &self.records {
-            worker.restore(flow, part, seq, &self.bytes[begin..end])?;
-            begin = end;
-        }
-        Ok(())
+impl TellProgress {
+    pub(crate) fn to(tell: impl Fn(RecoveryProgress) + Send + Sync + 'static) -> Self {
+        TellProgress(Some(Arc::new(tell)))
     }
 }
 
-/// Brings workers to the state that a journal has.
+impl fmt::Debug for TellProgress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("TellProgress").field(&self.0.is_some()).finish()
+    }
+}
+
+/// Brings workers to the state that a snapshot and a journal have.
 pub(crate) struct Recovery<'r, W> {
     flows: &'r Flows,
     workers: &'r W,
-    /// By worker.
-    batches: Vec<Restore>,
-    records: u64,
+    tell: TellProgress,
+    batches: Batches,
+    progress: RecoveryProgress,
+    /// Bytes of the snapshot.
+    snapshot_bytes: u64,
+    /// Bytes of the records behind its begin.
+    record_bytes: u64,
+    told: u64,
+}
+
+/// What a node has started from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Recovered {
+    pub(crate) rows: u64,
+    pub(crate) records: u64,
+    /// Bytes of the snapshot, and of the records behind its begin.
+    pub(crate) snapshot_bytes: u64,
+    pub(crate) record_bytes: u64,
 }
 
 impl<'r, W: Workers> Recovery<'r, W> {
-    pub(crate) fn new(flows: &'r Flows, workers: &'r W) -> Self {
-        let batches = (0..workers.count()).map(|_| Restore::default()).collect();
-        Recovery { flows, workers, batches, records: 0 }
+    pub(crate) fn new(flows: &'r Flows, workers: &'r W, tell: TellProgress) -> Self {
+        let (batches, progress) = (Batches::new(workers.count()), RecoveryProgress::default());
+        Recovery { flows, workers, tell, batches, progress, snapshot_bytes: 0, record_bytes: 0, told: 0 }
     }
 
-    /// Reads the journal to its end. How many records it has.
+    /// Reads a snapshot and the journal behind its begin to their ends. What there was.
     ///
     /// # Errors
     /// [`Error::Start`]: what is damaged, where, and that nothing was changed.
-    pub(crate) fn run<D: Disk>(mut self, journal: &mut Reader<D>) -> Result<u64, Error> {
-        let mut told = 0;
+    pub(crate) fn run<D: Disk>(
+        mut self,
+        snapshot: Option<SnapshotReader<D::File>>,
+        journal: &mut Reader<D>,
+    ) -> Result<Recovered, Error> {
+        let (_, journal_bytes) = journal.progress();
+        self.snapshot_bytes = snapshot.as_ref().map_or(0, |snapshot| snapshot.summary().bytes);
+        self.progress.bytes_in_all = self.snapshot_bytes + journal_bytes;
+        if let Some(snapshot) = snapshot {
+            self.snapshot(snapshot)?;
+        }
         loop {
-            let (done, all) = journal.progress();
-            if done >= told + TOLD_BYTES {
-                told = done;
-                log::recovering(self.records, done * 100 / all.max(1));
-            }
-            let damaged = |error: anabranch_log::Error| Error::Start(error.to_string());
+            self.read(self.snapshot_bytes + journal.progress().0);
             let Some(entry) = journal.next().map_err(damaged)? else { break };
-            self.records += 1;
+            self.progress.records += 1;
+            self.record_bytes += record_bytes(entry.record.body.len()) as u64;
             match entry.record.kind {
-                Kind::Step => self.step(&entry),
+                Kind::Step => self.step(&entry)?,
                 Kind::Flow => self.flow(&entry)?,
                 Kind::Term => {}
             }
@@ -86,15 +115,55 @@ impl<'r, W: Workers> Recovery<'r, W> {
         if let Some(torn) = journal.torn() {
             log::journal_torn(&torn.file, torn.offset, torn.bytes);
         }
-        Ok(self.records)
+        let Recovery {
+            snapshot_bytes, record_bytes, progress: RecoveryProgress { rows, records, .. }, ..
+        } = self;
+        Ok(Recovered { rows, records, snapshot_bytes, record_bytes })
     }
 
-    fn step(&mut self, entry: &Entry<'_>) {
-        let owner = entry.record.position.number as usize % self.batches.len();
-        self.batches[owner].push(entry);
-        if self.batches[owner].bytes.len() >= BATCH_BYTES {
-            self.send(owner);
+    fn snapshot<F: DiskFile>(&mut self, mut snapshot: SnapshotReader<F>) -> Result<(), Error> {
+        let mut last = None;
+        loop {
+            self.read(snapshot.position());
+            let Some(chunk) = snapshot.next().map_err(damaged)? else { break };
+            let unknown = |error| Error::Start(format!("the snapshot cannot be read: {error}"));
+            match Piece::parse(chunk.body).map_err(unknown)? {
+                Piece::Node { next_flow } => self.flows.reserve(next_flow),
+                Piece::Revision { flow, file, text } => {
+                    let file = FlowFile { file: file.to_owned(), text: text.to_owned() };
+                    let change = match last.replace(flow) == Some(flow) {
+                        true => FlowChange::Replaced(file),
+                        false => FlowChange::Installed(file),
+                    };
+                    self.flows.restore(flow, change, self.workers)?;
+                }
+                Piece::State(state) => self.state(&state)?,
+            }
         }
+        self.settle()
+    }
+
+    fn state(&mut self, state: &State<'_>) -> Result<(), Error> {
+        for worker in 0..self.workers.count() {
+            self.batches.stamp(worker, state.flow, state.stamp, self.workers)?;
+        }
+        for item in state.items() {
+            let item = item.map_err(|error| Error::Start(format!("the snapshot cannot be read: {error}")))?;
+            let number = match item {
+                Item::Partition(standing) => standing.number,
+                Item::Rows(_, partition, _) => partition.0,
+            };
+            let owner = number as usize % self.workers.count();
+            self.progress.rows += self.batches.item(owner, state.flow, item, self.workers)?;
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, entry: &Entry<'_>) -> Result<(), Error> {
+        let of = entry.record.position;
+        let part = FlowPartition { of: of.of, number: of.number };
+        let owner = of.number as usize % self.workers.count();
+        self.batches.record(owner, (FlowId(of.flow), part, of.seq), entry.record.body, self.workers)
     }
 
     fn flow(&mut self, entry: &Entry<'_>) -> Result<(), Error> {
@@ -109,20 +178,29 @@ impl<'r, W: Workers> Recovery<'r, W> {
         self.flows.restore(FlowId(entry.record.position.flow), change, self.workers)
     }
 
-    fn send(&mut self, worker: usize) {
-        let batch = std::mem::take(&mut self.batches[worker]);
-        self.workers.tell_one(worker, Command::Restore(batch));
-    }
-
     /// Waits until all that was read is done.
     fn settle(&mut self) -> Result<(), Error> {
-        for worker in 0..self.batches.len() {
-            self.send(worker);
-        }
+        self.batches.send_all(self.workers)?;
         let results = self.workers.ask(Command::Restored)?;
         match results.into_iter().find_map(Result::err) {
             None => Ok(()),
             Some(error) => Err(Error::Start(format!("the journal cannot be done again: {error}"))),
         }
     }
+
+    /// So many bytes were read.
+    fn read(&mut self, bytes: u64) {
+        if bytes < self.told + TOLD_BYTES {
+            return;
+        }
+        (self.told, self.progress.bytes) = (bytes, bytes);
+        log::recovering(&self.progress);
+        if let TellProgress(Some(tell)) = &self.tell {
+            tell(self.progress);
+        }
+    }
+}
+
+fn damaged(error: LogError) -> Error {
+    Error::Start(error.to_string())
 }

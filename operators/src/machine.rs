@@ -8,7 +8,8 @@ use anabranch_model::frame::{Chance, Frame, StepContext};
 use anabranch_model::message::{Answer, PAGE_BYTES, Page, Refusal, RefusedRow};
 use anabranch_model::partition::PartitionId;
 use anabranch_model::plan::{InputId, OutputId, Plan, Route, TableId};
-use anabranch_model::stamp::HybridClock;
+use anabranch_model::snapshot::{Item, StateWriter};
+use anabranch_model::stamp::{HybridClock, Stamp};
 use anabranch_model::value::Value;
 use anabranch_table::KeyHash;
 
@@ -17,11 +18,12 @@ use crate::counts::FlowCounts;
 use crate::dataflow::{Task, Work};
 use crate::direct::Direct;
 use crate::effects::Effects;
-use crate::recorder::{FlowPartition, Kept, Recorder, Records, Turn};
+use crate::recorder::{FlowPartition, Follows, Kept, Recorder, Records, Turn};
 use crate::refusal::Reason;
 use crate::restore::{RestoreError, Restorer};
 use crate::route::Router;
 use crate::run::{Run, Scratch};
+use crate::snapshot::FlowPlace;
 use crate::split::{Routed, Share};
 use crate::step::Program;
 use crate::tables::Tables;
@@ -397,8 +399,10 @@ impl Machine {
     /// # Errors
     /// It is no record of this flow, or not the next of its partition; some of it may have been done.
     pub(crate) fn restore(&mut self, part: FlowPartition, seq: u64, body: &[u8]) -> Result<(), RestoreError> {
-        if !self.recorder.restore(part, seq) {
-            return Err(RestoreError::Order { part, seq });
+        match self.recorder.restore(part, seq) {
+            Follows::Next => {}
+            Follows::Had => return Ok(()),
+            Follows::Not => return Err(RestoreError::Order { part, seq }),
         }
         let Machine { plan, tables, clock, restorer, .. } = self;
         let restorer = restorer.get_or_insert_with(|| Restorer::new(plan));
@@ -408,6 +412,45 @@ impl Machine {
             self.recorder.remember(part, once, record.answer_bytes());
         }
         Ok(())
+    }
+
+    /// Takes an item of a snapshot; how many rows.
+    ///
+    /// # Errors
+    /// What is wrong with it; some of it may have been taken.
+    pub(crate) fn load(&mut self, item: Item<'_>) -> Result<u64, RestoreError> {
+        match item {
+            Item::Partition(standing) => {
+                let part = FlowPartition { of: standing.of, number: standing.number };
+                self.recorder.restore_head(part, standing.seq, standing.remembered)?;
+                Ok(0)
+            }
+            Item::Rows(table, partition, rows) => {
+                let Machine { plan, tables, restorer, .. } = self;
+                let restorer = restorer.get_or_insert_with(|| Restorer::new(plan));
+                restorer.load(table, partition, rows, plan, tables)
+            }
+        }
+    }
+
+    /// Later stamps are larger than this one.
+    pub(crate) fn observe(&mut self, stamp: Stamp) {
+        self.clock.observe(stamp);
+    }
+
+    /// The last stamp.
+    pub(crate) fn stamp(&self) -> Stamp {
+        self.clock.last()
+    }
+
+    /// Where its part of a snapshot begins.
+    pub(crate) fn place(&self) -> FlowPlace {
+        FlowPlace::new(&self.recorder)
+    }
+
+    /// Goes on with its part of a snapshot, as [`FlowPlace::write`] does.
+    pub(crate) fn write(&self, place: &mut FlowPlace, most: usize, out: &mut StateWriter) -> (u64, bool) {
+        place.write(&self.plan, &self.tables, &self.recorder, most, out)
     }
 
     /// Nothing more is restored.

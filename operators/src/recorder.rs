@@ -69,6 +69,19 @@ struct Last {
     seq: u64,
     /// Its number among the worker's records since the node started; 0 where it was made before.
     count: u64,
+    /// The last record of it that was read from a journal; 0 where none was.
+    read: u64,
+}
+
+/// What to do with a record that was read from a journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Follows {
+    /// It is the next: do it again.
+    Next,
+    /// The rows have its effects: a snapshot had them.
+    Had,
+    /// It does not follow the one before it.
+    Not,
 }
 
 /// Records what the steps of a flow do on one worker, and what its partitions remember of requests.
@@ -206,7 +219,7 @@ impl Recorder {
                 let begin = bytes.len();
                 let answer = if self.keeps {
                     kept.made += 1;
-                    *last = Last { seq: last.seq + 1, count: count + kept.made };
+                    *last = Last { seq: last.seq + 1, count: count + kept.made, ..*last };
                     writer.finish(identity, bytes)
                 } else {
                     writer.finish_answer(bytes);
@@ -236,14 +249,21 @@ impl Recorder {
         std::mem::take(&mut self.records)
     }
 
-    /// The number of the last record of a partition, as it was read from a journal. False where that is not the next.
-    pub(crate) fn restore(&mut self, part: FlowPartition, seq: u64) -> bool {
+    /// A record of a partition was read from a journal. The first may be any that the partition has, as it stands, or
+    /// the next; each further one follows the one before it.
+    pub(crate) fn restore(&mut self, part: FlowPartition, seq: u64) -> Follows {
         let last = self.last.entry(part).or_default();
-        let follows = seq == last.seq + 1;
-        if follows {
-            last.seq = seq;
+        let before = seq.checked_sub(1);
+        if !before.is_some_and(|before| if last.read == 0 { before <= last.seq } else { before == last.read })
+        {
+            return Follows::Not;
         }
-        follows
+        last.read = seq;
+        if seq <= last.seq {
+            return Follows::Had;
+        }
+        last.seq = seq;
+        Follows::Next
     }
 
     /// A record that was read from a journal tells that a request was done, with this answer.
@@ -251,9 +271,13 @@ impl Recorder {
         self.remembered.entry(part).or_default().remember(once, answer);
     }
 
+    /// The partitions that have records, in no order.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = FlowPartition> {
+        self.last.keys().copied()
+    }
+
     /// Where a partition stands: the number of its last record, and what it remembers (bytes for
     /// [`Recorder::restore_head`]).
-    #[expect(dead_code, reason = "snapshots are about to use it")]
     pub(crate) fn head(&self, part: FlowPartition) -> (u64, Vec<u8>) {
         let mut bytes = Vec::new();
         if let Some(remembered) = self.remembered.get(&part) {
@@ -266,7 +290,6 @@ impl Recorder {
     ///
     /// # Errors
     /// The bytes are not what it gave.
-    #[expect(dead_code, reason = "snapshots are about to use it")]
     pub(crate) fn restore_head(
         &mut self,
         part: FlowPartition,

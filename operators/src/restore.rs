@@ -8,6 +8,7 @@ use anabranch_model::partition::PartitionId;
 use anabranch_model::plan::{Plan, TableId};
 use anabranch_model::record::{Change, Record, RecordError};
 use anabranch_model::row::{ROW_STAMP_BYTES, Row, RowError};
+use anabranch_model::snapshot::SnapshotError;
 use anabranch_model::stamp::{HybridClock, Stamp};
 
 use crate::recorder::FlowPartition;
@@ -32,10 +33,32 @@ pub enum RestoreError {
         /// The record's partition.
         part: FlowPartition,
     },
+    /// The flow has no such table with such a partition.
+    NoPartition {
+        /// The table.
+        table: TableId,
+        /// The partition.
+        partition: PartitionId,
+    },
     /// Its bytes are no record.
     Record(RecordError),
     /// A row in it does not fit its table.
     Row(RowError),
+    /// A row has a key that is too long.
+    Key {
+        /// The row's table.
+        table: TableId,
+        /// Bytes of the key.
+        bytes: usize,
+    },
+    /// Bytes of a snapshot are no piece of one.
+    Snapshot(SnapshotError),
+}
+
+impl From<SnapshotError> for RestoreError {
+    fn from(error: SnapshotError) -> Self {
+        RestoreError::Snapshot(error)
+    }
 }
 
 impl From<RecordError> for RestoreError {
@@ -57,11 +80,20 @@ impl fmt::Display for RestoreError {
             RestoreError::Order { part: FlowPartition { of, number }, seq } => {
                 write!(f, "record {seq} of partition {number} of {of} does not follow the one before it")
             }
+            RestoreError::NoPartition { table, partition } => write!(
+                f,
+                "rows of partition {} of table number {}, which the flow does not have",
+                partition.0, table.0
+            ),
             RestoreError::NoTable { table, part } => write!(
                 f,
                 "a record of table number {} with {} partitions, which the flow does not have",
                 table.0, part.of
             ),
+            RestoreError::Key { table, bytes } => {
+                write!(f, "a row of table number {} has a key of {bytes} bytes", table.0)
+            }
+            RestoreError::Snapshot(error) => error.fmt(f),
             RestoreError::Record(error) => error.fmt(f),
             RestoreError::Row(error) => write!(f, "a row of a record does not fit its table: {error}"),
         }
@@ -79,6 +111,11 @@ pub(crate) struct Restorer {
 }
 
 impl Restorer {
+    /// How the key of a table's rows reads, and where to.
+    pub(crate) fn key_of(&mut self, table: TableId) -> (&KeyReader, &mut Vec<u8>) {
+        (&self.keys[usize::from(table.0)], &mut self.key)
+    }
+
     pub(crate) fn new(plan: &Plan) -> Self {
         let reader = |table: &anabranch_model::plan::Table| KeyReader::new(&table.shape, &table.key);
         Restorer { keys: plan.tables.iter().map(reader).collect(), key: Vec::new() }

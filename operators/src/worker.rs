@@ -10,6 +10,8 @@ use anabranch_model::message::{
     Answer, Delivery, FlowId, Origin, Part, Problem, Recorded, Request, WorkerId,
 };
 use anabranch_model::plan::Plan;
+use anabranch_model::snapshot::{Item, StateWriter};
+use anabranch_model::stamp::Stamp;
 use timely::communication::allocator::Thread;
 use timely::communication::{Allocator, Config, WorkerGuards, initialize_from};
 
@@ -21,6 +23,7 @@ use crate::machine::{Machine, Measured, TableSize};
 use crate::profile::{FlowProfile, Profile};
 use crate::recorder::{FlowPartition, Kept, Records};
 use crate::restore::RestoreError;
+use crate::snapshot::{SnapshotPlace, StatePiece};
 use crate::split::Splitter;
 
 /// What workers of a node are told about it.
@@ -375,6 +378,44 @@ impl Worker {
     ) -> Result<(), RestoreError> {
         let installed = self.flows.get(&flow).ok_or(RestoreError::NoFlow(flow))?;
         installed.machine.borrow_mut().restore(part, seq, body)
+    }
+
+    /// Takes an item of a snapshot, before records that lie behind it; how many rows.
+    ///
+    /// # Errors
+    /// What is wrong with it; some of it may have been taken, so the worker must not serve.
+    pub fn load(&mut self, flow: FlowId, item: Item<'_>) -> Result<u64, RestoreError> {
+        let installed = self.flows.get(&flow).ok_or(RestoreError::NoFlow(flow))?;
+        installed.machine.borrow_mut().load(item)
+    }
+
+    /// Later stamps of a flow are larger than this one.
+    pub fn observe(&mut self, flow: FlowId, stamp: Stamp) {
+        if let Some(installed) = self.flows.get(&flow) {
+            installed.machine.borrow_mut().observe(stamp);
+        }
+    }
+
+    /// Where its part of a snapshot begins.
+    pub fn snapshot(&self) -> SnapshotPlace {
+        SnapshotPlace { flows: self.flows.keys().rev().copied().collect(), flow: None }
+    }
+
+    /// The next piece of its part of a snapshot, of `most` bytes and what goes beyond them with one row or with what one
+    /// partition remembers; `None` behind the last. It has the effects of all records that [`Worker::records`] has given
+    /// or would give now, on what it tells of.
+    pub fn snapshot_piece(&self, place: &mut SnapshotPlace, most: usize) -> Option<StatePiece> {
+        let begun = place.flow.take();
+        let (flow, begun) =
+            begun.map_or_else(|| Some((place.flows.pop()?, None)), |(flow, at)| Some((flow, Some(at))))?;
+        let machine =
+            self.flows.get(&flow).expect("flows do not go while a snapshot is made").machine.borrow();
+        let mut from = begun.unwrap_or_else(|| machine.place());
+        let mut out = StateWriter::new(flow, machine.stamp());
+        out.reserve(most);
+        let (rows, done) = machine.write(&mut from, most, &mut out);
+        place.flow = (!done).then_some((flow, from));
+        Some(StatePiece { body: out.finish(), rows })
     }
 
     /// All is restored.

@@ -33,7 +33,7 @@ pub use error::{Damage, Error};
 pub use memory::{MemoryDisk, MemoryFile};
 #[doc(hidden)]
 pub use planted::Planted;
-pub use record::{BODY_BYTES_MAX, Entry, Kind, LogNumber, Position, Record};
+pub use record::{BODY_BYTES_MAX, Entry, Kind, LogNumber, Position, Record, record_bytes};
 pub use recover::{Recovery, recover};
 pub use recovery::{Reader, Torn};
 pub use retention::{Dropped, retain};

@@ -158,7 +158,8 @@ fn padded(body_bytes: usize) -> usize {
 }
 
 /// Bytes of a whole record.
-pub(crate) fn record_bytes(body_bytes: usize) -> usize {
+#[must_use]
+pub fn record_bytes(body_bytes: usize) -> usize {
     HEAD_BYTES + padded(body_bytes)
 }
 

@@ -30,6 +30,10 @@ use crate::segment;
 /// Bytes that gather before they are written.
 const WRITTEN_BYTES: usize = 1 << 20;
 
+/// Bytes after which the file is synced: what is left for the end stays small, and no single sync is so long that the
+/// journal's own syncs wait behind it.
+const SYNCED_BYTES: u64 = 4 << 20;
+
 /// Bytes before the body of a piece.
 const HEAD_BYTES: usize = 32;
 
@@ -125,6 +129,8 @@ pub struct SnapshotWriter<D: Disk> {
     file: D::File,
     /// Bytes of the file that are written.
     written: u64,
+    /// Those of them that were synced.
+    synced: u64,
     gathered: Vec<u8>,
     totals: Totals,
 }
@@ -149,6 +155,7 @@ impl<D: Disk> SnapshotWriter<D> {
             planted,
             file,
             written: 0,
+            synced: 0,
             gathered: segment::sealed(header).to_vec(),
             totals: Totals { begin, end: begin, ..Totals::default() },
         })
@@ -167,10 +174,20 @@ impl<D: Disk> SnapshotWriter<D> {
         record::check_body(body)?;
         let head = self.piece(CHUNK, at, body);
         self.totals.add(&head, at);
-        match self.gathered.len() >= WRITTEN_BYTES {
-            true => self.write(),
-            false => Ok(()),
+        if self.gathered.len() >= WRITTEN_BYTES {
+            self.write()?;
         }
+        if self.written - self.synced >= SYNCED_BYTES {
+            self.file.sync_data().map_err(|why| self.given_up("sync", why))?;
+            self.synced = self.written;
+        }
+        Ok(())
+    }
+
+    /// Leaves it: what was written goes. (Dropping it does as much when the next one begins.)
+    pub fn abandon(self) {
+        // It counts for nothing whether it goes or not.
+        let _ = self.disk.remove(UNFINISHED);
     }
 
     /// The record that must be safe before the snapshot may be finished: the last that any chunk knows.
@@ -220,14 +237,17 @@ impl<D: Disk> SnapshotWriter<D> {
     }
 
     fn write(&mut self) -> Result<(), Error> {
-        if let Err(why) = self.file.write_at(&self.gathered, self.written) {
-            // It is of no use any more, and its space may be what is missing; the error that is told is the first.
-            let _ = self.disk.remove(UNFINISHED);
-            return Err(Tried("write", UNFINISHED).failed(why));
-        }
+        let written = self.file.write_at(&self.gathered, self.written);
+        written.map_err(|why| self.given_up("write", why))?;
         self.written += self.gathered.len() as u64;
         self.gathered.clear();
         self.gathered.shrink_to(2 * WRITTEN_BYTES);
         Ok(())
+    }
+
+    fn given_up(&self, tried: &'static str, why: std::io::Error) -> Error {
+        // It is of no use any more, and its space may be what is missing; the error that is told is the first.
+        let _ = self.disk.remove(UNFINISHED);
+        Tried(tried, UNFINISHED).failed(why)
     }
 }

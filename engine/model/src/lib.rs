@@ -20,6 +20,7 @@ pub mod plan;
 pub mod question;
 pub mod record;
 pub mod row;
+pub mod snapshot;
 pub mod stamp;
 pub mod time;
 pub mod types;

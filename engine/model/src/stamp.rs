@@ -34,6 +34,11 @@ impl HybridClock {
         Stamp(self.last)
     }
 
+    /// The last stamp: every later one is larger.
+    pub fn last(&self) -> Stamp {
+        Stamp(self.last)
+    }
+
     /// Makes every later stamp larger than `seen`.
     pub fn observe(&mut self, seen: Stamp) {
         self.last = self.last.max(seen.0);
