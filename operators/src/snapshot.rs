@@ -53,7 +53,7 @@ impl FlowPlace {
         FlowPlace { parts, present: None }
     }
 
-    /// Writes on until the piece has `most` bytes, and what goes beyond them with one item. Rows that were written, and
+    /// Writes on until there are `most` bytes more, and what goes beyond them with one item. Rows that were written, and
     /// whether these were the last.
     pub(crate) fn write(
         &mut self,
@@ -63,9 +63,9 @@ impl FlowPlace {
         most: usize,
         out: &mut StateWriter,
     ) -> (u64, bool) {
-        let mut count = 0;
+        let (mut count, end) = (0, out.len() + most.max(1));
         while let Some(part) = self.parts.last().copied() {
-            if out.len() >= most {
+            if out.len() >= end {
                 return (count, false);
             }
             let (table, from) = self.present.unwrap_or_else(|| {
@@ -76,8 +76,7 @@ impl FlowPlace {
             let of = plan.tables.get(usize::from(table.0));
             self.present = match of {
                 Some(of) if of.policy.partitions == part.of => {
-                    let (written, rest) =
-                        write_rows(tables, table, PartitionId(part.number), from, most, out);
+                    let (written, rest) = write_rows(tables, table, PartitionId(part.number), from, end, out);
                     count += written;
                     Some(rest.map_or((TableId(table.0 + 1), ChunkCursor::default()), |rest| (table, rest)))
                 }
@@ -92,18 +91,18 @@ impl FlowPlace {
     }
 }
 
-/// Writes rows of a partition until the piece has `most` bytes. How many, and where the rest begins.
+/// Writes rows of a partition until the piece has `end` bytes. How many, and where the rest begins.
 fn write_rows(
     tables: &Tables,
     table: TableId,
     partition: PartitionId,
     mut from: ChunkCursor,
-    most: usize,
+    end: usize,
     out: &mut StateWriter,
 ) -> (u64, Option<ChunkCursor>) {
     let Some(rows) = tables.get(table, partition) else { return (0, None) };
     let mut count = 0;
-    while out.len() < most {
+    while out.len() < end {
         match rows.chunk(from, 1, |_, row| out.row(table, partition, row)) {
             Chunk::More(behind) => from = behind,
             Chunk::End => return (count, None),
