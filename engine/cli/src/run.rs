@@ -11,6 +11,7 @@ pub(crate) mod pace;
 pub(crate) mod play;
 pub(crate) mod prints;
 pub(crate) mod progress;
+pub(crate) mod recovering;
 pub(crate) mod session;
 pub(crate) mod standard_input;
 pub(crate) mod summary;

@@ -74,7 +74,8 @@ fn a_killed_node_comes_back_with_every_acknowledged_row() {
     let directory = Directory::with_flow();
     let (mut acknowledged, mut sent) = (BTreeSet::new(), BTreeSet::new());
     for round in 0..KILLS {
-        let node = directory.serve(&format!("--data data --workers {}", 1 + round % 2));
+        let node =
+            directory.serve(&format!("--data data --snapshot-after 16KiB --workers {}", 1 + round % 2));
         let found = names(&node);
         assert!(
             acknowledged.is_subset(&found),

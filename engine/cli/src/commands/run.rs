@@ -14,9 +14,10 @@ use crate::os;
 use crate::output::{self, Output};
 use crate::run::exposure::Exposure;
 use crate::run::feed::Feed;
-use crate::run::options::{LineOptions, PlayOption, TableOption, node_name, workers};
+use crate::run::options::{LineOptions, PlayOption, TableOption, bytes, node_name, workers};
 use crate::run::play::Play;
 use crate::run::prints::Prints;
+use crate::run::recovering;
 use crate::run::session::{Session, Until};
 use crate::run::summary::Summary;
 use crate::run::tables;
@@ -60,6 +61,11 @@ pub(crate) struct Run {
     /// is in memory
     #[arg(long, value_name = "DIR", verbatim_doc_comment)]
     data: Option<PathBuf>,
+    /// Take a snapshot after so many bytes of journal; a node that starts reads
+    /// the newest snapshot and the journal behind it
+    #[arg(long, requires = "data", default_value = "256MiB", value_name = "BYTES", value_parser = bytes,
+          verbatim_doc_comment)]
+    snapshot_after: u64,
     /// Serve the commands below and other gRPC clients at this address
     #[arg(long, value_name = "ADDR", value_parser = address::grpc)]
     listen: Option<Address>,
@@ -106,7 +112,8 @@ impl Run {
             builder = builder.slow_requests(at_least);
         }
         if let Some(directory) = &self.data {
-            builder = builder.data(directory);
+            let recovering = recovering::teller();
+            builder = builder.data(directory).snapshot_after(self.snapshot_after).on_recovery(recovering);
         }
         let node = flows.into_iter().fold(builder, |builder, flow| builder.flow(flow)).start()?;
         let names: Vec<String> = node.flows().iter().map(|flow| flow.name().to_owned()).collect();

@@ -161,9 +161,37 @@ pub(crate) fn workers(text: &str) -> Result<u32, String> {
     count.ok_or_else(|| format!("write a number from 1 to {WORKERS_MAX}"))
 }
 
+/// So many bytes.
+///
+/// # Errors
+/// It is no whole number with a unit.
+pub(crate) fn bytes(text: &str) -> Result<u64, String> {
+    let digits = text.len() - text.trim_start_matches(|sign: char| sign.is_ascii_digit()).len();
+    let shift = match &text[digits..] {
+        "B" => Some(0),
+        "KiB" => Some(10),
+        "MiB" => Some(20),
+        "GiB" => Some(30),
+        _ => None,
+    };
+    let number: Option<u64> = text[..digits].parse().ok();
+    let bytes = number.zip(shift).and_then(|(number, shift)| number.checked_mul(1 << shift));
+    bytes.ok_or_else(|| "write a whole number with its unit: 64KiB, 256MiB, 2GiB".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bytes_have_a_unit() {
+        assert_eq!(bytes("12B"), Ok(12));
+        assert_eq!(bytes("256MiB"), Ok(256 << 20));
+        assert_eq!(bytes("2GiB"), Ok(2 << 30));
+        for wrong in ["", "12", "MiB", "1.5GiB", "-1B", "1 MiB", "1MB", "99999999999GiB"] {
+            assert!(bytes(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn the_ending_says_how_a_file_is_read() {
