@@ -3,8 +3,9 @@
 use std::collections::VecDeque;
 
 use anabranch_model::message::{Delivery, FlowId, Recorded};
+use anabranch_model::plan::Sync;
 
-use crate::safe::Safe;
+use crate::safe::{Condition, Safe};
 
 /// Deliveries that wait, each for records of one worker.
 #[derive(Debug)]
@@ -33,7 +34,7 @@ impl Held {
     #[inline]
     pub(crate) fn take(&mut self, rests_on: Recorded, delivery: Delivery) -> Option<Delivery> {
         let waiting = &mut self.waiting[rests_on.by.0 as usize];
-        if waiting.is_empty() && self.safe.covers(rests_on) {
+        if waiting.is_empty() && self.safe.covers(rests_on, Sync::Disk) {
             return Some(delivery);
         }
         waiting.push_back((rests_on, delivery));
@@ -44,12 +45,15 @@ impl Held {
     pub(crate) fn next(&mut self) -> Option<Release> {
         let safe = &self.safe;
         self.waiting.iter_mut().find_map(|waiting| {
-            let covered = safe.covers(waiting.front()?.0);
-            let failure = safe.failure();
-            match (covered, failure) {
-                (true, _) => waiting.pop_front().map(|(_, delivery)| Release::Out(delivery)),
-                (false, Some(why)) => waiting.pop_front().map(|(_, delivery)| Release::Lost(delivery, why)),
-                (false, None) => None,
+            let covered = safe.covers(waiting.front()?.0, Sync::Disk);
+            if covered {
+                return waiting.pop_front().map(|(_, delivery)| Release::Out(delivery));
+            }
+            match &**safe.condition() {
+                Condition::Broken(trouble) => {
+                    waiting.pop_front().map(|(_, delivery)| Release::Lost(delivery, trouble.why.clone()))
+                }
+                Condition::Sound | Condition::Halted(_) => None,
             }
         })
     }
@@ -70,6 +74,7 @@ mod tests {
     use anabranch_model::plan::OutputId;
 
     use super::*;
+    use crate::safe::Trouble;
 
     const FLOW: FlowId = FlowId(1);
 
@@ -102,7 +107,7 @@ mod tests {
         assert!(held.take(of(1, 0), delivery(4)).is_some(), "of another worker");
         assert!(held.holds(FLOW) && !held.holds(FlowId(2)));
         assert_eq!(number(held.next()), None);
-        safe.reached(of(0, 5));
+        safe.synced(of(0, 5));
         assert_eq!([number(held.next()), number(held.next())], [Some((2, true)), Some((3, true))]);
         assert!(held.next().is_none() && !held.holds(FLOW));
     }
@@ -114,8 +119,8 @@ mod tests {
         for count in 1..=3 {
             assert!(held.take(of(0, count), delivery(count as u16)).is_none());
         }
-        safe.reached(of(0, 1));
-        safe.failed("it broke".to_owned());
+        safe.synced(of(0, 1));
+        safe.broken(Trouble { since: 0, why: "it broke".to_owned() });
         let all = [number(held.next()), number(held.next()), number(held.next()), number(held.next())];
         assert_eq!(all, [Some((1, true)), Some((2, false)), Some((3, false)), None]);
         assert!(held.take(of(0, 1), delivery(1)).is_some(), "what was safe is still seen");

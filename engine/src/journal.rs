@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use anabranch_log::{Disk, Error as LogError, Kind, Position, Record, Writer};
+use anabranch_log::{Disk, Error as LogError, Kind, Position, Record, Spare, SpareOrder, Writer};
 use anabranch_model::message::{FlowId, Recorded};
 use anabranch_operators::Records;
 use crossbeam_channel::{Sender, bounded};
@@ -12,8 +12,12 @@ use serde::{Deserialize, Serialize};
 use crate::error::Error;
 use crate::flow::Flow;
 use crate::log;
-use crate::safe::Safe;
+use crate::safe::{Safe, Trouble};
 use crate::snapshot::{Asked, Handover};
+
+/// A segment is made aside when so great a part of the one before is used: there is time enough to fill it with zeros, and
+/// a node that keeps little makes none.
+const SPARE_AT_PART: u64 = 8;
 
 /// The term of records of a node that has no others beside it.
 const FIRST_TERM: u64 = 1;
@@ -71,7 +75,7 @@ impl JournalDoor {
         self.0.is_some()
     }
 
-    /// Hands records over; waits while the journal has more than it can take.
+    /// Hands records over.
     pub(crate) fn steps(&self, records: Vec<(FlowId, Records)>, recorded: Recorded) {
         if let Some(entries) = &self.0 {
             // The journal ends after all workers.
@@ -111,8 +115,10 @@ impl JournalDoor {
 pub(crate) enum Keeping {
     /// It waits for more.
     On,
-    /// It waits for space on the disk.
-    Full,
+    /// It waits for a segment that is made aside.
+    Lacking,
+    /// It waits for the disk, most likely for space on it.
+    Halted,
     /// It was stopped.
     Ended,
 }
@@ -122,14 +128,52 @@ pub(crate) struct Keeper<D: Disk> {
     writer: Writer<D>,
     safe: Safe,
     snapshots: Handover,
+    /// The time, in microseconds since 1970 UTC.
+    now: i64,
     /// What came and is not appended; of the first so many records are.
     waiting: VecDeque<Entry>,
     begun: usize,
-    /// What becomes safe with the next sync.
-    recorded: Vec<Recorded>,
-    told: Vec<Sender<Result<(), String>>>,
-    full: bool,
+    /// What is appended and not written, and what is written and not synced.
+    appended: Vec<Begun>,
+    written: Vec<Begun>,
+    spares: Spares,
+    progress: Progress,
     stopped: bool,
+}
+
+/// An entry on its way to the disk.
+#[derive(Debug)]
+enum Begun {
+    /// Records, up to this count.
+    Steps(Recorded),
+    /// A change of a flow, with who waits for it.
+    Flow(Sender<Result<(), String>>),
+}
+
+/// Who makes the segments to come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Spares {
+    /// The keeper, when one is needed.
+    AtOnce,
+    /// Somebody beside it, who is asked with [`Keeper::order_spare`].
+    Aside,
+    /// They are at it.
+    Ordered,
+    /// Likewise; the last one could not be made, and the next is ordered when it is needed.
+    Later,
+}
+
+/// How far the keeper came with what it took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    /// It is appended.
+    Done,
+    /// The rest needs a segment that is being made.
+    Lacking,
+    /// The disk refuses what the rest needs.
+    Halted,
+    /// A write or sync has failed.
+    Broken,
 }
 
 impl<D: Disk> Keeper<D> {
@@ -138,12 +182,55 @@ impl<D: Disk> Keeper<D> {
             writer,
             safe,
             snapshots,
+            now: 0,
             waiting: VecDeque::new(),
             begun: 0,
-            recorded: Vec::new(),
-            told: Vec::new(),
-            full: false,
+            appended: Vec::new(),
+            written: Vec::new(),
+            spares: Spares::AtOnce,
+            progress: Progress::Done,
             stopped: false,
+        }
+    }
+
+    /// Segments are made by whoever drives it, beside it: see [`Keeper::order_spare`].
+    pub(crate) fn spares_aside(self) -> Self {
+        Keeper { spares: Spares::Aside, ..self }
+    }
+
+    /// It is this time now, in microseconds since 1970 UTC.
+    pub(crate) fn set_now(&mut self, now: i64) {
+        self.now = now;
+    }
+
+    /// The segment to make now, if one is to be; it goes to [`Keeper::put_spare`].
+    pub(crate) fn order_spare(&mut self) -> Option<SpareOrder> {
+        let (bytes, used) = self.writer.segment_bytes();
+        let wanted = match self.spares {
+            Spares::AtOnce | Spares::Ordered => false,
+            Spares::Aside => used >= bytes / SPARE_AT_PART || self.lacks_spare(),
+            // To try it again and again would take the last space of a disk each time.
+            Spares::Later => self.lacks_spare(),
+        };
+        if !wanted {
+            return None;
+        }
+        let order = self.writer.spare_order()?;
+        self.spares = Spares::Ordered;
+        Some(order)
+    }
+
+    /// Takes a segment that was ordered, or why there is none.
+    pub(crate) fn put_spare(&mut self, made: Result<Spare<D::File>, LogError>) {
+        self.spares = Spares::Aside;
+        match made {
+            Ok(spare) => self.writer.put_spare(spare),
+            Err(error) if self.lacks_spare() => self.refused(&error),
+            // Until it is needed this harms nobody.
+            Err(error) => {
+                log::no_spare(&error);
+                self.spares = Spares::Later;
+            }
         }
     }
 
@@ -152,60 +239,134 @@ impl<D: Disk> Keeper<D> {
         self.waiting.extend(entries);
     }
 
-    /// Writes what was taken, makes it safe and says so. Call it again after a while where the disk is full.
+    /// Writes what was taken, makes it safe and says so. Call it again after a while where it is halted.
+    #[cfg(test)]
     pub(crate) fn commit(&mut self) -> Keeping {
-        let kept = self.append().and_then(|()| {
-            self.writer.write()?;
-            self.writer.sync()
-        });
-        match kept {
-            Ok(_) => self.kept(),
-            Err(LogError::Full { .. }) => {
-                if !std::mem::replace(&mut self.full, true) {
-                    log::disk_full();
-                }
-                if !self.waiting.iter().any(|entry| matches!(entry, Entry::Stop)) {
-                    return Keeping::Full;
-                }
-                // The node ends; what waits was not acknowledged.
-                self.broken(&LogError::Full { tried: "write", file: "the journal".to_owned() });
-            }
-            Err(error) => self.broken(&error),
-        }
-        if self.stopped { Keeping::Ended } else { Keeping::On }
+        self.write();
+        self.sync()
     }
 
-    fn kept(&mut self) {
-        if std::mem::take(&mut self.full) {
-            log::disk_has_space();
+    /// Writes what was taken, as far as the disk takes it.
+    pub(crate) fn write(&mut self) {
+        if self.progress == Progress::Broken {
+            self.drop_waiting();
+            return;
         }
-        self.recorded.drain(..).for_each(|recorded| self.safe.reached(recorded));
-        // Who waited may be gone.
-        self.told.drain(..).for_each(|told| drop(told.send(Ok(()))));
-        self.snapshots.kept(self.writer.snapshot_start());
+        let appended = self.append();
+        // What is appended goes on, whatever the rest meets.
+        if let Err(error) = self.writer.write() {
+            self.refused(&error);
+            return;
+        }
+        for begun in self.appended.drain(..) {
+            if let Begun::Steps(recorded) = begun {
+                self.safe.written(recorded);
+            }
+            self.written.push(begun);
+        }
+        match appended {
+            Ok(progress) => self.came_to(progress),
+            Err(error) => self.refused(&error),
+        }
+    }
+
+    /// Makes safe what was written.
+    pub(crate) fn sync(&mut self) -> Keeping {
+        match self.writer.sync() {
+            Ok(safe) => {
+                self.written.drain(..).for_each(|begun| match begun {
+                    Begun::Steps(recorded) => self.safe.synced(recorded),
+                    // Who waited may be gone.
+                    Begun::Flow(told) => drop(told.send(Ok(()))),
+                });
+                if safe.next() == self.writer.next() {
+                    self.snapshots.kept(self.writer.snapshot_start());
+                }
+            }
+            Err(error) => self.refused(&error),
+        }
+        let stops = self.waiting.iter().any(|entry| matches!(entry, Entry::Stop));
+        if stops && self.progress == Progress::Halted {
+            // The node ends; what waits was not acknowledged.
+            self.broken("the node was stopped while it waited for the disk".to_owned());
+        }
+        match self.progress {
+            _ if self.stopped => Keeping::Ended,
+            Progress::Done | Progress::Broken => Keeping::On,
+            Progress::Lacking => Keeping::Lacking,
+            Progress::Halted => Keeping::Halted,
+        }
+    }
+
+    /// Whether what waits may need a segment that is not there, and that is made beside the keeper.
+    fn lacks_spare(&self) -> bool {
+        matches!(self.progress, Progress::Lacking | Progress::Halted)
+    }
+
+    fn came_to(&mut self, progress: Progress) {
+        // What the disk has refused is there only when it has been made.
+        if self.progress == Progress::Halted && progress == Progress::Lacking {
+            return;
+        }
+        if std::mem::replace(&mut self.progress, progress) == Progress::Halted {
+            log::disk_goes_on();
+            self.safe.goes_on();
+        }
+    }
+
+    /// The disk has refused something.
+    fn refused(&mut self, error: &LogError) {
+        let again = matches!(error, LogError::Full { .. } | LogError::Disk { .. });
+        if !again || self.writer.poison().is_some() {
+            self.broken(error.to_string());
+            return;
+        }
+        let why = error.to_string();
+        if std::mem::replace(&mut self.progress, Progress::Halted) != Progress::Halted {
+            log::journal_halted(&why);
+        }
+        self.safe.halted(Trouble { since: self.now, why: why.clone() });
+        // Nobody waits for space with a flow that others wait for.
+        for entry in std::mem::take(&mut self.waiting) {
+            match entry {
+                Entry::Flow(_, _, told) => drop(told.send(Err(why.clone()))),
+                entry => self.waiting.push_back(entry),
+            }
+        }
     }
 
     /// Nothing is kept any more.
-    fn broken(&mut self, error: &LogError) {
-        let why = error.to_string();
-        if self.safe.failure().is_none() {
+    fn broken(&mut self, why: String) {
+        if std::mem::replace(&mut self.progress, Progress::Broken) != Progress::Broken {
             log::journal_failed(&why);
         }
-        self.safe.failed(why.clone());
-        self.recorded.clear();
-        self.snapshots.failed(&why);
+        self.safe.broken(Trouble { since: self.now, why });
+        self.drop_waiting();
+    }
+
+    /// What waits is never kept.
+    fn drop_waiting(&mut self) {
+        let condition = self.safe.condition();
+        let why = condition.trouble().map_or("", |trouble| &trouble.why);
+        self.snapshots.failed(why);
+        let lost = |told: Sender<Result<(), String>>| drop(told.send(Err(why.to_owned())));
+        for begun in self.appended.drain(..).chain(self.written.drain(..)) {
+            if let Begun::Flow(told) = begun {
+                lost(told);
+            }
+        }
         for entry in self.waiting.drain(..) {
             match entry {
-                Entry::Flow(_, _, told) => self.told.push(told),
+                Entry::Flow(_, _, told) => lost(told),
                 Entry::Stop => self.stopped = true,
                 Entry::Steps(..) | Entry::Snapshot(_) => {}
             }
         }
-        self.told.drain(..).for_each(|told| drop(told.send(Err(why.clone()))));
     }
 
     /// Gives what was taken to the writer, as far as it takes it.
-    fn append(&mut self) -> Result<(), LogError> {
+    fn append(&mut self) -> Result<Progress, LogError> {
+        let aside = self.spares != Spares::AtOnce;
         while let Some(entry) = self.waiting.front() {
             match entry {
                 Entry::Steps(records, _) => {
@@ -213,6 +374,9 @@ impl<D: Disk> Keeper<D> {
                         records.iter().map(move |(made, body)| (*flow, made, body))
                     });
                     for (flow, made, body) in all.skip(self.begun) {
+                        if aside && self.writer.lacks_spare(body.len()) {
+                            return Ok(Progress::Lacking);
+                        }
                         let (of, number) = (made.part.of, made.part.number);
                         let position = Position { flow: flow.0, of, number, term: FIRST_TERM, seq: made.seq };
                         self.writer.append(&Record { kind: Kind::Step, position, body })?;
@@ -223,6 +387,9 @@ impl<D: Disk> Keeper<D> {
                 Entry::Flow(id, change, _) => {
                     let position = Position { flow: id.0, term: FIRST_TERM, ..Position::default() };
                     let body = serde_json::to_vec(change).unwrap_or_default();
+                    if aside && self.writer.lacks_spare(body.len()) {
+                        return Ok(Progress::Lacking);
+                    }
                     self.writer.append(&Record { kind: Kind::Flow, position, body: &body })?;
                     self.snapshots.appended(body.len());
                 }
@@ -231,12 +398,15 @@ impl<D: Disk> Keeper<D> {
             }
             self.begun = 0;
             match self.waiting.pop_front() {
-                Some(Entry::Steps(_, recorded)) => self.recorded.push(recorded),
-                Some(Entry::Flow(_, _, told)) => self.told.push(told),
+                Some(Entry::Steps(_, recorded)) => self.appended.push(Begun::Steps(recorded)),
+                Some(Entry::Flow(_, _, told)) => self.appended.push(Begun::Flow(told)),
                 Some(Entry::Snapshot(asked)) => self.snapshots.ask(asked, self.writer.next().before()),
                 Some(Entry::Stop) | None => {}
             }
         }
-        Ok(())
+        Ok(Progress::Done)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -69,14 +69,19 @@ pub(crate) fn journal_torn(file: &str, offset: u64, bytes: u64) {
     tracing::warn!(target: TARGET, file, offset, bytes, "what a crash left at the end of the journal is cut off");
 }
 
-/// The disk is full.
-pub(crate) fn disk_full() {
-    tracing::error!(target: TARGET, "the disk is full: requests wait until there is space");
+/// The journal waits for the disk.
+pub(crate) fn journal_halted(why: &str) {
+    tracing::error!(target: TARGET, why, "the disk refuses what the journal needs: rows that would change something are turned down");
 }
 
-/// The disk has space again.
-pub(crate) fn disk_has_space() {
-    tracing::info!(target: TARGET, "the disk has space again");
+/// The journal goes on after it has waited for the disk.
+pub(crate) fn disk_goes_on() {
+    tracing::info!(target: TARGET, "the disk takes what the journal needs again");
+}
+
+/// The next segment of the journal could not be made ahead.
+pub(crate) fn no_spare(error: &anabranch_log::Error) {
+    tracing::warn!(target: TARGET, %error, "the next segment of the journal is not made yet");
 }
 
 /// The journal takes nothing any more.

@@ -24,7 +24,7 @@ use crate::load::NodeLoad;
 use crate::log;
 use crate::measures::TellSlow;
 use crate::os::disk::DirectoryDisk;
-use crate::os::{self, Aside, Door, ENTRIES_MAX, Start};
+use crate::os::{self, Aside, Door, Start};
 use crate::recovery::{Recovered, Recovery, RecoveryProgress, TellProgress};
 use crate::safe::Safe;
 use crate::snapshot::{Due, Handover, SNAPSHOT_AFTER_BYTES, SnapshotDoor, SnapshotTaken, Snapshots, Told};
@@ -192,7 +192,8 @@ impl NodeBuilder {
         let disk = self.data.directory.as_deref().map(open).transpose()?.map(Arc::new);
         let (safe, door, entries) = match &disk {
             Some(_) => {
-                let (to, entries) = bounded(ENTRIES_MAX);
+                // What clients may have under way bounds it; a worker never waits for the disk.
+                let (to, entries) = unbounded();
                 (Safe::none(self.workers), JournalDoor::to(to), entries)
             }
             None => (Safe::always(self.workers), JournalDoor::default(), never()),
@@ -392,10 +393,11 @@ impl Node {
 
         let (to, told) = unbounded();
         self.snapshots = SnapshotDoor::to(to);
-        let keeper = Keeper::new(writer, safe, Handover::new(self.snapshots.clone(), due.clone()));
-        let snapshots = Snapshots::new(disk, self.door.clone(), due, data.snapshot_after);
+        let keeper = Keeper::new(writer, safe.clone(), Handover::new(self.snapshots.clone(), due.clone()));
         let no_thread = |error| Error::Start(format!("no thread for its journal: {error}"));
-        self.asides.push(os::keep(keeper, entries, core.doors.0.clone()).map_err(no_thread)?);
+        let keeping = os::journal::keep(keeper, disk.clone(), safe, entries, core.doors.0.clone());
+        self.asides.extend(keeping.map_err(no_thread)?);
+        let snapshots = Snapshots::new(disk, self.door.clone(), due, data.snapshot_after);
         let take = move || take_snapshots(snapshots, &told, &core);
         self.asides.push(os::spawn_aside("anabranch-snapshot", take).map_err(no_thread)?);
         Ok(())

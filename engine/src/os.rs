@@ -1,6 +1,7 @@
 //! The only place that touches clock, files and threads.
 
 pub(crate) mod disk;
+pub(crate) mod journal;
 #[cfg(feature = "net")]
 pub(crate) mod process;
 
@@ -13,7 +14,7 @@ use anabranch_operators::{Clock, Worker, WorkerConfig, WorkerThreads, spawn};
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::driver::{Command, Driver, Flowing};
-use crate::journal::{Entry, JournalDoor, Keeper, Keeping};
+use crate::journal::JournalDoor;
 use crate::measures::TellSlow;
 use crate::safe::Safe;
 
@@ -25,15 +26,6 @@ const COMMANDS_PER_TURN: usize = 64;
 
 /// Turns without work before a worker parks. A parked worker takes some 5 us to wake, a turn without work 0.1 us.
 const IDLE_TURNS_MAX: u32 = 200;
-
-/// Entries that wait for the journal, at most; the worker that has one more waits.
-pub(crate) const ENTRIES_MAX: usize = 1024;
-
-/// Entries that one sync makes safe, at most.
-const ENTRIES_PER_SYNC: usize = 1024;
-
-/// How long the journal waits before it tries a full disk again.
-const FULL_RETRY: Duration = Duration::from_millis(100);
 
 /// How long a worker parks at most; it is woken when there is work.
 const PARK_AT_MOST: Duration = Duration::from_secs(1);
@@ -125,37 +117,6 @@ pub(crate) fn start(how: Start<'_>) -> Result<(Vec<Door>, WorkerThreads), String
         doors[at] = Some(Door { commands: senders[at].clone(), thread });
     }
     Ok((doors.into_iter().flatten().collect(), threads))
-}
-
-/// A disk that may go to another thread.
-pub(crate) trait SendDisk: anabranch_log::Disk<File: Send> + Send + 'static {}
-
-impl<D: anabranch_log::Disk<File: Send> + Send + 'static> SendDisk for D {}
-
-/// Starts the thread of a node's journal. It ends when it is told to, and all that came before is kept.
-///
-/// # Errors
-/// The operating system refuses a thread.
-pub(crate) fn keep<D: SendDisk>(
-    mut keeper: Keeper<D>,
-    entries: Receiver<Entry>,
-    doors: Vec<Door>,
-) -> io::Result<Aside> {
-    spawn_aside("anabranch-journal", move || {
-        while let Ok(first) = entries.recv() {
-            keeper.take(std::iter::once(first).chain(entries.try_iter().take(ENTRIES_PER_SYNC)));
-            let mut keeping = keeper.commit();
-            while keeping == Keeping::Full {
-                std::thread::park_timeout(FULL_RETRY);
-                keeper.take(entries.try_iter().take(ENTRIES_PER_SYNC));
-                keeping = keeper.commit();
-            }
-            doors.iter().for_each(|door| door.thread.unpark());
-            if keeping == Keeping::Ended {
-                return;
-            }
-        }
-    })
 }
 
 /// Ends the process when its thread panics. A worker that panicked is a bug of the engine and has left its tables in a

@@ -1,9 +1,11 @@
-//! Which records are safe, so that what rests on them may be seen.
+//! Which records are safe, so that what rests on them may be seen, and whether more become so.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use anabranch_model::message::Recorded;
+use anabranch_model::plan::Sync;
+use arc_swap::ArcSwap;
 
 /// Up to which of its records each worker may let out what rests on them; one for all workers of a node.
 #[derive(Clone, Debug)]
@@ -11,9 +13,47 @@ pub(crate) struct Safe(Arc<Reached>);
 
 #[derive(Debug)]
 struct Reached {
-    counts: Box<[AtomicU64]>,
-    /// Why nothing more becomes safe.
-    failed: OnceLock<String>,
+    workers: Box<[Counts]>,
+    condition: ArcSwap<Condition>,
+    /// Whether something waits for records to be written and need not wait for the sync.
+    wants_written: AtomicBool,
+}
+
+/// The records of a worker, by count. INVARIANT: `synced <= written`.
+#[derive(Debug)]
+struct Counts {
+    written: AtomicU64,
+    synced: AtomicU64,
+}
+
+/// Whether records become safe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Condition {
+    /// They do.
+    Sound,
+    /// They wait for the disk, and go on by themselves.
+    Halted(Trouble),
+    /// They never will, until the node is started again.
+    Broken(Trouble),
+}
+
+/// What keeps records from becoming safe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Trouble {
+    /// Since when, in microseconds since 1970 UTC.
+    pub(crate) since: i64,
+    /// What was tried, what is wrong, what to do.
+    pub(crate) why: String,
+}
+
+impl Condition {
+    /// What is wrong, if something is.
+    pub(crate) fn trouble(&self) -> Option<&Trouble> {
+        match self {
+            Condition::Sound => None,
+            Condition::Halted(trouble) | Condition::Broken(trouble) => Some(trouble),
+        }
+    }
 }
 
 impl Safe {
@@ -28,35 +68,77 @@ impl Safe {
     }
 
     fn at(workers: u32, count: u64) -> Self {
-        let counts = (0..workers).map(|_| AtomicU64::new(count)).collect();
-        Safe(Arc::new(Reached { counts, failed: OnceLock::new() }))
+        let counts = |_| Counts { written: AtomicU64::new(count), synced: AtomicU64::new(count) };
+        Safe(Arc::new(Reached {
+            workers: (0..workers).map(counts).collect(),
+            condition: ArcSwap::from_pointee(Condition::Sound),
+            wants_written: AtomicBool::new(false),
+        }))
     }
 
     /// Workers of the node.
     pub(crate) fn workers(&self) -> usize {
-        self.0.counts.len()
+        self.0.workers.len()
     }
 
-    /// Whether what rests on these records may be seen.
+    /// Whether what rests on these records may be seen, where they have to be as safe as `sync` says.
     #[inline]
-    pub(crate) fn covers(&self, recorded: Recorded) -> bool {
-        // What became safe before is seen with it: an answer that was let out is on disk.
-        self.0.counts[recorded.by.0 as usize].load(Ordering::Acquire) >= recorded.count
+    pub(crate) fn covers(&self, recorded: Recorded, sync: Sync) -> bool {
+        let counts = &self.0.workers[recorded.by.0 as usize];
+        let reached = match sync {
+            Sync::Disk => &counts.synced,
+            Sync::Memory => &counts.written,
+        };
+        // What became safe before is seen with it: an answer that was let out is on disk. With `wants_written` one order
+        // of all: either who waits sees the count, or who counts sees that somebody waits.
+        reached.load(Ordering::SeqCst) >= recorded.count
     }
 
-    /// The records of a worker are safe up to here.
-    pub(crate) fn reached(&self, recorded: Recorded) {
-        self.0.counts[recorded.by.0 as usize].store(recorded.count, Ordering::Release);
+    /// Something waits for records to be written; whoever writes them wakes the workers then.
+    #[expect(dead_code, reason = "no table's policy is heeded yet")]
+    pub(crate) fn want_written(&self) {
+        self.0.wants_written.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether something has waited for records to be written since the last time.
+    pub(crate) fn take_wants_written(&self) -> bool {
+        self.0.wants_written.swap(false, Ordering::SeqCst)
+    }
+
+    /// The records of a worker are written up to here.
+    pub(crate) fn written(&self, recorded: Recorded) {
+        self.0.workers[recorded.by.0 as usize].written.store(recorded.count, Ordering::SeqCst);
+    }
+
+    /// The records of a worker are synced up to here; they were written before.
+    pub(crate) fn synced(&self, recorded: Recorded) {
+        self.0.workers[recorded.by.0 as usize].synced.store(recorded.count, Ordering::SeqCst);
+    }
+
+    /// Whether records become safe.
+    pub(crate) fn condition(&self) -> arc_swap::Guard<Arc<Condition>> {
+        self.0.condition.load()
+    }
+
+    /// Records wait for the disk. The first reason stays until they go on.
+    pub(crate) fn halted(&self, trouble: Trouble) {
+        if **self.condition() == Condition::Sound {
+            self.0.condition.store(Arc::new(Condition::Halted(trouble)));
+        }
+    }
+
+    /// Records go on becoming safe.
+    pub(crate) fn goes_on(&self) {
+        if matches!(**self.condition(), Condition::Halted(_)) {
+            self.0.condition.store(Arc::new(Condition::Sound));
+        }
     }
 
     /// Nothing more becomes safe, for this reason; the first one stays.
-    pub(crate) fn failed(&self, why: String) {
-        let _ = self.0.failed.set(why);
-    }
-
-    /// Why nothing more becomes safe, if that is so.
-    pub(crate) fn failure(&self) -> Option<String> {
-        self.0.failed.get().cloned()
+    pub(crate) fn broken(&self, trouble: Trouble) {
+        if !matches!(**self.condition(), Condition::Broken(_)) {
+            self.0.condition.store(Arc::new(Condition::Broken(trouble)));
+        }
     }
 }
 
@@ -66,16 +148,35 @@ mod tests {
 
     use super::*;
 
+    fn trouble(why: &str) -> Trouble {
+        Trouble { since: 7, why: why.to_owned() }
+    }
+
     #[test]
     fn what_rests_on_records_waits_for_those_of_their_worker() {
         let of = |by: u32, count| Recorded { by: WorkerId(by), count };
         let safe = Safe::none(2);
-        assert!(safe.covers(of(1, 0)) && !safe.covers(of(1, 1)));
-        safe.clone().reached(of(1, 5));
-        assert_eq!(
-            [of(1, 5), of(1, 6), of(0, 1)].map(|recorded| safe.covers(recorded)),
-            [true, false, false]
-        );
-        assert!(Safe::always(1).covers(of(0, u64::MAX)));
+        assert!(safe.covers(of(1, 0), Sync::Disk) && !safe.covers(of(1, 1), Sync::Memory));
+        safe.clone().written(of(1, 6));
+        safe.clone().synced(of(1, 5));
+        let covered = |sync| [of(1, 5), of(1, 6), of(1, 7), of(0, 1)].map(|of| safe.covers(of, sync));
+        assert_eq!(covered(Sync::Disk), [true, false, false, false]);
+        assert_eq!(covered(Sync::Memory), [true, true, false, false]);
+        assert!(Safe::always(1).covers(of(0, u64::MAX), Sync::Disk));
+    }
+
+    #[test]
+    fn a_full_disk_may_get_space_again_and_a_broken_one_stays_broken() {
+        let safe = Safe::none(1);
+        safe.halted(trouble("full"));
+        safe.halted(trouble("fuller"));
+        assert_eq!(safe.condition().trouble(), Some(&trouble("full")));
+        safe.goes_on();
+        assert_eq!(**safe.condition(), Condition::Sound);
+        safe.broken(trouble("it broke"));
+        safe.broken(trouble("again"));
+        safe.halted(trouble("full"));
+        safe.goes_on();
+        assert_eq!(**safe.condition(), Condition::Broken(trouble("it broke")));
     }
 }

@@ -16,6 +16,7 @@ Load on a node with the reference flow (flows/names.flow): one JSON line with ro
 
   --token-file FILE    the token to show (with --at)
   --ca FILE            speak TLS, and trust the authorities in this file (with --at)
+  --data DIR           where the node keeps what it does (with --in-process); it is in memory without
   --mix 100|50|0       updates among a hundred requests, the rest reads (100)
   --batch 1|16|256     rows of a request (1)
   --connections N      clients, each with a connection (1)
@@ -45,6 +46,7 @@ struct Arguments {
     load: Load,
     at: Option<ConnectOptions>,
     workers: u32,
+    data: Option<String>,
     fill: bool,
     pid: Option<u32>,
 }
@@ -59,7 +61,11 @@ fn run() -> Result<(), String> {
         Some(_) => None,
         None => {
             let flow = Flow::parse("names.flow", include_str!("../../../flows/names.flow")).map_err(said)?;
-            Some(Node::builder("A").workers(arguments.workers).flow(flow).start().map_err(said)?)
+            let mut node = Node::builder("A").workers(arguments.workers).flow(flow);
+            if let Some(directory) = &arguments.data {
+                node = node.data(directory);
+            }
+            Some(node.start().map_err(said)?)
         }
     };
     let connect = || match (&node, &arguments.at) {
@@ -96,7 +102,7 @@ fn arguments() -> Result<Option<Arguments>, String> {
         keys: 1_000_000,
         seconds: 10.0,
     };
-    let mut parsed = Arguments { load, at: None, workers: 1, fill: true, pid: None };
+    let mut parsed = Arguments { load, at: None, workers: 1, data: None, fill: true, pid: None };
     let mut words = std::env::args().skip(1);
     let (mut in_process, mut address, mut token, mut authorities) = (false, None, None, None);
     while let Some(word) = words.next() {
@@ -106,6 +112,7 @@ fn arguments() -> Result<Option<Arguments>, String> {
             "--in-process" => in_process = true,
             "--no-fill" => parsed.fill = false,
             "--at" => address = Some(value()?),
+            "--data" => parsed.data = Some(value()?),
             "--token-file" => token = Some(value()?),
             "--ca" => authorities = Some(value()?),
             "--workers" => parsed.workers = number(&word, &value()?)?,

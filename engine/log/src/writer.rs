@@ -167,6 +167,12 @@ impl<D: Disk> Writer<D> {
         Ok(self.safe)
     }
 
+    /// Bytes of the present segment, and how many of them are used.
+    #[must_use]
+    pub fn segment_bytes(&self) -> (u64, u64) {
+        (self.header.bytes, self.end + self.gathered.len() as u64)
+    }
+
     /// The number that the next record gets.
     #[must_use]
     pub fn next(&self) -> LogNumber {
@@ -191,6 +197,15 @@ impl<D: Disk> Writer<D> {
     pub fn spare_order(&self) -> Option<SpareOrder> {
         let order = SpareOrder { bytes: self.config.segment_bytes, planted: self.config.planted };
         (self.spare.is_none() && self.poison.is_none()).then_some(order)
+    }
+
+    /// Whether a record with a body of so many bytes needs a segment that was not made ahead and could have been:
+    /// [`Writer::append`] would make it at once, which takes as long as the disk takes for all of it.
+    #[must_use]
+    pub fn lacks_spare(&self, body_bytes: usize) -> bool {
+        let bytes = record::record_bytes(body_bytes);
+        let full = self.end + (self.gathered.len() + bytes) as u64 > self.header.bytes;
+        full && self.spare.is_none() && START + bytes as u64 <= self.config.segment_bytes
     }
 
     /// Takes a segment that was made ahead.

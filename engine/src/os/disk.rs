@@ -16,6 +16,9 @@ const LOCK: &str = "lock";
 /// Bytes of zeros that are written at once.
 const ZEROS: usize = 1 << 20;
 
+/// Bytes of zeros after which they are synced: a journal that syncs meanwhile waits for few of them.
+const ZEROS_PER_SYNC: u64 = 4 << 20;
+
 /// Who may open the files: their owner. They have rows of users.
 const MODE: u32 = 0o600;
 
@@ -118,6 +121,9 @@ impl Disk for DirectoryDisk {
             let count = (bytes - at).min(ZEROS as u64);
             file.write_all_at(&zeros[..count as usize], at)?;
             at += count;
+            if at.is_multiple_of(ZEROS_PER_SYNC) {
+                file.sync_data()?;
+            }
         }
         Ok(DirectoryFile(file))
     }

@@ -1,0 +1,93 @@
+//! The threads of a node's journal: one writes and syncs, one makes the segments to come, so that nobody waits for zeros.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anabranch_log::{Disk, Error as LogError, Spare, SpareOrder};
+use crossbeam_channel::{Receiver, Sender, bounded, select, unbounded};
+
+use super::{Aside, Door, now_micros, spawn_aside};
+use crate::journal::{Entry, Keeper, Keeping};
+use crate::safe::Safe;
+
+/// Entries that one sync makes safe, at most.
+const ENTRIES_PER_SYNC: usize = 1024;
+
+/// How long the journal waits before it tries a disk again that was full.
+const HALTED_RETRY: Duration = Duration::from_millis(100);
+
+/// A disk that several threads may use.
+pub(crate) trait SharedDisk: Disk<File: Send> + Send + Sync + 'static {}
+
+impl<D: Disk<File: Send> + Send + Sync + 'static> SharedDisk for D {}
+
+/// The ways to the thread that makes segments.
+struct Maker<F> {
+    orders: Sender<SpareOrder>,
+    made: Receiver<Result<Spare<F>, LogError>>,
+}
+
+/// Starts the threads of a node's journal. They end when the journal is told to, and all that came before is kept.
+///
+/// # Errors
+/// The operating system refuses a thread.
+pub(crate) fn keep<D: SharedDisk>(
+    keeper: Keeper<Arc<D>>,
+    disk: Arc<D>,
+    safe: Safe,
+    entries: Receiver<Entry>,
+    doors: Vec<Door>,
+) -> io::Result<[Aside; 2]> {
+    let (orders, ordered) = bounded::<SpareOrder>(1);
+    let (to, made) = unbounded();
+    let spares = spawn_aside("anabranch-spare", move || {
+        for order in ordered {
+            if to.send(order.make(&disk)).is_err() {
+                return;
+            }
+        }
+    })?;
+    let journal = spawn_aside("anabranch-journal", move || {
+        run(keeper.spares_aside(), &Maker { orders, made }, &safe, &entries, &doors);
+    })?;
+    Ok([journal, spares])
+}
+
+fn run<D: Disk>(
+    mut keeper: Keeper<D>,
+    maker: &Maker<D::File>,
+    safe: &Safe,
+    entries: &Receiver<Entry>,
+    doors: &[Door],
+) {
+    let mut keeping = Keeping::On;
+    while keeping != Keeping::Ended {
+        match keeping {
+            Keeping::Halted => std::thread::park_timeout(HALTED_RETRY),
+            _ => select! {
+                recv(entries) -> entry => match entry {
+                    Ok(entry) => keeper.take(std::iter::once(entry)),
+                    Err(_) => return,
+                },
+                recv(maker.made) -> made => match made {
+                    Ok(made) => keeper.put_spare(made),
+                    Err(_) => return,
+                },
+            },
+        }
+        keeper.set_now(now_micros());
+        keeper.take(entries.try_iter().take(ENTRIES_PER_SYNC));
+        maker.made.try_iter().for_each(|made| keeper.put_spare(made));
+        keeper.write();
+        if safe.take_wants_written() {
+            doors.iter().for_each(|door| door.thread.unpark());
+        }
+        keeping = keeper.sync();
+        doors.iter().for_each(|door| door.thread.unpark());
+        if let Some(order) = keeper.order_spare() {
+            // One order is out at a time, so it does not wait. The thread ends after this one.
+            let _ = maker.orders.send(order);
+        }
+    }
+}
