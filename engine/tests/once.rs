@@ -170,6 +170,44 @@ fn a_request_with_a_key_takes_effect_once_across_restarts() {
     }
 }
 
+/// A newer revision in which the output has another number, and, where `columns` are given, other columns.
+fn revised(revision: u32, columns: &str) -> Flow {
+    let text = HITS.replace("revision 1", &format!("revision {revision}")).replace(
+        "output Told: { page: text, n: int? }",
+        &format!("output Before: {{ n: int }}\noutput Told: {{ page: text, n: int?{columns} }}"),
+    );
+    Flow::parse("hits.flow", &text).expect("it compiles")
+}
+
+#[test]
+fn answers_follow_the_flow_to_newer_revisions_as_long_as_they_can_be_told() {
+    let directory = TempDir::new().expect("a directory");
+    let start = || Node::builder("A").data(directory.path()).start().expect("it starts");
+    let key = format!("{}-order-19", now_millis());
+    let send = |node: &Node| {
+        let mut client = node.client();
+        let mut batch = client.batch("Hit").expect("there is such a stream").once(&key).expect("a key");
+        batch.push(&json!({ "page": "a", "by": 1 })).expect("it fits");
+        let ticket = client.submit(batch).expect("sent");
+        client.wait(ticket).expect("answered")
+    };
+    let first = start();
+    first.deploy(hits()).expect("deployed");
+    send(&first);
+    for (revision, columns) in [(2, ""), (3, ", kind: text?")] {
+        first.deploy(revised(revision, columns)).expect("deployed");
+        let told = send(&first);
+        match columns.is_empty() {
+            true => assert_eq!(told.replies[0].row.to_string(), r#"{"page":"a","n":1}"#),
+            false => assert_eq!(told.refused[0].code, RefusalCode::Unknown),
+        }
+    }
+    drop(first);
+    let again = start();
+    assert_eq!(send(&again).refused[0].code, RefusalCode::Unknown, "after a restart, too");
+    assert_eq!(all_hits(&again), 1);
+}
+
 #[test]
 fn a_repeat_is_not_told_to_subscribers_again() {
     let node = Node::builder("A").flow(hits()).start().expect("it starts");
