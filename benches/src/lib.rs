@@ -7,6 +7,7 @@
 #![allow(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
 
 pub mod floor;
+pub mod kill;
 pub mod load;
 pub mod workers;
 pub mod workload;

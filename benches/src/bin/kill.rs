@@ -1,0 +1,155 @@
+//! Kills a node under load, again and again, and counts what it comes back with: see `--help`.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program tells its figures")]
+#![allow(clippy::disallowed_methods, reason = "it makes a directory for the node")]
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anabranch_benches::kill::{Failure, Kill, Summary};
+
+const HELP: &str = "\
+Starts `anabranch run --data`, loads it over the network, kills it (SIGKILL) at random moments, starts it again, and
+counts outside of it: what was acknowledged is there, nothing twice, and of what was not a whole partition or nothing.
+
+  cargo build --release -p anabranch-cli -p anabranch-benches && target/release/kill --kills 200
+
+  --kills N        how often (200)
+  --seconds S      how long at most (no end)
+  --seed N         where chance begins (another one each time)
+  --life MS        how long a node is under load at most, in milliseconds (1000)
+  --clients N      clients (4)
+  --in-flight N    requests of a client without an answer (16)
+  --program PATH   the program (the `anabranch` beside this one)
+  --dir PATH       a directory for the node, which is left there (one of its own, which goes if all is well)
+  --without-keys   repeats without the keys of the first tries: counts must come out wrong
+  --json           the summary as one line of JSON
+
+Progress goes to standard error, the summary to standard output. Exit codes: 0 all is well, 1 the node is wrong, 2 it
+could not be tried.
+";
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("kill: {why}");
+            ExitCode::from(if matches!(why, Failure::Violation(_)) { 1 } else { 2 })
+        }
+    }
+}
+
+struct Arguments {
+    kill: Kill,
+    /// Whether the directory goes when all is well.
+    own_directory: bool,
+    json: bool,
+}
+
+fn run() -> Result<(), Failure> {
+    let Some(Arguments { kill, own_directory, json }) = arguments().map_err(Failure::World)? else {
+        println!("{HELP}");
+        return Ok(());
+    };
+    eprintln!("kill: seed {}, in {}", kill.seed, kill.directory.display());
+    let summary = kill.run(|summary| {
+        eprint!(
+            "\rkill: {} kills, {} requests acknowledged, {:.0} s ",
+            summary.kills, summary.acknowledged, summary.seconds
+        );
+    });
+    eprintln!();
+    let summary = summary?;
+    match json {
+        true => println!(
+            "{}",
+            serde_json::to_string(&summary).map_err(|error| Failure::World(error.to_string()))?
+        ),
+        false => show(&summary),
+    }
+    if own_directory {
+        std::fs::remove_dir_all(&kill.directory).map_err(|error| Failure::World(error.to_string()))?;
+    }
+    Ok(())
+}
+
+fn show(summary: &Summary) {
+    let Summary {
+        seed, kills, early_kills, acknowledged, under_way, under_way_done, under_way_in_part, ..
+    } = summary;
+    println!(
+        "seed {seed}: {kills} kills in {:.0} s, {early_kills} of them before anything was asked",
+        summary.seconds
+    );
+    println!(
+        "{acknowledged} requests acknowledged, {} rows compared: nothing lost, nothing doubled",
+        summary.rows_compared
+    );
+    println!(
+        "{under_way} requests under way at a kill: {under_way_done} were done, {under_way_in_part} in some partitions"
+    );
+    println!("ready after p50 {:.0} ms, at most {:.0} ms", summary.ready_ms_p50, summary.ready_ms_max);
+    println!("{:.0} MB of data", summary.data_bytes as f64 / 1e6);
+}
+
+fn arguments() -> Result<Option<Arguments>, String> {
+    let mut kill = Kill {
+        program: PathBuf::new(),
+        directory: PathBuf::new(),
+        seed: std::time::UNIX_EPOCH.elapsed().map_or(1, |since| since.as_micros() as u64),
+        kills: 200,
+        within: Duration::MAX,
+        life: Duration::from_millis(1000),
+        clients: 4,
+        in_flight: 16,
+        keys: true,
+    };
+    let (mut json, mut program, mut directory) = (false, None, None);
+    let mut words = std::env::args().skip(1);
+    while let Some(word) = words.next() {
+        let mut value = || words.next().ok_or(format!("{word} takes a value; see --help"));
+        match word.as_str() {
+            "--help" | "-h" => return Ok(None),
+            "--json" => json = true,
+            "--without-keys" => kill.keys = false,
+            "--kills" => kill.kills = number(&word, &value()?)?,
+            "--seconds" => kill.within = Duration::from_secs(number(&word, &value()?)?),
+            "--seed" => kill.seed = number(&word, &value()?)?,
+            "--life" => kill.life = Duration::from_millis(number(&word, &value()?)?),
+            "--clients" => kill.clients = number(&word, &value()?)?,
+            "--in-flight" => kill.in_flight = number(&word, &value()?)?,
+            "--program" => {
+                let path = std::path::absolute(value()?).map_err(|error| error.to_string())?;
+                program = Some(path);
+            }
+            "--dir" => directory = Some(PathBuf::from(value()?)),
+            _ => return Err(format!("`{word}` is no option; see --help")),
+        }
+    }
+    if kill.clients == 0 || !(1..=128).contains(&kill.in_flight) {
+        return Err("--clients is at least 1, --in-flight 1 to 128; see --help".to_owned());
+    }
+    let own_directory = directory.is_none();
+    kill.directory =
+        directory.unwrap_or_else(|| std::env::temp_dir().join(format!("anabranch-kill-{}", kill.seed)));
+    kill.program = match program {
+        Some(program) => program,
+        None => beside()?,
+    };
+    Ok(Some(Arguments { kill, own_directory, json }))
+}
+
+/// The program beside this one.
+fn beside() -> Result<PathBuf, String> {
+    let own = std::env::current_exe().map_err(|error| error.to_string())?;
+    let program = own.with_file_name("anabranch");
+    match program.exists() {
+        true => Ok(program),
+        false => Err(format!("there is no `{}`: build it, or say --program PATH", program.display())),
+    }
+}
+
+fn number<T: std::str::FromStr>(option: &str, text: &str) -> Result<T, String> {
+    text.parse().map_err(|_| format!("{option} takes a number, which `{text}` is not"))
+}

@@ -1,0 +1,254 @@
+//! A node as a process of its own that is killed under load at random moments, again and again, and what it comes back
+//! with, counted outside of it.
+//!
+//! Each client has slots in a table, and a request writes the slots behind those of the request before it, in several
+//! partitions: `times += 1`. So a slot says how often it was written and by which request last. After every kill
+//! what was acknowledged must be there, once; what was not is there whole, for each partition of its request, or not at
+//! all. Then it is sent again, by its key, until it is acknowledged: it must have happened once in the end.
+
+mod chance;
+mod client;
+mod ledger;
+mod process;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use chance::Chance;
+use ledger::Ledger;
+use process::Process;
+
+/// The flow that runs.
+const FLOW: &str = "\
+flow kill revision 1
+policy few { partitions 8  copies 1 }
+input Put: { client: int, slot: int, request: int }
+table Slots: { client: int, slot: int, request: int, times: int } { key client, slot  replicate few }
+on Put as p { upsert Slots { client: p.client, slot: p.slot, request: p.request, times += 1 } }
+";
+
+/// One kill among so many comes before anything is asked, and perhaps before the node is ready.
+const EARLY_AMONG: u64 = 8;
+
+/// How long an early kill waits, at most.
+const EARLY: Duration = Duration::from_millis(30);
+
+/// How long a node may take to be ready.
+const READY_WITHIN: Duration = Duration::from_secs(120);
+
+/// What to do.
+#[derive(Clone, Debug)]
+pub struct Kill {
+    /// The program `anabranch`.
+    pub program: PathBuf,
+    /// A directory of its own, for the flow and the node's data.
+    pub directory: PathBuf,
+    /// Where chance begins.
+    pub seed: u64,
+    /// Kills, at most.
+    pub kills: u64,
+    /// How long, at most.
+    pub within: Duration,
+    /// How long the node is under load before a kill, at most.
+    pub life: Duration,
+    /// Clients.
+    pub clients: usize,
+    /// Requests of a client without an answer.
+    pub in_flight: usize,
+    /// Whether repeats have the key of the first try; without one the counts must come out wrong.
+    pub keys: bool,
+}
+
+/// What has happened so far.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Summary {
+    /// Where chance began.
+    pub seed: u64,
+    /// How often the node was killed.
+    pub kills: u64,
+    /// Those before anything was asked of it.
+    pub early_kills: u64,
+    /// Requests that were acknowledged.
+    pub acknowledged: u64,
+    /// Requests that were under way when the node was killed.
+    pub under_way: u64,
+    /// Those of them that had been done, at least in one partition.
+    pub under_way_done: u64,
+    /// Those that had been done in some partitions and not in others.
+    pub under_way_in_part: u64,
+    /// Rows that were compared.
+    pub rows_compared: u64,
+    /// From the start of the process until it is ready, in milliseconds.
+    pub ready_ms_p50: f64,
+    /// See `ready_ms_p50`.
+    pub ready_ms_max: f64,
+    /// Bytes of the node's data.
+    pub data_bytes: u64,
+    /// How long it took.
+    pub seconds: f64,
+}
+
+/// Why it ends before its time.
+#[derive(Debug)]
+pub enum Failure {
+    /// The node did what it must not.
+    Violation(String),
+    /// It could not be tried.
+    World(String),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Violation(what) => write!(f, "the node is wrong: {what}"),
+            Failure::World(what) => f.write_str(what),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// What the rounds share.
+struct Rounds<'k> {
+    kill: &'k Kill,
+    chance: Chance,
+    ledgers: Vec<Ledger>,
+    summary: Summary,
+    ready_ms: Vec<f64>,
+}
+
+impl Kill {
+    /// Kills until there were enough; `tell` hears of each. The last life ends without one, when everything is answered.
+    ///
+    /// # Errors
+    /// What the node did wrong, or why it cannot be tried.
+    pub fn run(&self, mut tell: impl FnMut(&Summary)) -> Result<Summary, Failure> {
+        let began = Instant::now();
+        process::write_flow(&self.directory, FLOW)?;
+        let mut rounds = Rounds {
+            kill: self,
+            chance: Chance::new(self.seed),
+            ledgers: (0..self.clients).map(Ledger::new).collect(),
+            summary: Summary { seed: self.seed, ..Summary::default() },
+            ready_ms: Vec::new(),
+        };
+        while rounds.summary.kills < self.kills && began.elapsed() < self.within {
+            rounds.live_and_die()?;
+            rounds.sum_up(began);
+            tell(&rounds.summary);
+        }
+        rounds.live_to_the_end()?;
+        rounds.sum_up(began);
+        Ok(rounds.summary)
+    }
+}
+
+impl Rounds<'_> {
+    /// Starts the node, compares, loads it, and kills it at some moment of all this.
+    fn live_and_die(&mut self) -> Result<(), Failure> {
+        self.summary.kills += 1;
+        let mut process = Process::start(&self.kill.program, &self.kill.directory, self.workers())?;
+        if self.chance.below(EARLY_AMONG) == 0 {
+            self.summary.early_kills += 1;
+            let waits = self.chance.part_of(EARLY);
+            process.ready(waits)?;
+            return process.kill();
+        }
+        let address = self.ready(&mut process)?;
+        self.compare(&address)?;
+        let lives = self.chance.part_of(self.kill.life);
+        self.load(&address, || {
+            wait(lives);
+            process.kill()
+        })?;
+        self.summary.under_way += self.ledgers.iter().map(|ledger| ledger.open().len() as u64).sum::<u64>();
+        Ok(())
+    }
+
+    /// Starts the node, lets clients repeat what is open, and compares before and after it.
+    fn live_to_the_end(&mut self) -> Result<(), Failure> {
+        let mut process = Process::start(&self.kill.program, &self.kill.directory, self.workers())?;
+        let address = self.ready(&mut process)?;
+        self.compare(&address)?;
+        self.load(&address, || Ok(()))?;
+        if self.ledgers.iter().any(|ledger| !ledger.open().is_empty()) {
+            return Err(Failure::Violation("a node that nobody kills leaves requests unanswered".to_owned()));
+        }
+        self.compare(&address)?;
+        process.kill()
+    }
+
+    /// Partitions find their workers whatever their number.
+    fn workers(&mut self) -> u64 {
+        1 + self.chance.below(2)
+    }
+
+    fn ready(&mut self, process: &mut Process) -> Result<String, Failure> {
+        let began = Instant::now();
+        let Some(address) = process.ready(READY_WITHIN)? else {
+            return Err(Failure::Violation(format!("it is not ready after {READY_WITHIN:?}")));
+        };
+        self.ready_ms.push(began.elapsed().as_secs_f64() * 1e3);
+        Ok(address)
+    }
+
+    /// Lets all clients ask until `end` returns.
+    fn load(&mut self, address: &str, end: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
+        let (kill, stop) = (self.kill, &AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            let ask = |ledger| scope.spawn(move || client::ask(ledger, address, kill, stop));
+            let threads: Vec<_> = self.ledgers.iter_mut().map(ask).collect();
+            let ended = end();
+            stop.store(true, Ordering::Relaxed);
+            let join = |thread: std::thread::ScopedJoinHandle<'_, _>| {
+                thread.join().expect("a client does not panic")
+            };
+            let asked: Result<Vec<()>, Failure> = threads.into_iter().map(join).collect();
+            ended.and(asked.map(drop))
+        })
+    }
+
+    /// Compares all slots with what clients know of them.
+    fn compare(&mut self, address: &str) -> Result<(), Failure> {
+        let mut found = client::slots(address)?;
+        for (number, ledger) in self.ledgers.iter_mut().enumerate() {
+            let slots = found.remove(&(number as i64)).unwrap_or_default();
+            self.summary.rows_compared += slots.len() as u64;
+            let open = ledger.compare(&slots);
+            let open = open.map_err(|what| Failure::Violation(format!("client {number}: {what}")))?;
+            self.summary.under_way_done += open.done;
+            self.summary.under_way_in_part += open.in_part;
+        }
+        match found.keys().next() {
+            None => Ok(()),
+            Some(other) => {
+                Err(Failure::Violation(format!("there are rows of client {other}, which never was")))
+            }
+        }
+    }
+
+    fn sum_up(&mut self, began: Instant) {
+        let summary = &mut self.summary;
+        self.ready_ms.sort_by(f64::total_cmp);
+        summary.ready_ms_p50 = self.ready_ms.get(self.ready_ms.len() / 2).copied().unwrap_or_default();
+        summary.ready_ms_max = self.ready_ms.last().copied().unwrap_or_default();
+        summary.acknowledged = self.ledgers.iter().map(Ledger::acknowledged).sum();
+        summary.data_bytes = process::data_bytes(&self.kill.directory);
+        summary.seconds = began.elapsed().as_secs_f64();
+    }
+}
+
+/// Nothing ever comes here.
+fn wait(time: Duration) {
+    let (_keeps, nothing) = channel::<()>();
+    let _ = nothing.recv_timeout(time);
+}
+
+/// Slots as they were found, by client.
+pub(crate) type Found = HashMap<i64, ledger::Slots>;
