@@ -62,6 +62,9 @@ pub(crate) trait Workers {
 
     /// Sends one of them a command; one that has ended needs not be told.
     fn tell_one(&self, worker: usize, command: Command);
+
+    /// Lets the journal keep what it was given, where no thread of its own does.
+    fn commit(&self) {}
 }
 
 /// The flows of a node as they are now: what clients read, and one at a time changes.
@@ -163,7 +166,7 @@ impl Flows {
         let mut catalog = Catalog::clone(&self.catalog.load());
         let id = catalog.add(flow.clone())?;
         self.give_up_snapshot();
-        self.journal.flow(id, FlowChange::Installed(FlowFile::of(&flow)))?;
+        self.keep(id, FlowChange::Installed(FlowFile::of(&flow)), workers)?;
         workers.ask(|done| Command::Change(Change::Install(id, flow.plan().clone(), done)))?;
         self.catalog.store(Arc::new(catalog));
         log::deployed(flow.name(), flow.revision());
@@ -187,7 +190,7 @@ impl Flows {
             return Err(Error::Evolution(evolution));
         }
         self.give_up_snapshot();
-        let kept = self.journal.flow(id, FlowChange::Replaced(FlowFile::of(&flow)));
+        let kept = self.keep(id, FlowChange::Replaced(FlowFile::of(&flow)), workers);
         if kept.is_err() {
             workers.ask(|done| Command::Change(Change::Resume(id, done)))?;
         }
@@ -202,13 +205,20 @@ impl Flows {
         Ok(Deployed { flow, before: Before::Older(evolution), breaks })
     }
 
+    /// Keeps a change; returns when it is safe.
+    fn keep(&self, id: FlowId, change: FlowChange, workers: &impl Workers) -> Result<(), Error> {
+        let promised = self.journal.flow(id, change)?;
+        workers.commit();
+        promised.wait()
+    }
+
     /// Drops a flow with its rows.
     pub(crate) fn drop_flow(&self, name: &str, workers: &impl Workers) -> Result<(), Error> {
         let _changing = self.lock();
         let id = self.catalog.load().flow(name)?;
         workers.ask(|done| Command::Change(Change::Pause(id, done)))?;
         self.give_up_snapshot();
-        let kept = self.journal.flow(id, FlowChange::Dropped);
+        let kept = self.keep(id, FlowChange::Dropped, workers);
         if kept.is_err() {
             workers.ask(|done| Command::Change(Change::Resume(id, done)))?;
         }

@@ -13,7 +13,7 @@ use crate::load::Unanswered;
 use crate::measures::TellSlow;
 use crate::recovery::Restore;
 use crate::safe::Safe;
-use crate::snapshot::{Part as SnapshotPart, Run};
+use crate::snapshot::{PIECE_BYTES, Part as SnapshotPart, Run};
 use crate::status::Part;
 use crate::subscription::Publisher;
 use crate::trace::Trace;
@@ -81,6 +81,8 @@ pub(crate) struct Driver {
     /// Why a record could not be done again.
     unrestored: Option<RestoreError>,
     snapshot: Option<SnapshotPart>,
+    /// Bytes of a piece of a snapshot.
+    piece_bytes: usize,
 }
 
 impl Driver {
@@ -96,7 +98,13 @@ impl Driver {
             journal,
             unrestored: None,
             snapshot: None,
+            piece_bytes: PIECE_BYTES,
         }
+    }
+
+    /// A driver that makes snapshots in pieces of so many bytes.
+    pub(crate) fn piece_bytes(self, bytes: usize) -> Self {
+        Driver { piece_bytes: bytes, ..self }
     }
 
     /// Carries out a command. Requests move at the next turn.
@@ -175,7 +183,7 @@ impl Driver {
         }
         self.egress.end_turn();
         if let Some(part) = &mut self.snapshot {
-            busy |= part.go_on(busy, &self.worker, &self.journal);
+            busy |= part.go_on(busy, &self.worker, &self.journal, self.piece_bytes);
         }
         busy |= self.changes.end(&self.worker, &self.egress);
         if self.egress.unanswered() == 0 {

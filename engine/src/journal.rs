@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use anabranch_log::{Disk, Error as LogError, Kind, Position, Record, Spare, SpareOrder, Writer};
 use anabranch_model::message::{FlowId, Recorded};
 use anabranch_operators::Records;
-use crossbeam_channel::{Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
@@ -83,15 +83,15 @@ impl JournalDoor {
         }
     }
 
-    /// Keeps a change of a flow; returns when it is safe.
+    /// Hands a change of a flow over; it is safe when [`Promise::wait`] returns.
     ///
     /// # Errors
-    /// [`Error::Storage`]: it is not known whether it is kept. [`Error::Stopped`].
-    pub(crate) fn flow(&self, id: FlowId, change: FlowChange) -> Result<(), Error> {
-        let Some(entries) = &self.0 else { return Ok(()) };
+    /// [`Error::Stopped`].
+    pub(crate) fn flow(&self, id: FlowId, change: FlowChange) -> Result<Promise, Error> {
+        let Some(entries) = &self.0 else { return Ok(Promise(None)) };
         let (done, kept) = bounded(1);
         entries.send(Entry::Flow(id, change, done)).map_err(|_| Error::Stopped)?;
-        kept.recv().map_err(|_| Error::Stopped)?.map_err(Error::Storage)
+        Ok(Promise(Some(kept)))
     }
 
     /// Asks something on behalf of a snapshot, behind all that was sent before.
@@ -107,6 +107,22 @@ impl JournalDoor {
         if let Some(entries) = &self.0 {
             let _ = entries.send(Entry::Stop);
         }
+    }
+}
+
+/// That a change of a flow will be kept.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Promise(Option<Receiver<Result<(), String>>>);
+
+impl Promise {
+    /// Waits until it is safe.
+    ///
+    /// # Errors
+    /// [`Error::Storage`]: it is not known whether it is kept. [`Error::Stopped`].
+    pub(crate) fn wait(self) -> Result<(), Error> {
+        let Some(kept) = self.0 else { return Ok(()) };
+        kept.recv().map_err(|_| Error::Stopped)?.map_err(Error::Storage)
     }
 }
 
@@ -236,11 +252,11 @@ impl<D: Disk> Keeper<D> {
 
     /// Takes entries; they are kept by the next [`Keeper::commit`].
     pub(crate) fn take(&mut self, entries: impl Iterator<Item = Entry>) {
-        self.waiting.extend(entries);
+        let planted = self.safe.planted();
+        self.waiting.extend(entries.map(|entry| planted.taken(entry)));
     }
 
     /// Writes what was taken, makes it safe and says so. Call it again after a while where it is halted.
-    #[cfg(test)]
     pub(crate) fn commit(&mut self) -> Keeping {
         self.write();
         self.sync()
@@ -373,7 +389,8 @@ impl<D: Disk> Keeper<D> {
                     let all = records.iter().flat_map(|(flow, records)| {
                         records.iter().map(move |(made, body)| (*flow, made, body))
                     });
-                    for (flow, made, body) in all.skip(self.begun) {
+                    let most = self.safe.planted().records_kept();
+                    for (flow, made, body) in all.take(most).skip(self.begun) {
                         if aside && self.writer.lacks_spare(body.len()) {
                             return Ok(Progress::Lacking);
                         }

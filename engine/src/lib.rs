@@ -129,6 +129,7 @@ mod measures;
 mod net;
 mod node;
 mod os;
+mod planted;
 pub mod query;
 mod recovery;
 pub mod rows;

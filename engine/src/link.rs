@@ -215,7 +215,7 @@ impl Link for Here {
             if let Ok(answered) = self.answers.try_recv() {
                 return Ok(answered);
             }
-            self.stage.borrow_mut().turn();
+            self.stage.borrow_mut().go_on();
         }
     }
 

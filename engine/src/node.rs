@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use anabranch_log::{Config, Damage, Disk, retain};
+use anabranch_log::{Config, Disk};
 use anabranch_model::message::WorkerId;
 use anabranch_operators::WorkerThreads;
 use crossbeam_channel::{Receiver, Sender, bounded, never, unbounded};
@@ -25,7 +25,7 @@ use crate::log;
 use crate::measures::TellSlow;
 use crate::os::disk::DirectoryDisk;
 use crate::os::{self, Aside, Door, Start};
-use crate::recovery::{Recovered, Recovery, RecoveryProgress, TellProgress};
+use crate::recovery::{Recovered, Recovery, RecoveryProgress, TellProgress, recover};
 use crate::safe::Safe;
 use crate::snapshot::{Due, Handover, SNAPSHOT_AFTER_BYTES, SnapshotDoor, SnapshotTaken, Snapshots, Told};
 use crate::status::NodeStatus;
@@ -374,21 +374,12 @@ impl Node {
         entries: Receiver<Entry>,
     ) -> Result<(), Error> {
         let (began, core) = (os::now(), self.core.clone());
-        let failed = |error: anabranch_log::Error| Error::Start(error.to_string());
         let config = Config::new(os::identity());
         let config = data.segment_bytes.map_or(config, |bytes| config.segment_bytes(bytes));
-        let mut found = anabranch_log::recover(disk.clone(), config).map_err(failed)?;
-        for Damage { file, offset, what } in &found.damaged {
-            log::snapshot_damaged(file, *offset, what);
-        }
         let recovery = Recovery::new(&core.flows, &core.doors, data.tell.clone());
-        let recovered = recovery.run(found.snapshot, &mut found.journal)?;
+        let (writer, recovered) = recover(&disk, config, recovery)?;
         let Recovered { rows, records, snapshot_bytes, record_bytes } = recovered;
         let due = Due::new(record_bytes, data.snapshot_after.max(snapshot_bytes));
-        let writer = found.journal.into_writer().map_err(failed)?;
-        if let Err(error) = retain(&disk) {
-            log::not_removed(&error.to_string());
-        }
         log::recovered(rows, records, os::now().duration_since(began).as_millis());
 
         let (to, told) = unbounded();

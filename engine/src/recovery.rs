@@ -11,7 +11,10 @@ pub(crate) use batch::Restore;
 use std::fmt;
 use std::sync::Arc;
 
-use anabranch_log::{Disk, DiskFile, Entry, Error as LogError, Kind, Reader, SnapshotReader, record_bytes};
+use anabranch_log::{
+    Config, Damage, Disk, DiskFile, Entry, Error as LogError, Kind, Reader, SnapshotReader, Writer,
+    record_bytes, retain,
+};
 use anabranch_model::message::FlowId;
 use anabranch_model::snapshot::{Item, Piece, State};
 use anabranch_operators::FlowPartition;
@@ -21,6 +24,7 @@ use crate::driver::Command;
 use crate::error::Error;
 use crate::journal::{FlowChange, FlowFile};
 use crate::log;
+use crate::planted::Planted;
 use batch::Batches;
 
 /// Bytes of snapshot and journal after which it is told how far the recovery is.
@@ -67,6 +71,7 @@ pub(crate) struct Recovery<'r, W> {
     /// Bytes of the records behind its begin.
     record_bytes: u64,
     told: u64,
+    planted: Planted,
 }
 
 /// What a node has started from.
@@ -79,17 +84,53 @@ pub(crate) struct Recovered {
     pub(crate) record_bytes: u64,
 }
 
+/// Brings a node to the state that a disk has, by a recovery; what its journal goes on with.
+///
+/// # Errors
+/// [`Error::Start`]: what is damaged, where; or the world's.
+pub(crate) fn recover<D: Disk + Clone>(
+    disk: &D,
+    config: Config,
+    recovery: Recovery<'_, impl Workers>,
+) -> Result<(Writer<D>, Recovered), Error> {
+    let mut found = anabranch_log::recover(disk.clone(), config).map_err(damaged)?;
+    for Damage { file, offset, what } in &found.damaged {
+        log::snapshot_damaged(file, *offset, what);
+    }
+    let recovered = recovery.run(found.snapshot, &mut found.journal)?;
+    let writer = found.journal.into_writer().map_err(damaged)?;
+    if let Err(error) = retain(disk) {
+        log::not_removed(&error.to_string());
+    }
+    Ok((writer, recovered))
+}
+
 impl<'r, W: Workers> Recovery<'r, W> {
     pub(crate) fn new(flows: &'r Flows, workers: &'r W, tell: TellProgress) -> Self {
         let (batches, progress) = (Batches::new(workers.count()), RecoveryProgress::default());
-        Recovery { flows, workers, tell, batches, progress, snapshot_bytes: 0, record_bytes: 0, told: 0 }
+        Recovery {
+            flows,
+            workers,
+            tell,
+            batches,
+            progress,
+            snapshot_bytes: 0,
+            record_bytes: 0,
+            told: 0,
+            planted: Planted::None,
+        }
+    }
+
+    /// A recovery with a bug.
+    pub(crate) fn planted(self, planted: Planted) -> Self {
+        Recovery { planted, ..self }
     }
 
     /// Reads a snapshot and the journal behind its begin to their ends. What there was.
     ///
     /// # Errors
     /// [`Error::Start`]: what is damaged, where, and that nothing was changed.
-    pub(crate) fn run<D: Disk>(
+    fn run<D: Disk>(
         mut self,
         snapshot: Option<SnapshotReader<D::File>>,
         journal: &mut Reader<D>,
@@ -149,6 +190,7 @@ impl<'r, W: Workers> Recovery<'r, W> {
         }
         for item in state.items() {
             let item = item.map_err(|error| Error::Start(format!("the snapshot cannot be read: {error}")))?;
+            let Some(item) = self.planted.loaded(item) else { continue };
             let number = match item {
                 Item::Partition(standing) => standing.number,
                 Item::Rows(_, partition, _) => partition.0,
@@ -163,7 +205,14 @@ impl<'r, W: Workers> Recovery<'r, W> {
         let of = entry.record.position;
         let part = FlowPartition { of: of.of, number: of.number };
         let owner = of.number as usize % self.workers.count();
-        self.batches.record(owner, (FlowId(of.flow), part, of.seq), entry.record.body, self.workers)
+        let to = (FlowId(of.flow), part, of.seq);
+        match self.planted {
+            Planted::None => self.batches.record(owner, to, entry.record.body, self.workers),
+            bug => {
+                let bodies = bug.replayed(entry.record.body);
+                bodies.iter().try_for_each(|body| self.batches.record(owner, to, body, self.workers))
+            }
+        }
     }
 
     fn flow(&mut self, entry: &Entry<'_>) -> Result<(), Error> {
@@ -175,6 +224,9 @@ impl<'r, W: Workers> Recovery<'r, W> {
         })?;
         // What is before it belongs to the flow as it was.
         self.settle()?;
+        if !self.planted.restores(&change) {
+            return Ok(());
+        }
         self.flows.restore(FlowId(entry.record.position.flow), change, self.workers)
     }
 

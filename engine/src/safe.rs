@@ -7,9 +7,11 @@ use anabranch_model::message::Recorded;
 use anabranch_model::plan::Sync;
 use arc_swap::ArcSwap;
 
+use crate::planted::Planted;
+
 /// Up to which of its records each worker may let out what rests on them; one for all workers of a node.
 #[derive(Clone, Debug)]
-pub(crate) struct Safe(Arc<Reached>);
+pub(crate) struct Safe(Arc<Reached>, Planted);
 
 #[derive(Debug)]
 struct Reached {
@@ -69,11 +71,22 @@ impl Safe {
 
     fn at(workers: u32, count: u64) -> Self {
         let counts = |_| Counts { written: AtomicU64::new(count), synced: AtomicU64::new(count) };
-        Safe(Arc::new(Reached {
+        let reached = Reached {
             workers: (0..workers).map(counts).collect(),
             condition: ArcSwap::from_pointee(Condition::Sound),
             wants_written: AtomicBool::new(false),
-        }))
+        };
+        Safe(Arc::new(reached), Planted::None)
+    }
+
+    /// The same in a node with a bug.
+    pub(crate) fn with(self, planted: Planted) -> Self {
+        Safe(self.0, planted)
+    }
+
+    /// The bug of the node.
+    pub(crate) fn planted(&self) -> Planted {
+        self.1
     }
 
     /// Workers of the node.

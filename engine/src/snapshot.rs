@@ -19,7 +19,7 @@ mod door;
 mod part;
 
 pub(crate) use door::{Due, Handover, SnapshotDoor};
-pub(crate) use part::Part;
+pub(crate) use part::{PIECE_BYTES, Part};
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -25,6 +25,7 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
+use anabranch_log::{Config, Disk};
 use anabranch_model::message::WorkerId;
 use anabranch_model::stamp::MICROS_MAX;
 use anabranch_operators::{Worker, WorkerConfig};
@@ -36,20 +37,43 @@ use crate::driver::{Command, Driver};
 use crate::egress::Outlet;
 use crate::error::Error;
 use crate::flow::Flow;
-use crate::journal::JournalDoor;
+use crate::journal::{Entry, JournalDoor, Keeper, Keeping};
 use crate::link::Here;
 use crate::load::NodeLoad;
+#[doc(hidden)]
+pub use crate::planted::Planted;
+use crate::recovery::{Recovery, TellProgress, recover};
 use crate::safe::Safe;
+use crate::snapshot::{Due, Handover, SnapshotDoor, Snapshots, Told};
 use crate::status::NodeStatus;
 use crate::subscription::Subscription;
 
 /// Where the clock of a test begins: 2000-01-01T00:00:00Z, in microseconds since 1970 UTC.
 pub const CLOCK_START: i64 = 946_684_800_000_000;
 
-/// A worker and its clock.
+/// Turns without an answer after which it is the journal that is waited for: a request passes through the dataflow in
+/// one turn, a newer revision takes a few.
+const TURNS_ALONE: u32 = 4;
+
+/// Bytes of a piece of a snapshot: few, so that much happens between two of them.
+const PIECE_BYTES: usize = 1024;
+
+/// Bytes of journal after which a node that is driven by hand would make a snapshot by itself: it never does.
+const SNAPSHOT_AFTER_BYTES: u64 = 1 << 60;
+
+/// A worker with its clock, and its journal if it has one.
 pub struct Stage {
     driver: Driver,
     now: i64,
+    journal: Option<Journal>,
+    /// Turns since something last came out.
+    idle: u32,
+}
+
+/// A journal that is driven by hand.
+struct Journal {
+    commit: Box<dyn FnMut() -> Keeping>,
+    entries: Sender<Entry>,
 }
 
 impl Stage {
@@ -58,7 +82,32 @@ impl Stage {
     }
 
     pub(crate) fn turn(&mut self) {
-        self.driver.turn(self.now);
+        let busy = self.driver.turn(self.now);
+        self.idle = if busy { 0 } else { self.idle.saturating_add(1) };
+    }
+
+    /// Does what there is to do for somebody who waits.
+    pub(crate) fn go_on(&mut self) {
+        self.turn();
+        if self.idle >= TURNS_ALONE {
+            self.idle = 0;
+            self.wait_for_commit();
+        }
+    }
+
+    fn commit(&mut self) -> Option<Keeping> {
+        self.journal.as_mut().map(|journal| (journal.commit)())
+    }
+
+    /// Somebody waits: where the disk refuses they would for ever, so the journal gives up.
+    fn wait_for_commit(&mut self) {
+        if self.commit() == Some(Keeping::Halted)
+            && let Some(journal) = &mut self.journal
+        {
+            // The journal has the other end.
+            let _ = journal.entries.send(Entry::Stop);
+            (journal.commit)();
+        }
     }
 
     pub(crate) fn now(&self) -> i64 {
@@ -72,14 +121,29 @@ impl fmt::Debug for Stage {
     }
 }
 
+type GoOn = dyn FnMut(&Flows, &OneWorker);
+
+/// Snapshots that are driven by hand.
+struct Hand {
+    /// Does what they were told.
+    go_on: RefCell<Box<GoOn>>,
+    tell: Sender<Told>,
+}
+
 /// A node in one thread. Same flows, same seed, same requests: same answers.
-#[derive(Debug)]
 pub struct TestNode {
     name: String,
     stage: OneWorker,
     flows: Flows,
+    snapshots: Option<Hand>,
     clients: Cell<u64>,
     load: NodeLoad,
+}
+
+impl fmt::Debug for TestNode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TestNode").field("name", &self.name).finish_non_exhaustive()
+    }
 }
 
 impl TestNode {
@@ -90,11 +154,118 @@ impl TestNode {
     pub fn start(name: &str, seed: u64, flows: Vec<Flow>) -> Result<Self, Error> {
         let config = WorkerConfig { node: name.into(), seed, clock: None, profile: false, records: false };
         let driver = Driver::new(Worker::alone(&config), None, Safe::always(1), JournalDoor::default());
-        let stage = OneWorker(Rc::new(RefCell::new(Stage { driver, now: CLOCK_START })));
-        let installed = Flows::none(JournalDoor::default());
-        installed.start(flows, &stage)?;
-        let flows = installed;
-        Ok(TestNode { name: name.to_owned(), stage, flows, clients: Cell::new(0), load: NodeLoad::default() })
+        let node = TestNode::new(name, driver, JournalDoor::default());
+        node.flows.start(flows, &node.stage)?;
+        Ok(node)
+    }
+
+    /// A node over a journal, which is made where there is none: with the flows, rows and answers that the journal has. What
+    /// it does from now on is kept by [`TestNode::commit`], and by calls that wait for something to be safe.
+    ///
+    /// ```
+    /// use anabranch::{Flow, testing::TestNode};
+    /// use anabranch_log::{Config, MemoryDisk};
+    /// use serde_json::json;
+    ///
+    /// let disk = MemoryDisk::default();
+    /// let node = TestNode::durable("A", 1, disk.clone(), Config::new([7; 16]))?;
+    /// node.deploy(Flow::parse("names.flow", anabranch::doc::NAMES)?)?;
+    /// let mut client = node.client();
+    /// let mut batch = client.batch("UpdateStream")?;
+    /// batch.push(&json!({ "name": "a", "value": "1" }))?;
+    /// let ticket = client.submit(batch)?;
+    /// assert!(client.try_next()?.is_none(), "it is done, and not safe");
+    /// node.commit();
+    /// assert_eq!(client.try_next()?.expect("it is safe").0, ticket);
+    /// drop((client, node));
+    ///
+    /// let again = TestNode::durable("A", 2, disk, Config::new([7; 16]))?;
+    /// assert!(again.client().get("QueryTable", ["a"])?.is_some());
+    /// # Ok::<(), anabranch::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Start`]: what is wrong with the journal.
+    pub fn durable<D>(name: &str, seed: u64, disk: D, config: Config) -> Result<Self, Error>
+    where
+        D: Disk<File: 'static> + Clone + 'static,
+    {
+        TestNode::planted(name, seed, disk, config, Planted::None)
+    }
+
+    /// As [`TestNode::durable`], with a bug.
+    ///
+    /// # Errors
+    /// As there.
+    #[doc(hidden)]
+    pub fn planted<D>(name: &str, seed: u64, disk: D, config: Config, planted: Planted) -> Result<Self, Error>
+    where
+        D: Disk<File: 'static> + Clone + 'static,
+    {
+        let worker = WorkerConfig { node: name.into(), seed, clock: None, profile: false, records: true };
+        let (entries, taken) = unbounded();
+        let (safe, door) = (Safe::none(1).with(planted), JournalDoor::to(entries.clone()));
+        let driver = Driver::new(Worker::alone(&worker), None, safe.clone(), door.clone());
+        let mut node = TestNode::new(name, driver.piece_bytes(PIECE_BYTES), door.clone());
+        let recovery = Recovery::new(&node.flows, &node.stage, TellProgress::default());
+        let (writer, recovered) = recover(&disk, config, recovery.planted(planted))?;
+
+        let due = Due::new(recovered.record_bytes, SNAPSHOT_AFTER_BYTES);
+        let (tell, told) = unbounded();
+        let handover = Handover::new(SnapshotDoor::to(tell.clone()), due.clone());
+        let mut keeper = Keeper::new(writer, safe, handover).spares_aside();
+        let aside = disk.clone();
+        let commit = Box::new(move || {
+            keeper.take(taken.try_iter());
+            loop {
+                let keeping = keeper.commit();
+                if let Some(order) = keeper.order_spare() {
+                    keeper.put_spare(order.make(&aside));
+                }
+                if keeping != Keeping::Lacking {
+                    return keeping;
+                }
+            }
+        });
+        node.stage.0.borrow_mut().journal = Some(Journal { commit, entries });
+        let mut snapshots = Snapshots::new(disk, door, due, SNAPSHOT_AFTER_BYTES);
+        let go_on = move |flows: &Flows, worker: &OneWorker| {
+            for told in told.try_iter() {
+                snapshots.handle(told, flows, worker);
+            }
+        };
+        node.snapshots = Some(Hand { go_on: RefCell::new(Box::new(go_on)), tell });
+        Ok(node)
+    }
+
+    fn new(name: &str, driver: Driver, journal: JournalDoor) -> Self {
+        let stage = Stage { driver, now: CLOCK_START, journal: None, idle: 0 };
+        TestNode {
+            name: name.to_owned(),
+            stage: OneWorker(Rc::new(RefCell::new(stage))),
+            flows: Flows::none(journal),
+            snapshots: None,
+            clients: Cell::new(0),
+            load: NodeLoad::default(),
+        }
+    }
+
+    /// Writes and syncs what was done, so that it is safe; nothing on a node without a journal. False where the disk
+    /// refuses a segment: call it again when it has space.
+    pub fn commit(&self) -> bool {
+        let keeping = self.stage.0.borrow_mut().commit();
+        if let Some(Hand { go_on, .. }) = &self.snapshots {
+            go_on.borrow_mut()(&self.flows, &self.stage);
+        }
+        keeping != Some(Keeping::Halted)
+    }
+
+    /// Begins a snapshot, which goes on with every [`TestNode::commit`]; nothing on a node without a journal.
+    pub fn snapshot(&self) {
+        if let Some(Hand { tell, .. }) = &self.snapshots {
+            // The other end is here, too.
+            let _ = tell.send(Told::Wanted(None));
+        }
     }
 
     /// A client of this node.
@@ -174,7 +345,7 @@ impl Workers for OneWorker {
         loop {
             match answers.try_recv() {
                 Ok(answer) => return Ok(vec![answer]),
-                Err(TryRecvError::Empty) => self.0.borrow_mut().turn(),
+                Err(TryRecvError::Empty) => self.0.borrow_mut().go_on(),
                 Err(TryRecvError::Disconnected) => return Err(Error::Stopped),
             }
         }
@@ -186,5 +357,9 @@ impl Workers for OneWorker {
 
     fn tell_one(&self, _: usize, command: Command) {
         self.0.borrow_mut().handle(command);
+    }
+
+    fn commit(&self) {
+        self.0.borrow_mut().wait_for_commit();
     }
 }

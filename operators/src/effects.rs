@@ -56,6 +56,8 @@ impl Effects {
     pub(crate) fn repeat(&mut self, answer: RowsAnswer) {
         self.accepted += answer.accepted;
         self.refusals.extend(answer.refusals);
+        // Parts come partition by partition.
+        self.refusals.sort_by_key(|refusal| refusal.row);
         answer.replies.iter().for_each(|(row, output, bytes)| self.repeated.push(row, output, bytes));
     }
 

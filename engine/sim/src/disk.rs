@@ -62,6 +62,8 @@ struct State {
     faults: BTreeMap<u64, Fault>,
     capacity: u64,
     crashed: bool,
+    /// Whether a call has met a fault since the last restart.
+    failed: bool,
     /// How often it was restarted: files that were open are closed by it.
     life: u64,
 }
@@ -95,6 +97,7 @@ impl SimDisk {
             faults: BTreeMap::new(),
             capacity: u64::MAX,
             crashed: false,
+            failed: false,
             life: 0,
         })))
     }
@@ -119,6 +122,12 @@ impl SimDisk {
     #[must_use]
     pub fn has_crashed(&self) -> bool {
         self.state().crashed
+    }
+
+    /// Whether a call has met a [`Fault`] since the last restart.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.state().failed
     }
 
     /// Loses what a crash loses and runs again, without faults. Files that were open are no longer.
@@ -178,6 +187,7 @@ impl State {
         self.calls += 1;
         let fault = self.faults.remove(&self.calls);
         self.crashed = fault == Some(Fault::Crash);
+        self.failed |= fault.is_some();
         Ok(fault)
     }
 
@@ -233,7 +243,7 @@ impl State {
             self.names = self.durable_names.clone();
         }
         self.faults.clear();
-        self.crashed = false;
+        (self.crashed, self.failed) = (false, false);
         self.life += 1;
     }
 }

@@ -34,14 +34,20 @@ impl Part {
 
     /// Makes the piece that is wanted, unless the worker is busy and has made one just before. All records of the worker
     /// are with the journal. Whether it has made one.
-    pub(crate) fn go_on(&mut self, busy: bool, worker: &Worker, journal: &JournalDoor) -> bool {
+    pub(crate) fn go_on(
+        &mut self,
+        busy: bool,
+        worker: &Worker,
+        journal: &JournalDoor,
+        piece_bytes: usize,
+    ) -> bool {
         let began = worker.micros();
         if !self.wanted || busy && began < self.not_before {
             return false;
         }
         let piece = match self.run.is_given_up() {
             true => None,
-            false => worker.snapshot_piece(&mut self.place, PIECE_BYTES),
+            false => worker.snapshot_piece(&mut self.place, piece_bytes),
         };
         let ended = worker.micros();
         self.wanted = false;
