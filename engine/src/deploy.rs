@@ -2,7 +2,7 @@
 //!
 //! Everything that can turn a change down is checked before anything has changed.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use anabranch_lang::evolution::{Change as Step, Evolution, Verdict, evolution};
 use anabranch_model::message::FlowId;
@@ -21,6 +21,7 @@ use crate::journal::{FlowChange, FlowFile, JournalDoor};
 use crate::log;
 use crate::snapshot::Run;
 use crate::subscription::Subscription;
+use crate::tally::Tally;
 
 /// Flows of a node, at most: each takes part in every turn of every worker.
 pub const FLOWS_MAX: usize = 1024;
@@ -78,13 +79,15 @@ pub(crate) struct Flows {
     /// The snapshot that a change gives up.
     snapshot: Mutex<Option<Run>>,
     journal: JournalDoor,
+    /// What they had counted when the node was started.
+    before: OnceLock<Tally>,
 }
 
 impl Flows {
     /// The flows of a node that has none yet; changes are kept by a journal.
     pub(crate) fn none(journal: JournalDoor) -> Self {
         let (catalog, changing, snapshot) = (SharedCatalog::default(), Mutex::new(()), Mutex::new(None));
-        Flows { catalog, changing, snapshot, journal }
+        Flows { catalog, changing, snapshot, journal, before: OnceLock::new() }
     }
 
     /// Whether what the node does is kept.
@@ -139,6 +142,16 @@ impl Flows {
         }
         self.catalog.store(Arc::new(catalog));
         Ok(())
+    }
+
+    /// The flows have counted so much before; said once, when the node starts.
+    pub(crate) fn counted_before(&self, tally: Tally) {
+        let _ = self.before.set(tally);
+    }
+
+    /// What the flows had counted when the node was started.
+    pub(crate) fn before(&self) -> &Tally {
+        self.before.get_or_init(Tally::default)
     }
 
     pub(crate) fn catalog(&self) -> &SharedCatalog {

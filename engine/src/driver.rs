@@ -16,6 +16,7 @@ use crate::safe::Safe;
 use crate::snapshot::{PIECE_BYTES, Part as SnapshotPart, Run};
 use crate::status::Part;
 use crate::subscription::Publisher;
+use crate::tally::{COUNTED_EVERY, Tally};
 use crate::trace::Trace;
 
 /// What a worker is told.
@@ -83,6 +84,9 @@ pub(crate) struct Driver {
     snapshot: Option<SnapshotPart>,
     /// Bytes of a piece of a snapshot.
     piece_bytes: usize,
+    /// What the journal was told of counts, and when it is told next.
+    counted: Tally,
+    count_at: i64,
 }
 
 impl Driver {
@@ -99,6 +103,8 @@ impl Driver {
             unrestored: None,
             snapshot: None,
             piece_bytes: PIECE_BYTES,
+            counted: Tally::default(),
+            count_at: 0,
         }
     }
 
@@ -144,9 +150,26 @@ impl Driver {
                 self.draining = true;
                 self.drained.push(answer);
             }
-            Command::Stop => return Flowing::Ended,
+            Command::Stop => {
+                self.count();
+                return Flowing::Ended;
+            }
         }
         Flowing::On
+    }
+
+    /// Tells the journal what was counted, where that is more than it was told.
+    fn count(&mut self) {
+        let mut tally = Tally::default();
+        for flow in self.worker.flows() {
+            if let Some(status) = self.worker.status(flow) {
+                tally.count(flow, &status);
+            }
+        }
+        if tally != self.counted {
+            self.counted = tally.clone();
+            self.journal.counted(self.worker.id(), tally);
+        }
     }
 
     fn enter_singly(&mut self, single: Single) {
@@ -171,6 +194,10 @@ impl Driver {
             let records = self.worker.records();
             if !records.is_empty() {
                 self.journal.steps(records, self.worker.recorded());
+            }
+            if now >= self.count_at {
+                self.count_at = now.saturating_add(COUNTED_EVERY);
+                self.count();
             }
         }
         let deliveries = self.worker.deliveries();

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use anabranch_log::{Disk, Error as LogError, Kind, Position, Record, Spare, SpareOrder, Writer};
-use anabranch_model::message::{FlowId, Recorded};
+use anabranch_model::message::{FlowId, Recorded, WorkerId};
 use anabranch_operators::Records;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use serde::{Deserialize, Serialize};
@@ -14,6 +14,7 @@ use crate::flow::Flow;
 use crate::log;
 use crate::safe::{Safe, Trouble};
 use crate::snapshot::{Asked, Handover};
+use crate::tally::{Tallies, Tally};
 
 /// A segment is made aside when so great a part of the one before is used: there is time enough to fill it with zeros, and
 /// a node that keeps little makes none.
@@ -30,6 +31,8 @@ pub(crate) enum Entry {
     Flow(FlowId, FlowChange, Sender<Result<(), String>>),
     /// What is asked on behalf of a snapshot.
     Snapshot(Asked),
+    /// What a worker has counted since the node was started.
+    Counted(WorkerId, Tally),
     /// Nothing more.
     Stop,
 }
@@ -94,6 +97,14 @@ impl JournalDoor {
         Ok(Promise(Some(kept)))
     }
 
+    /// Hands over what a worker has counted.
+    pub(crate) fn counted(&self, worker: WorkerId, tally: Tally) {
+        if let Some(entries) = &self.0 {
+            // The journal ends after all workers.
+            let _ = entries.send(Entry::Counted(worker, tally));
+        }
+    }
+
     /// Asks something on behalf of a snapshot, behind all that was sent before.
     pub(crate) fn snapshot(&self, asked: Asked) {
         if let Some(entries) = &self.0 {
@@ -144,6 +155,9 @@ pub(crate) struct Keeper<D: Disk> {
     writer: Writer<D>,
     safe: Safe,
     snapshots: Handover,
+    tallies: Tallies,
+    /// Whether a snapshot was asked for that has not begun.
+    snapshot_begins: bool,
     /// The time, in microseconds since 1970 UTC.
     now: i64,
     /// What came and is not appended; of the first so many records are.
@@ -198,6 +212,8 @@ impl<D: Disk> Keeper<D> {
             writer,
             safe,
             snapshots,
+            tallies: Tallies::default(),
+            snapshot_begins: false,
             now: 0,
             waiting: VecDeque::new(),
             begun: 0,
@@ -207,6 +223,11 @@ impl<D: Disk> Keeper<D> {
             progress: Progress::Done,
             stopped: false,
         }
+    }
+
+    /// The node had counted so much before it was started.
+    pub(crate) fn counts_on(self, before: &Tally) -> Self {
+        Keeper { tallies: Tallies::after(before.clone()), ..self }
     }
 
     /// Segments are made by whoever drives it, beside it: see [`Keeper::order_spare`].
@@ -297,6 +318,8 @@ impl<D: Disk> Keeper<D> {
                 });
                 if safe.next() == self.writer.next() {
                     self.snapshots.kept(self.writer.snapshot_start());
+                    // The records before its begin will be dropped, the last one of counts among them.
+                    self.tallies.due |= std::mem::take(&mut self.snapshot_begins);
                 }
             }
             Err(error) => self.refused(&error),
@@ -375,7 +398,7 @@ impl<D: Disk> Keeper<D> {
             match entry {
                 Entry::Flow(_, _, told) => lost(told),
                 Entry::Stop => self.stopped = true,
-                Entry::Steps(..) | Entry::Snapshot(_) => {}
+                Entry::Steps(..) | Entry::Snapshot(_) | Entry::Counted(..) => {}
             }
         }
     }
@@ -410,17 +433,42 @@ impl<D: Disk> Keeper<D> {
                     self.writer.append(&Record { kind: Kind::Flow, position, body: &body })?;
                     self.snapshots.appended(body.len());
                 }
-                Entry::Snapshot(_) => {}
+                Entry::Snapshot(_) | Entry::Counted(..) => {}
                 Entry::Stop => self.stopped = true,
             }
             self.begun = 0;
             match self.waiting.pop_front() {
                 Some(Entry::Steps(_, recorded)) => self.appended.push(Begun::Steps(recorded)),
-                Some(Entry::Flow(_, _, told)) => self.appended.push(Begun::Flow(told)),
-                Some(Entry::Snapshot(asked)) => self.snapshots.ask(asked, self.writer.next().before()),
+                Some(Entry::Flow(id, change, told)) => {
+                    if change == FlowChange::Dropped {
+                        self.tallies.drop_flow(id);
+                    }
+                    self.appended.push(Begun::Flow(told));
+                }
+                Some(Entry::Snapshot(asked)) => {
+                    self.snapshot_begins |= matches!(asked, Asked::Begin(_));
+                    self.snapshots.ask(asked, self.writer.next().before());
+                }
+                Some(Entry::Counted(worker, tally)) => self.tallies.counted(worker, tally),
                 Some(Entry::Stop) | None => {}
             }
         }
+        self.append_tally(aside)
+    }
+
+    /// Gives the counts to the writer, where there are newer ones.
+    fn append_tally(&mut self, aside: bool) -> Result<Progress, LogError> {
+        if !self.tallies.due {
+            return Ok(Progress::Done);
+        }
+        let body = serde_json::to_vec(&self.tallies.sum()).unwrap_or_default();
+        if aside && self.writer.lacks_spare(body.len()) {
+            return Ok(Progress::Lacking);
+        }
+        let position = Position { term: FIRST_TERM, ..Position::default() };
+        self.writer.append(&Record { kind: Kind::Counts, position, body: &body })?;
+        self.snapshots.appended(body.len());
+        self.tallies.due = false;
         Ok(Progress::Done)
     }
 }

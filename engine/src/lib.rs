@@ -139,6 +139,7 @@ pub mod script;
 mod snapshot;
 mod status;
 mod subscription;
+mod tally;
 pub mod testing;
 mod trace;
 mod watch;

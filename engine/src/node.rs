@@ -384,7 +384,8 @@ impl Node {
 
         let (to, told) = unbounded();
         self.snapshots = SnapshotDoor::to(to);
-        let keeper = Keeper::new(writer, safe.clone(), Handover::new(self.snapshots.clone(), due.clone()));
+        let keeper = Keeper::new(writer, safe.clone(), Handover::new(self.snapshots.clone(), due.clone()))
+            .counts_on(core.flows.before());
         let no_thread = |error| Error::Start(format!("no thread for its journal: {error}"));
         let keeping = os::journal::keep(keeper, disk.clone(), safe, entries, core.doors.0.clone());
         self.asides.extend(keeping.map_err(no_thread)?);
@@ -492,8 +493,7 @@ impl Core {
             let parts = self.doors.ask(|answer| Command::Status(id, answer));
             parts.unwrap_or_default().into_iter().flatten().collect()
         };
-        let keeps = self.flows.keeps();
-        NodeStatus::collect(&self.name, self.doors.0.len() as u32, keeps, &self.flows.catalog().load(), ask)
+        NodeStatus::collect(&self.name, self.doors.0.len() as u32, &self.flows, ask)
     }
 
     /// Whether every worker answers.

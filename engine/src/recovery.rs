@@ -18,6 +18,7 @@ use anabranch_log::{
 use anabranch_model::message::FlowId;
 use anabranch_model::snapshot::{Item, Piece, State};
 use anabranch_operators::FlowPartition;
+use serde::de::DeserializeOwned;
 
 use crate::deploy::{Flows, Workers};
 use crate::driver::Command;
@@ -25,6 +26,7 @@ use crate::error::Error;
 use crate::journal::{FlowChange, FlowFile};
 use crate::log;
 use crate::planted::Planted;
+use crate::tally::Tally;
 use batch::Batches;
 
 /// Bytes of snapshot and journal after which it is told how far the recovery is.
@@ -71,6 +73,8 @@ pub(crate) struct Recovery<'r, W> {
     /// Bytes of the records behind its begin.
     record_bytes: u64,
     told: u64,
+    /// What flows had counted.
+    tally: Tally,
     planted: Planted,
 }
 
@@ -117,6 +121,7 @@ impl<'r, W: Workers> Recovery<'r, W> {
             snapshot_bytes: 0,
             record_bytes: 0,
             told: 0,
+            tally: Tally::default(),
             planted: Planted::None,
         }
     }
@@ -149,6 +154,7 @@ impl<'r, W: Workers> Recovery<'r, W> {
             match entry.record.kind {
                 Kind::Step => self.step(&entry)?,
                 Kind::Flow => self.flow(&entry)?,
+                Kind::Counts => self.tally = told(&entry, "counts")?,
                 Kind::Term => {}
             }
         }
@@ -156,6 +162,7 @@ impl<'r, W: Workers> Recovery<'r, W> {
         if let Some(torn) = journal.torn() {
             log::journal_torn(&torn.file, torn.offset, torn.bytes);
         }
+        self.flows.counted_before(std::mem::take(&mut self.tally));
         let Recovery {
             snapshot_bytes, record_bytes, progress: RecoveryProgress { rows, records, .. }, ..
         } = self;
@@ -216,14 +223,12 @@ impl<'r, W: Workers> Recovery<'r, W> {
     }
 
     fn flow(&mut self, entry: &Entry<'_>) -> Result<(), Error> {
-        let change: FlowChange = serde_json::from_slice(entry.record.body).map_err(|error| {
-            Error::Start(format!(
-                "record {} of the journal tells of a flow in an unknown way: {error}",
-                entry.number
-            ))
-        })?;
+        let change: FlowChange = told(entry, "a flow")?;
         // What is before it belongs to the flow as it was.
         self.settle()?;
+        if change == FlowChange::Dropped {
+            self.tally.drop_flow(FlowId(entry.record.position.flow));
+        }
         if !self.planted.restores(&change) {
             return Ok(());
         }
@@ -251,6 +256,16 @@ impl<'r, W: Workers> Recovery<'r, W> {
             tell(self.progress);
         }
     }
+}
+
+/// What a record tells as JSON.
+fn told<T: DeserializeOwned>(entry: &Entry<'_>, of: &str) -> Result<T, Error> {
+    serde_json::from_slice(entry.record.body).map_err(|error| {
+        Error::Start(format!(
+            "record {} of the journal tells of {of} in an unknown way: {error}",
+            entry.number
+        ))
+    })
 }
 
 fn damaged(error: LogError) -> Error {

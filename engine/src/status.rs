@@ -1,6 +1,7 @@
 //! What a node knows of itself.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use anabranch_model::message::{Asked, FlowId, WorkerId};
 use anabranch_model::plan::{Plan, Policy, RefusalCode, Rule, Stream, Sync, Table, TableId};
@@ -9,8 +10,9 @@ use anabranch_operators::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::catalog::Catalog;
+use crate::deploy::Flows;
 use crate::measures::Times;
+use crate::tally::FlowTally;
 
 /// What one worker knows of a flow.
 #[derive(Debug)]
@@ -194,11 +196,17 @@ impl NodeStatus {
     pub(crate) fn collect(
         node: &str,
         workers: u32,
-        keeps: bool,
-        catalog: &Catalog,
+        flows: &Flows,
         ask: impl Fn(FlowId) -> Vec<Part>,
     ) -> Self {
-        let flows = catalog.plans().map(|(id, plan)| FlowStatus::collect(plan, &ask(id), keeps)).collect();
+        let collect = |(id, plan): (FlowId, &Arc<Plan>)| {
+            let mut status = FlowStatus::collect(plan, &ask(id), flows.keeps());
+            if let Some(before) = flows.before().of(id) {
+                status.count_on(before);
+            }
+            status
+        };
+        let flows = flows.catalog().load().plans().map(collect).collect();
         NodeStatus { node: node.to_owned(), workers, flows }
     }
 }
@@ -216,6 +224,28 @@ impl FlowStatus {
             subscriptions: subscriptions(parts),
             operators: operators(profiles()),
             channels: channels(profiles()),
+        }
+    }
+}
+
+impl FlowStatus {
+    /// Adds what was counted before the node was started.
+    fn count_on(&mut self, before: &FlowTally) {
+        for input in &mut self.inputs {
+            let Some(before) = before.inputs.get(&input.stream) else { continue };
+            input.rows_in += before.rows;
+            input.rows_refused += before.refused.values().sum::<u64>();
+            for (code, rows) in &before.refused {
+                *input.refused_by_code.entry(code.clone()).or_default() += rows;
+            }
+            if input.batches.len() < before.batches.len() {
+                input.batches.resize(before.batches.len(), 0);
+            }
+            input.batches.iter_mut().zip(&before.batches).for_each(|(now, before)| *now += before);
+            input.step_micros += before.step_nanos / 1000;
+        }
+        for output in &mut self.outputs {
+            output.rows_out += before.outputs.get(&output.stream).copied().unwrap_or_default();
         }
     }
 }

@@ -213,7 +213,7 @@ impl TestNode {
         let due = Due::new(recovered.record_bytes, SNAPSHOT_AFTER_BYTES);
         let (tell, told) = unbounded();
         let handover = Handover::new(SnapshotDoor::to(tell.clone()), due.clone());
-        let mut keeper = Keeper::new(writer, safe, handover).spares_aside();
+        let mut keeper = Keeper::new(writer, safe, handover).spares_aside().counts_on(node.flows.before());
         let aside = disk.clone();
         let commit = Box::new(move || {
             keeper.take(taken.try_iter());
@@ -330,7 +330,7 @@ impl TestNode {
             let parts = self.stage.ask(|answer| Command::Status(id, answer));
             parts.unwrap_or_default().into_iter().flatten().collect()
         };
-        NodeStatus::collect(&self.name, 1, false, &self.flows.catalog().load(), ask)
+        NodeStatus::collect(&self.name, 1, &self.flows, ask)
     }
 }
 

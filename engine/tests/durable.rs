@@ -90,6 +90,43 @@ fn newer_revisions_and_dropped_flows_come_back_as_they_were() {
     assert_eq!(start(counts(3, ", kind: text default 'old'")).expect("it starts").flows()[0].revision(), 3);
 }
 
+/// Rows taken and refused on `Hit`, and rows of `Told`.
+fn counted(node: &Node) -> (u64, u64, u64, u64) {
+    let status = node.status();
+    let flow = status.flows.iter().find(|flow| flow.flow == "counts").expect("it runs");
+    let hit = flow.inputs.iter().find(|input| input.stream == "Hit").expect("it is there");
+    let told = flow.outputs.iter().find(|output| output.stream == "Told").expect("it is there");
+    (hit.rows_in, hit.rows_refused, hit.batches.iter().sum(), told.rows_out)
+}
+
+#[test]
+fn counts_go_on_where_they_were() {
+    let directory = TempDir::new().expect("a directory");
+    let first = node(directory.path(), 2);
+    first.deploy(counts(1, "")).expect("deployed");
+    hit(&first, 0..70);
+    assert!(first.client().ask("Hit", &json!({ "page": "" })).is_err());
+    let before = counted(&first);
+    assert_eq!((before.0, before.1, before.3), (71, 1, 70));
+    drop(first);
+    let again = node(directory.path(), 1);
+    assert_eq!(counted(&again), before);
+    hit(&again, 0..7);
+    // The journal before the begins of snapshots goes, and with it what it said of counts.
+    (0..3).for_each(|_| drop(again.snapshot().expect("it is taken")));
+    again.deploy(counts(2, ", kind: text?")).expect("deployed");
+    let before = counted(&again);
+    assert_eq!((before.0, before.1, before.3), (78, 1, 77));
+    drop(again);
+    let last = node(directory.path(), 3);
+    assert_eq!(counted(&last), before);
+    last.drop_flow("counts").expect("dropped");
+    last.deploy(counts(1, "")).expect("deployed");
+    assert_eq!(counted(&last).0, 0, "another flow of the same name");
+    drop(last);
+    assert_eq!(counted(&node(directory.path(), 1)).0, 0);
+}
+
 #[test]
 fn a_directory_belongs_to_one_node() {
     let directory = TempDir::new().expect("a directory");

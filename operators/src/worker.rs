@@ -423,6 +423,11 @@ impl Worker {
         self.flows.values().for_each(|of| of.machine.borrow_mut().restored());
     }
 
+    /// The flows that run here.
+    pub fn flows(&self) -> impl Iterator<Item = FlowId> {
+        self.flows.keys().copied()
+    }
+
     /// Counts and sizes of a flow on this worker.
     pub fn status(&self, flow: FlowId) -> Option<FlowStatus> {
         let machine = self.flows.get(&flow)?.machine.borrow();

@@ -68,6 +68,8 @@ pub enum Kind {
     Flow = 2,
     /// A partition has a new term.
     Term = 3,
+    /// What flows have counted so far.
+    Counts = 4,
 }
 
 impl Kind {
@@ -78,6 +80,7 @@ impl Kind {
             Kind::Step => "step",
             Kind::Flow => "flow",
             Kind::Term => "term",
+            Kind::Counts => "counts",
         }
     }
 
@@ -86,6 +89,7 @@ impl Kind {
             1 => Some(Kind::Step),
             2 => Some(Kind::Flow),
             3 => Some(Kind::Term),
+            4 => Some(Kind::Counts),
             _ => None,
         }
     }
