@@ -42,6 +42,9 @@ fn worker(plan: &Arc<Plan>) -> Worker {
 
 type Rows = [(i64, i64, i64)];
 
+/// An input, and rows for it.
+type Sent = (u16, Vec<(i64, i64, i64)>);
+
 /// Does a request of a client that may repeat it.
 fn send(worker: &mut Worker, plan: &Plan, number: u64, input: u16, rows: &Rows) -> RowsAnswer {
     let mut batch = Batch::new(SchemaId(input.into()));
@@ -77,8 +80,10 @@ fn tables(worker: &mut Worker) -> Vec<Page> {
     tables.collect()
 }
 
-/// Records as a journal has them.
-type Journal = Vec<(FlowPartition, u64, Vec<u8>)>;
+/// A record as a journal has it: where, its number there, its body.
+type Record = (FlowPartition, u64, Vec<u8>);
+
+type Journal = Vec<Record>;
 
 fn journal(worker: &mut Worker, journal: &mut Journal) {
     for (_, records) in worker.records() {
@@ -93,7 +98,7 @@ fn load(worker: &mut Worker, piece: &StatePiece) -> Result<u64, RestoreError> {
     items.map(|item| worker.load(state.flow, item)).sum()
 }
 
-fn replay(worker: &mut Worker, records: &[(FlowPartition, u64, Vec<u8>)]) -> Result<(), RestoreError> {
+fn replay(worker: &mut Worker, records: &[Record]) -> Result<(), RestoreError> {
     records.iter().try_for_each(|(part, seq, body)| worker.restore(FLOW, *part, *seq, body))
 }
 
@@ -106,7 +111,7 @@ struct Taken {
     pieces: Vec<StatePiece>,
 }
 
-fn take(plan: &Arc<Plan>, requests: &[(u16, Vec<(i64, i64, i64)>)], before: usize, most: usize) -> Taken {
+fn take(plan: &Arc<Plan>, requests: &[Sent], before: usize, most: usize) -> Taken {
     let mut taken = Taken { worker: worker(plan), journal: Vec::new(), begin: 0, pieces: Vec::new() };
     let mut place: Option<SnapshotPlace> = None;
     for (number, (input, rows)) in requests.iter().enumerate() {
@@ -171,7 +176,7 @@ proptest! {
 }
 
 /// Some shelves with many rows, more of them while the pieces are made.
-fn many() -> Vec<(u16, Vec<(i64, i64, i64)>)> {
+fn many() -> Vec<Sent> {
     let rows = |round: i64| (0..30).map(|n| (n % 7, round * 30 + n, n)).collect();
     (0..60).map(|round| (0, rows(round))).collect()
 }
@@ -205,7 +210,7 @@ fn a_hole_and_a_double_behind_the_begin_are_found_as_before() {
     let plan = plan();
     let taken = take(&plan, &many(), 10, 2000);
     let behind = &taken.journal[taken.begin..];
-    let replayed = |records: &[(FlowPartition, u64, Vec<u8>)]| {
+    let replayed = |records: &[Record]| {
         let mut again = worker(&plan);
         taken.pieces.iter().for_each(|piece| assert!(load(&mut again, piece).is_ok()));
         replay(&mut again, records)
