@@ -45,8 +45,9 @@ pub(crate) fn snapshot_damaged(file: &str, offset: u64, what: &str) {
 
 /// A snapshot is there.
 pub(crate) fn snapshot_taken(taken: &SnapshotTaken) {
-    let SnapshotTaken { begin, end, bytes, rows } = *taken;
-    tracing::info!(target: TARGET, begin, end, bytes, rows, "a snapshot was taken");
+    let SnapshotTaken { begin, end, bytes, rows, longest_stop } = *taken;
+    let stop_micros = longest_stop.as_micros();
+    tracing::info!(target: TARGET, begin, end, bytes, rows, stop_micros, "a snapshot was taken");
 }
 
 /// A snapshot begins anew, because the flows changed.

@@ -23,6 +23,7 @@ pub(crate) use part::{PIECE_BYTES, Part};
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use anabranch_log::{Disk, Error as LogError, LogNumber, SnapshotStart, SnapshotWriter, Summary};
 use anabranch_model::message::WorkerId;
@@ -53,6 +54,8 @@ pub struct SnapshotTaken {
     pub bytes: u64,
     /// Rows in it; one that changed meanwhile may be there twice.
     pub rows: u64,
+    /// For how long at most a worker did nothing else than make a piece of it.
+    pub longest_stop: Duration,
 }
 
 /// One attempt at a snapshot.
@@ -93,6 +96,8 @@ pub(crate) struct Made {
     worker: WorkerId,
     /// `None` behind its last piece.
     piece: Option<StatePiece>,
+    /// How long that took, in microseconds of the worker's clock.
+    micros: u64,
 }
 
 /// What [`Snapshots`] are told.
@@ -137,6 +142,7 @@ struct UnderWay<D: Disk> {
     /// Once it is known where it begins.
     writer: Option<SnapshotWriter<D>>,
     rows: u64,
+    longest_stop: Duration,
     /// Workers that have not made their last piece.
     missing: usize,
 }
@@ -182,6 +188,7 @@ impl<D: Disk + Clone> Snapshots<D> {
             journal_bytes: self.due.bytes(),
             writer: None,
             rows: 0,
+            longest_stop: Duration::ZERO,
             missing: 0,
         });
         self.journal.snapshot(Asked::Begin(self.runs));
@@ -236,6 +243,7 @@ impl<D: Disk + Clone> Snapshots<D> {
             return;
         };
         under_way.rows += piece.rows;
+        under_way.longest_stop = under_way.longest_stop.max(Duration::from_micros(made.micros));
         let written = under_way.writer.as_mut().map_or(Ok(()), |writer| writer.chunk(at, &piece.body));
         match written {
             Ok(()) => {
@@ -252,7 +260,8 @@ impl<D: Disk + Clone> Snapshots<D> {
         match writer.finish(safe) {
             Ok(Summary { begin, end, bytes, .. }) => {
                 self.due.next(under_way.journal_bytes + self.after.max(bytes));
-                let taken = SnapshotTaken { begin: begin.0, end: end.0, bytes, rows: under_way.rows };
+                let (rows, longest_stop) = (under_way.rows, under_way.longest_stop);
+                let taken = SnapshotTaken { begin: begin.0, end: end.0, bytes, rows, longest_stop };
                 log::snapshot_taken(&taken);
                 under_way.answer(&Ok(taken));
             }

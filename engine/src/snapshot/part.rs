@@ -50,9 +50,10 @@ impl Part {
             false => worker.snapshot_piece(&mut self.place, piece_bytes),
         };
         let ended = worker.micros();
+        let micros = ended.saturating_sub(began);
         self.wanted = false;
-        self.not_before = ended + REST * ended.saturating_sub(began);
-        journal.snapshot(Asked::Piece(Made { run: self.run.number, worker: worker.id(), piece }));
+        self.not_before = ended + REST * micros;
+        journal.snapshot(Asked::Piece(Made { run: self.run.number, worker: worker.id(), piece, micros }));
         true
     }
 }
