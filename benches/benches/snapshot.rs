@@ -10,7 +10,6 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use anabranch::{Flow, Node, SnapshotTaken};
 use anabranch_benches::load::{Load, Outcome};
@@ -110,8 +109,6 @@ fn under_snapshots(node: &Node, load: &Load, all: &mut Vec<SnapshotTaken>) -> Ou
         let outcome = load.run(|| Ok(node.client())).unwrap();
         ended.store(true, Ordering::Relaxed);
         all.extend(snapshots.join().unwrap());
-        // The disk comes to rest before the next round.
-        std::thread::sleep(Duration::from_millis(500));
         outcome
     })
 }
