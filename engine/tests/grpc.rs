@@ -229,6 +229,49 @@ fn a_call_of_a_trace_is_answered_with_a_span_of_it() {
     });
 }
 
+/// A call with a key, again: what happened in between stays.
+#[test]
+fn a_call_with_a_key_takes_effect_once() {
+    with_node(async |mut caller| {
+        let millis = std::time::UNIX_EPOCH.elapsed().expect("it is later").as_millis();
+        let row = |value: &str| UpdateStream { name: "a".into(), value: value.into() };
+        let keyed = |key: &str| {
+            let mut metadata = tonic::metadata::MetadataMap::new();
+            metadata.insert("idempotency-key", key.parse().expect("it is ASCII"));
+            metadata
+        };
+        let (one, many) = (format!("{millis}-one"), format!("{millis}-many"));
+        for round in 0..2 {
+            for key in [&one, &many] {
+                let extensions = tonic::Extensions::new();
+                if *key == one {
+                    let request = tonic::Request::from_parts(keyed(key), extensions, row("first"));
+                    let path = PathAndQuery::from_static("/anabranch.names.Names/UpdateStream");
+                    let codec = ProstCodec::<UpdateStream, Empty>::default();
+                    caller.unary(request, path, codec).await.expect("answered");
+                } else {
+                    let rows = tokio_stream::iter([row("second"), row("third")]);
+                    let request = tonic::Request::from_parts(keyed(key), extensions, rows);
+                    let path = PathAndQuery::from_static("/anabranch.names.Names/UpdateStreamMany");
+                    let codec = ProstCodec::<UpdateStream, Summary>::default();
+                    let summary = caller.client_streaming(request, path, codec).await.expect("answered");
+                    assert_eq!(summary.into_inner().accepted, 2);
+                }
+                let key = ReadStream { name: "a".into() };
+                let path = "/anabranch.names.Names/GetQueryTable";
+                let now: QueryTable = call(&mut caller, path, key).await.expect("it is there");
+                let first = round == 0 && now.value == "first";
+                assert!(first || now.value == "third", "{now:?} in round {round}");
+            }
+        }
+        let unfit = tonic::Request::from_parts(keyed("17"), tonic::Extensions::new(), row("x"));
+        let path = PathAndQuery::from_static("/anabranch.names.Names/UpdateStream");
+        let codec = ProstCodec::<UpdateStream, Empty>::default();
+        let refused = caller.unary(unfit, path, codec).await.expect_err("it is no key");
+        assert_eq!(refused.code(), Code::InvalidArgument);
+    });
+}
+
 #[test]
 fn many_rows_go_in_one_call_and_come_back_in_key_order() {
     with_node(async |mut caller| {
