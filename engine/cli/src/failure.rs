@@ -134,7 +134,7 @@ impl Worst {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let exit = match &error {
-            Error::Unknown { .. } | Error::Ambiguous { .. } => Exit::Usage,
+            Error::Unknown { .. } | Error::Ambiguous { .. } | Error::IdempotencyKey { .. } => Exit::Usage,
             Error::Problem { code, .. } if code == "unknown" => Exit::Usage,
             Error::Problem { code, .. } if code == "invalid" => Exit::Wrong,
             Error::Evolution(_) | Error::Secret { .. } => Exit::Wrong,

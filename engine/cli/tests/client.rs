@@ -57,6 +57,22 @@ fn rows_are_sent_asked_for_and_listed() {
 }
 
 #[test]
+fn a_row_with_a_key_takes_effect_once() {
+    let (directory, node) = served();
+    let key = format!("{}-pear", std::time::UNIX_EPOCH.elapsed().expect("it is later").as_millis());
+    let send = |value: &str, key: &str| {
+        node.run(&directory, &format!("send UpdateStream name=pear value={value} --key {key}"))
+    };
+    send("1", &key).exits(0).shows("accepted 1\n");
+    node.run(&directory, "send UpdateStream name=pear value=2").exits(0);
+    send("1", &key).exits(0).shows("accepted 1\n");
+    node.run(&directory, "table QueryTable --key pear").exits(0).shows("name  value\npear  2\n");
+    send("3", "pear").exits(2).says("`pear` is no idempotency key");
+    let asked = node.run(&directory, &format!("ask DeleteStream name=pear --key {key}-2"));
+    asked.exits(0).says("accepted");
+}
+
+#[test]
 fn json_is_an_object_a_line() {
     let (directory, node) = served();
     let rows = ["{\"name\":\"b\",\"value\":\"2\"}", "{\"value\":\"1\",\"name\":\"\"}"];

@@ -26,6 +26,10 @@ pub(crate) struct Ask {
     /// The columns of the row: column=value
     #[arg(value_name = "COLUMN=VALUE")]
     row: Vec<String>,
+    /// The row takes effect once, however often it is sent with this key: a UUID of version 7, or the milliseconds since
+    /// 1970 UTC, `-` and a text of your own
+    #[arg(long, value_name = "KEY")]
+    key: Option<String>,
     #[command(flatten)]
     at: At,
     /// Print JSON, one object a line
@@ -37,6 +41,9 @@ impl Ask {
     pub(crate) fn run(self) -> Result<(), Failure> {
         let mut client = self.at.connect()?;
         let mut batch = client.batch(&self.input)?;
+        if let Some(key) = &self.key {
+            batch = batch.once(key)?;
+        }
         row_words::push(&self.input, &mut batch, &self.row)?;
         let ticket = client.submit(batch)?;
         let answer = client.wait(ticket)?;

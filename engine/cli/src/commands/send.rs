@@ -27,6 +27,7 @@ line, and are sent as one batch (`play` sends files of any length).
 Examples:
   anabranch send UpdateStream name=apple value=1
   anabranch send names.UpdateStream name='two words' note:=null photo@apple.jpg --at db.example:7171
+  anabranch send UpdateStream name=apple value=2 --key \"$(date +%s%3N)-order-17\"
   anabranch send UpdateStream --json-rows '{\"name\":\"a\",\"value\":\"1\"}' '{\"name\":\"b\",\"value\":\"2\"}'
 
 With --json: {\"stream\":..,\"row\":..} for each reply, {\"refused\":..,\"row\":N} for each refused row, and at the end
@@ -43,6 +44,10 @@ pub(crate) struct Send {
     /// The words are whole rows as JSON objects; without a word, standard input has one a line
     #[arg(long)]
     json_rows: bool,
+    /// The rows take effect once, however often they are sent with this key: a UUID of version 7, or the milliseconds since
+    /// 1970 UTC, `-` and a text of your own
+    #[arg(long, value_name = "KEY")]
+    key: Option<String>,
     #[command(flatten)]
     at: At,
     /// Print JSON, one object a line
@@ -54,6 +59,9 @@ impl Send {
     pub(crate) fn run(self) -> Result<(), Failure> {
         let mut client = self.at.connect()?;
         let mut batch = client.batch(&self.input)?;
+        if let Some(key) = &self.key {
+            batch = batch.once(key)?;
+        }
         match self.json_rows {
             false => row_words::push(&self.input, &mut batch, &self.row)?,
             true if self.row.is_empty() => self.lines(&mut batch)?,
