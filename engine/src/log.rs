@@ -29,8 +29,8 @@ pub(crate) fn stopped(node: &str) {
 
 /// The node starts from its journal: how far it is.
 pub(crate) fn recovering(progress: &RecoveryProgress) {
-    let RecoveryProgress { rows, records, bytes, bytes_in_all } = *progress;
-    tracing::debug!(target: TARGET, rows, records, bytes, bytes_in_all, "the node recovers");
+    let RecoveryProgress { checking, rows, records, bytes, bytes_in_all } = *progress;
+    tracing::debug!(target: TARGET, checking, rows, records, bytes, bytes_in_all, "the node recovers");
 }
 
 /// The node has started from its journal.

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use anabranch_log::{
     Config, Damage, Disk, DiskFile, Entry, Error as LogError, Kind, Reader, SnapshotReader, Writer,
-    record_bytes, retain,
+    record_bytes, recover_telling, retain, set_aside,
 };
 use anabranch_model::message::FlowId;
 use anabranch_model::snapshot::{Item, Piece, State};
@@ -35,6 +35,8 @@ const TOLD_BYTES: u64 = 4 << 20;
 /// How far a node is that starts from its data directory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RecoveryProgress {
+    /// Whether the snapshot is looked at before anything of it is taken; then `bytes` are those of the snapshot.
+    pub checking: bool,
     /// Rows of the snapshot that were read.
     pub rows: u64,
     /// Records of the journal that were read.
@@ -52,6 +54,32 @@ pub(crate) struct TellProgress(Option<Arc<dyn Fn(RecoveryProgress) + Send + Sync
 impl TellProgress {
     pub(crate) fn to(tell: impl Fn(RecoveryProgress) + Send + Sync + 'static) -> Self {
         TellProgress(Some(Arc::new(tell)))
+    }
+}
+
+impl TellProgress {
+    fn tell(&self, progress: RecoveryProgress) {
+        log::recovering(&progress);
+        if let TellProgress(Some(tell)) = self {
+            tell(progress);
+        }
+    }
+
+    /// What is called with bytes of a snapshot that were looked at, and bytes that it has.
+    fn checking(&self) -> impl FnMut(u64, u64) + use<> {
+        let (tell, mut told) = (self.clone(), 0);
+        move |bytes, bytes_in_all| {
+            // Behind a damaged one comes another from its begin.
+            if bytes < told || bytes >= told + TOLD_BYTES {
+                told = bytes;
+                tell.tell(RecoveryProgress {
+                    checking: true,
+                    bytes,
+                    bytes_in_all,
+                    ..RecoveryProgress::default()
+                });
+            }
+        }
     }
 }
 
@@ -97,13 +125,15 @@ pub(crate) fn recover<D: Disk + Clone>(
     config: Config,
     recovery: Recovery<'_, impl Workers>,
 ) -> Result<(Writer<D>, Recovered), Error> {
-    let mut found = anabranch_log::recover(disk.clone(), config).map_err(damaged)?;
+    let mut checking = recovery.tell.checking();
+    let mut found =
+        recover_telling(disk.clone(), config, |bytes, all| checking(bytes, all)).map_err(damaged)?;
     for Damage { file, offset, what } in &found.damaged {
         log::snapshot_damaged(file, *offset, what);
     }
     let recovered = recovery.run(found.snapshot, &mut found.journal)?;
     let writer = found.journal.into_writer().map_err(damaged)?;
-    if let Err(error) = retain(disk) {
+    if let Err(error) = set_aside(disk, &found.damaged).and_then(|()| retain(disk)) {
         log::not_removed(&error.to_string());
     }
     Ok((writer, recovered))
@@ -251,10 +281,7 @@ impl<'r, W: Workers> Recovery<'r, W> {
             return;
         }
         (self.told, self.progress.bytes) = (bytes, bytes);
-        log::recovering(&self.progress);
-        if let TellProgress(Some(tell)) = &self.tell {
-            tell(self.progress);
-        }
+        self.tell.tell(self.progress);
     }
 }
 

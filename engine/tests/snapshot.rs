@@ -131,11 +131,18 @@ fn a_damaged_snapshot_is_passed_over_for_the_one_before_it() {
     drop(first);
     let newest = files(directory.path(), "snapshot-").pop().expect("a snapshot");
     damage(&directory.path().join(newest));
-    assert_eq!(tables(&node(directory.path(), 1)), before);
+    let again = node(directory.path(), 1);
+    assert_eq!(tables(&again), before);
+    let names = files(directory.path(), "snapshot-");
+    assert!(names[0].ends_with(".snap") && names[1].ends_with(".snap.damaged"), "{names:?}");
+    again.snapshot().expect("taken");
+    assert!(files(directory.path(), "snapshot-").contains(&names[0]), "the whole one before stays");
+    drop(again);
 
     // Without both too little of the journal is left.
-    let other = files(directory.path(), "snapshot-").remove(0);
-    damage(&directory.path().join(other));
+    let whole = files(directory.path(), "snapshot-");
+    let whole = whole.iter().filter(|name| name.ends_with(".snap"));
+    whole.for_each(|name| damage(&directory.path().join(name)));
     let error = start(directory.path(), 1).expect_err("records are missing");
     assert!(error.to_string().contains("the journal begins with record"), "{error}");
 }
@@ -262,6 +269,26 @@ fn a_snapshot_is_taken_when_the_journal_has_grown() {
     let before = tables(&first);
     drop(first);
     assert_eq!(tables(&node(directory.path(), 1)), before);
+}
+
+#[test]
+fn a_node_without_flows_has_a_snapshot_too() {
+    let directory = TempDir::new().expect("a directory");
+    for _ in 0..3 {
+        let taken = node(directory.path(), 1).snapshot().expect("taken");
+        assert_eq!(taken.rows, 0);
+    }
+    let last = node(directory.path(), 2);
+    last.deploy(counts(1, "")).expect("deployed");
+    hit(&last, 0..10);
+    last.snapshot().expect("taken");
+    last.drop_flow("counts").expect("dropped");
+    last.snapshot().expect("taken");
+    drop(last);
+    let again = node(directory.path(), 1);
+    assert!(again.flows().is_empty());
+    again.deploy(counts(1, "")).expect("deployed");
+    assert_eq!(tables(&again)[0].len(), 0, "a number of a flow is not given twice");
 }
 
 #[test]

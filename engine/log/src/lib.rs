@@ -34,7 +34,7 @@ pub use memory::{MemoryDisk, MemoryFile};
 #[doc(hidden)]
 pub use planted::Planted;
 pub use record::{BODY_BYTES_MAX, Entry, Kind, LogNumber, Position, Record, record_bytes};
-pub use recover::{Recovery, recover};
+pub use recover::{Recovery, recover, recover_telling, set_aside};
 pub use recovery::{Reader, Torn};
 pub use retention::{Dropped, retain};
 pub use segment::Spare;

@@ -4,7 +4,7 @@
 
 use anabranch_log::{
     BODY_BYTES_MAX, Config, Disk, Error, Kind, LogNumber, MemoryDisk, Position, Reader, Record,
-    SnapshotWriter, Writer, check, recover, retain,
+    SnapshotWriter, Writer, check, recover, retain, set_aside,
 };
 
 const FIRST: &str = "journal-00000000000000000001.log";
@@ -144,6 +144,39 @@ fn recovery_starts_from_the_newest_snapshot_and_retention_keeps_two() {
     assert_eq!(recovery.damaged.len(), 1);
     assert_eq!(recovery.snapshot.unwrap().next().unwrap().unwrap().body, b"two");
     assert_eq!(recovery.journal.next().unwrap().unwrap().number, LogNumber(21));
+}
+
+#[test]
+fn a_damaged_snapshot_that_was_set_aside_does_not_count_among_those_that_stay() {
+    let disk = MemoryDisk::default();
+    let mut writer = open(&disk);
+    for body in [b"one", b"two"] {
+        append(&mut writer, 10);
+        snapshot(&disk, &mut writer, body);
+    }
+    flip(&disk, "snapshot-00000000000000000020.snap", 100);
+    let damaged = recover(disk.clone(), config()).unwrap().damaged;
+    set_aside(&disk, &damaged).unwrap();
+    append(&mut writer, 10);
+    snapshot(&disk, &mut writer, b"six");
+    let whole = ["snapshot-00000000000000000010.snap", "snapshot-00000000000000000030.snap"];
+    assert_eq!(files(&disk, ".snap"), whole);
+    assert_eq!(files(&disk, ".damaged"), ["snapshot-00000000000000000020.snap.damaged"]);
+}
+
+#[test]
+fn records_that_went_with_damaged_snapshots_are_told_with_what_is_damaged() {
+    let disk = MemoryDisk::default();
+    let mut writer = open(&disk);
+    for body in [b"one", b"two", b"six"] {
+        append(&mut writer, 10);
+        snapshot(&disk, &mut writer, body);
+    }
+    files(&disk, ".snap").iter().for_each(|file| flip(&disk, file, 100));
+    let error = recover(disk, config()).map(drop).unwrap_err().to_string();
+    let parts =
+        ["begins with record", "is needed, because `snapshot-00000000000000000030.snap` is damaged at byte"];
+    assert!(parts.iter().all(|part| error.contains(part)), "{error}");
 }
 
 #[test]

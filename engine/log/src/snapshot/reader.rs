@@ -118,13 +118,19 @@ impl<F: DiskFile> SnapshotReader<F> {
     }
 }
 
-/// Reads all of a snapshot.
+/// Reads all of a snapshot; says after each piece how many bytes were read, and how many there are.
 ///
 /// # Errors
 /// It is damaged, or of a newer version, or the world's.
-pub(crate) fn verify<D: Disk>(disk: &D, begin: LogNumber) -> Result<Summary, Error> {
+pub(crate) fn verify<D: Disk>(
+    disk: &D,
+    begin: LogNumber,
+    mut tell: impl FnMut(u64, u64),
+) -> Result<Summary, Error> {
     let mut reader = SnapshotReader::open(disk, begin)?;
-    while reader.next()?.is_some() {}
+    while reader.next()?.is_some() {
+        tell(reader.position(), reader.summary().bytes);
+    }
     Ok(reader.summary())
 }
 
