@@ -125,9 +125,8 @@ pub(crate) fn recover<D: Disk + Clone>(
     config: Config,
     recovery: Recovery<'_, impl Workers>,
 ) -> Result<(Writer<D>, Recovered), Error> {
-    let mut checking = recovery.tell.checking();
-    let mut found =
-        recover_telling(disk.clone(), config, |bytes, all| checking(bytes, all)).map_err(damaged)?;
+    let checking = recovery.tell.checking();
+    let mut found = recover_telling(disk.clone(), config, checking).map_err(damaged)?;
     for Damage { file, offset, what } in &found.damaged {
         log::snapshot_damaged(file, *offset, what);
     }

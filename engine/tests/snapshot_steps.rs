@@ -87,8 +87,17 @@ fn node(disk: &Narrow) -> TestNode {
     TestNode::durable("A", 1, disk.clone(), Config::new([7; 16])).expect("it starts")
 }
 
+/// Every revision has another shape of rows.
 fn names(revision: u32) -> Flow {
-    let text = anabranch::doc::NAMES.replacen("revision 1", &format!("revision {revision}"), 1);
+    let columns: String = (2..=revision).map(|n| format!(", c{n}: text default 'c{n}'")).collect();
+    let text = format!(
+        "flow names revision {revision}
+         input UpdateStream: {{ name: text, value: text }}
+         input DeleteStream: {{ name: text }}
+         table QueryTable: {{ name: text, value: text{columns} }} {{ key name }}
+         on UpdateStream as u {{ upsert QueryTable {{ ..u }} }}
+         on DeleteStream as d {{ delete QueryTable where name = d.name }}"
+    );
     Flow::parse("names.flow", &text).expect("it compiles")
 }
 
