@@ -14,6 +14,7 @@ use std::collections::{HashMap, VecDeque};
 use anabranch_model::message::Once;
 use anabranch_model::plan::OutputId;
 use anabranch_model::record::{RecordError, RecordWriter, parse_answer};
+use anabranch_model::rest::Rest;
 
 /// Answers that a partition remembers, at most; more than a client may have under way (the window of a session).
 pub const ANSWERS_REMEMBERED_MAX: usize = 16_384;
@@ -209,16 +210,16 @@ impl Remembered {
     /// The bytes are not that.
     pub(crate) fn read(bytes: &[u8]) -> Result<Self, RecordError> {
         let mut rest = Rest(bytes);
-        match rest.array()? {
-            [FORMAT] => {}
-            [other] => return Err(RecordError::Format(other)),
+        match rest.byte()? {
+            FORMAT => {}
+            other => return Err(RecordError::Format(other)),
         }
         let mut read = Remembered { horizon: rest.u64()?, ..Remembered::default() };
         for _ in 0..rest.u32()? {
             let number = rest.u64()?;
             let mut client = Client { answered: rest.u64()?, done: VecDeque::new() };
             for _ in 0..rest.u32()? {
-                let (number, answered) = (rest.u64()?, rest.answered()?);
+                let (number, answered) = (rest.u64()?, answered(&mut rest)?);
                 if client.done.back().is_some_and(|(last, _)| number <= *last) {
                     return Err(RecordError::Meaning("an order of requests"));
                 }
@@ -248,34 +249,14 @@ fn revised(bytes: &[u8], output: &impl Fn(OutputId) -> Option<OutputId>) -> Opti
     Some(out)
 }
 
-/// What is still to be read.
-struct Rest<'r>(&'r [u8]);
-
-impl Rest<'_> {
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], RecordError> {
-        let (taken, rest) = self.0.split_first_chunk().ok_or(RecordError::Short)?;
-        self.0 = rest;
-        Ok(*taken)
+fn answered(rest: &mut Rest<'_>) -> Result<Answered, RecordError> {
+    let length = rest.u32()?;
+    if length == LOST {
+        return Ok(Answered::Lost);
     }
-
-    fn u32(&mut self) -> Result<u32, RecordError> {
-        self.array().map(u32::from_le_bytes)
-    }
-
-    fn u64(&mut self) -> Result<u64, RecordError> {
-        self.array().map(u64::from_le_bytes)
-    }
-
-    fn answered(&mut self) -> Result<Answered, RecordError> {
-        let length = self.u32()?;
-        if length == LOST {
-            return Ok(Answered::Lost);
-        }
-        let (bytes, rest) = self.0.split_at_checked(length as usize).ok_or(RecordError::Short)?;
-        parse_answer(bytes)?;
-        self.0 = rest;
-        Ok(Answered::of(bytes))
-    }
+    let bytes = rest.take(length as usize)?;
+    parse_answer(bytes)?;
+    Ok(Answered::of(bytes))
 }
 
 #[cfg(test)]

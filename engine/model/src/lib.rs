@@ -19,6 +19,7 @@ pub mod partition;
 pub mod plan;
 pub mod question;
 pub mod record;
+pub mod rest;
 pub mod row;
 pub mod snapshot;
 pub mod stamp;

@@ -19,7 +19,7 @@ use std::fmt;
 use crate::expr::Place;
 use crate::message::{Once, Refusal, RowsAnswer};
 use crate::plan::{OutputId, RefusalCode, TableId};
-use crate::row::{ROW_HEADER_BYTES, row_length};
+use crate::rest::{Rest, Unread};
 
 /// The format that is written.
 pub const RECORD_FORMAT: u8 = 1;
@@ -57,6 +57,15 @@ pub enum RecordError {
     Short,
     /// Something in them has no meaning: what it is.
     Meaning(&'static str),
+}
+
+impl From<Unread> for RecordError {
+    fn from(unread: Unread) -> Self {
+        match unread {
+            Unread::Short => RecordError::Short,
+            Unread::Meaning(what) => RecordError::Meaning(what),
+        }
+    }
 }
 
 impl fmt::Display for RecordError {
@@ -268,46 +277,7 @@ pub fn parse_answer(bytes: &[u8]) -> Result<RowsAnswer, RecordError> {
     }
 }
 
-/// What is still to be read.
-struct Rest<'r>(&'r [u8]);
-
 impl<'r> Rest<'r> {
-    fn take(&mut self, length: usize) -> Result<&'r [u8], RecordError> {
-        let (taken, rest) = self.0.split_at_checked(length).ok_or(RecordError::Short)?;
-        self.0 = rest;
-        Ok(taken)
-    }
-
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], RecordError> {
-        let (taken, rest) = self.0.split_first_chunk().ok_or(RecordError::Short)?;
-        self.0 = rest;
-        Ok(*taken)
-    }
-
-    fn byte(&mut self) -> Result<u8, RecordError> {
-        self.array::<1>().map(|[byte]| byte)
-    }
-
-    fn u16(&mut self) -> Result<u16, RecordError> {
-        self.array().map(u16::from_le_bytes)
-    }
-
-    fn u32(&mut self) -> Result<u32, RecordError> {
-        self.array().map(u32::from_le_bytes)
-    }
-
-    fn u64(&mut self) -> Result<u64, RecordError> {
-        self.array().map(u64::from_le_bytes)
-    }
-
-    /// A packed row, as far as its length says; what is in it is for [`crate::Row::check`].
-    fn row(&mut self) -> Result<&'r [u8], RecordError> {
-        match row_length(self.0).ok_or(RecordError::Short)? {
-            length if length < ROW_HEADER_BYTES => Err(RecordError::Meaning("the length of a row")),
-            length => self.take(length),
-        }
-    }
-
     fn change(&mut self) -> Result<Change<'r>, RecordError> {
         let table = TableId(self.u16()?);
         match self.byte()? {
@@ -323,12 +293,11 @@ impl<'r> Rest<'r> {
     fn refusal(&mut self) -> Result<Refusal, RecordError> {
         let row = self.u32()?;
         let code = RefusalCode::ALL.get(usize::from(self.byte()?)).copied();
-        let (line, column, length) = (self.u32()?, self.u32()?, self.u32()?);
-        let text = std::str::from_utf8(self.take(length as usize)?);
+        let (line, column, text) = (self.u32()?, self.u32()?, self.text()?);
         Ok(Refusal {
             row,
             code: code.ok_or(RecordError::Meaning("a code of a refusal"))?,
-            text: text.map_err(|_| RecordError::Meaning("a text"))?.to_owned(),
+            text: text.to_owned(),
             place: (line > 0).then_some(Place { line, column }),
         })
     }
@@ -339,6 +308,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::row::ROW_HEADER_BYTES;
 
     fn of() -> Identity {
         Identity { once: Some(Once { client: 7, number: 9, answered: 8 }), revision: 2 }

@@ -26,7 +26,7 @@ use std::fmt;
 use crate::message::FlowId;
 use crate::partition::PartitionId;
 use crate::plan::TableId;
-use crate::row::{ROW_HEADER_BYTES, row_length};
+use crate::rest::{Rest, Unread};
 use crate::stamp::Stamp;
 
 /// The format that is written.
@@ -101,6 +101,15 @@ pub enum SnapshotError {
     Short,
     /// Something in them has no meaning: what it is.
     Meaning(&'static str),
+}
+
+impl From<Unread> for SnapshotError {
+    fn from(unread: Unread) -> Self {
+        match unread {
+            Unread::Short => SnapshotError::Short,
+            Unread::Meaning(what) => SnapshotError::Meaning(what),
+        }
+    }
 }
 
 impl fmt::Display for SnapshotError {
@@ -271,55 +280,11 @@ pub fn rows(bytes: &[u8]) -> impl Iterator<Item = Result<&[u8], SnapshotError>> 
         if row.is_err() {
             rest = Rest(&[]);
         }
-        Some(row)
+        Some(row.map_err(SnapshotError::from))
     })
 }
 
-/// What is still to be read.
-struct Rest<'p>(&'p [u8]);
-
 impl<'p> Rest<'p> {
-    fn take(&mut self, length: usize) -> Result<&'p [u8], SnapshotError> {
-        let (taken, rest) = self.0.split_at_checked(length).ok_or(SnapshotError::Short)?;
-        self.0 = rest;
-        Ok(taken)
-    }
-
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], SnapshotError> {
-        let (taken, rest) = self.0.split_first_chunk().ok_or(SnapshotError::Short)?;
-        self.0 = rest;
-        Ok(*taken)
-    }
-
-    fn byte(&mut self) -> Result<u8, SnapshotError> {
-        self.array::<1>().map(|[byte]| byte)
-    }
-
-    fn u32(&mut self) -> Result<u32, SnapshotError> {
-        self.array().map(u32::from_le_bytes)
-    }
-
-    fn u64(&mut self) -> Result<u64, SnapshotError> {
-        self.array().map(u64::from_le_bytes)
-    }
-
-    fn long(&mut self) -> Result<&'p [u8], SnapshotError> {
-        let length = self.u32()?;
-        self.take(length as usize)
-    }
-
-    fn text(&mut self) -> Result<&'p str, SnapshotError> {
-        std::str::from_utf8(self.long()?).map_err(|_| SnapshotError::Meaning("a text"))
-    }
-
-    #[inline]
-    fn row(&mut self) -> Result<&'p [u8], SnapshotError> {
-        match row_length(self.0).ok_or(SnapshotError::Short)? {
-            length if length < ROW_HEADER_BYTES => Err(SnapshotError::Meaning("the length of a row")),
-            length => self.take(length),
-        }
-    }
-
     fn item(&mut self) -> Result<Item<'p>, SnapshotError> {
         match self.byte()? {
             PARTITION => {
@@ -327,7 +292,7 @@ impl<'p> Rest<'p> {
                 Ok(Item::Partition(Standing { of, number, seq, remembered: self.long()? }))
             }
             ROWS => {
-                let table = TableId(u16::from_le_bytes(self.array()?));
+                let table = TableId(self.u16()?);
                 let partition = PartitionId(self.u32()?);
                 Ok(Item::Rows(table, partition, self.long()?))
             }
@@ -341,6 +306,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::row::ROW_HEADER_BYTES;
 
     /// A row of a header and `bytes`.
     fn row(bytes: &[u8]) -> Vec<u8> {
