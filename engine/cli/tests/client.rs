@@ -57,6 +57,7 @@ fn rows_are_sent_asked_for_and_listed() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "a key has the time in it")]
 fn a_row_with_a_key_takes_effect_once() {
     let (directory, node) = served();
     let key = format!("{}-pear", std::time::UNIX_EPOCH.elapsed().expect("it is later").as_millis());
