@@ -231,6 +231,7 @@ fn a_call_of_a_trace_is_answered_with_a_span_of_it() {
 
 /// A call with a key, again: what happened in between stays.
 #[test]
+#[expect(clippy::disallowed_methods, reason = "a key has the time in it")]
 fn a_call_with_a_key_takes_effect_once() {
     with_node(async |mut caller| {
         let millis = std::time::UNIX_EPOCH.elapsed().expect("it is later").as_millis();
