@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use anabranch_model::message::{self, Body, FlowId, Origin, Problem, Request, WorkerId};
+use anabranch_model::message::{self, Body, FlowId, Origin, Problem, Reads, Request, WorkerId};
 use anabranch_model::plan::Plan;
 use anabranch_model::value::Value;
 use serde::Serialize;
@@ -51,6 +51,7 @@ pub struct Client<L: Link = Connection> {
     worker: WorkerId,
     last_request: u64,
     trace: Option<Trace>,
+    reads: Reads,
     in_flight: Unanswered,
     /// Each with the plan that its numbers and shapes go by.
     uncollected: BTreeMap<u64, (Arc<Plan>, Result<message::Answer, Error>)>,
@@ -137,6 +138,7 @@ impl<L: Link> Client<L> {
             worker,
             last_request: 0,
             trace: None,
+            reads: Reads::Safe,
             in_flight: Unanswered::new(load),
             uncollected: BTreeMap::new(),
         }
@@ -191,6 +193,32 @@ impl<L: Link> Client<L> {
     /// ```
     pub fn trace(&mut self, traceparent: &str) {
         self.trace = Trace::parse(traceparent);
+    }
+
+    /// Reads of tables from now on ([`Client::get`], [`Client::scan`], [`Client::query`]) are content with this.
+    ///
+    /// A read waits until the rows that it shows are safe, which on a node with a data directory is as long as a sync of the
+    /// disk takes, and for ever where the disk has failed. A stale read does not wait: what it shows may be undone by a crash.
+    ///
+    /// ```
+    /// # let flow = anabranch::Flow::parse("names.flow", anabranch::doc::NAMES)?;
+    /// # let node = anabranch::Node::builder("A").flow(flow).start()?;
+    /// # let mut client = node.client();
+    /// use anabranch::Reads;
+    ///
+    /// client.ask("UpdateStream", &serde_json::json!({ "name": "a", "value": "1" }))?;
+    /// client.reads(Reads::Stale);
+    /// assert!(client.get("QueryTable", ["a"])?.is_some());
+    /// client.reads(Reads::Safe);
+    /// # Ok::<(), anabranch::Error>(())
+    /// ```
+    pub fn reads(&mut self, reads: Reads) {
+        self.reads = reads;
+    }
+
+    /// What reads of tables are content with.
+    pub(crate) fn reading(&self) -> Reads {
+        self.reads
     }
 
     /// An empty batch for an input stream.
@@ -278,7 +306,7 @@ impl<L: Link> Client<L> {
     ) -> Result<Option<Row>, Error> {
         let named = self.found(|catalog| catalog.table(table))?;
         let key = Key::of(named.table(), key.into_iter().map(Into::into))?;
-        let body = Body::Get { table: named.id, partition: key.partition, key: key.bytes };
+        let body = Body::Get { table: named.id, partition: key.partition, key: key.bytes, reads: self.reads };
         let ticket = self.request(named.flow, &named.plan, body, 0)?;
         match self.collect(ticket)? {
             (plan, message::Answer::Row(row)) => {
@@ -448,6 +476,7 @@ fn done(
     match answer {
         message::Answer::Problem(Problem::Gone) => Err(Error::Gone { flow: flow(), ticket }),
         message::Answer::Problem(Problem::Changed) => Err(Error::Changed { flow: flow(), ticket }),
+        message::Answer::Problem(Problem::Unkept) => unreachable!("the egress says why"),
         answer => Ok((plan, answer)),
     }
 }

@@ -208,14 +208,12 @@ impl Flows {
             workers.ask(|done| Command::Change(Change::Resume(id, done)))?;
         }
         kept?;
+        workers.ask(|done| Command::Change(Change::Replace(id, plan.clone(), done)))?;
         let mut catalog = Catalog::clone(&self.catalog.load());
         let breaks =
             catalog.plans().find(|(of, _)| *of == id).map_or_else(Vec::new, |(_, old)| breaks(old, plan));
         catalog.replace(id, flow.clone());
-        // Before the first answer of the new revision: a client that gets one asks for its plan. What comes for the
-        // new one meanwhile is held back with the rest.
         self.catalog.store(Arc::new(catalog));
-        workers.ask(|done| Command::Change(Change::Replace(id, plan.clone(), done)))?;
         log::deployed(flow.name(), flow.revision());
         Ok(Deployed { flow, before: Before::Older(evolution), breaks })
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anabranch_model::message::{Body, Delivery, FlowId, Once, Origin, Request};
+use anabranch_model::message::{Body, FlowId, Once, Origin, Request};
 use anabranch_operators::{RestoreError, Worker};
 use crossbeam_channel::Sender;
 
@@ -12,7 +12,7 @@ use crate::journal::JournalDoor;
 use crate::load::Unanswered;
 use crate::measures::TellSlow;
 use crate::recovery::Restore;
-use crate::safe::Safe;
+use crate::safe::{Condition, Safe};
 use crate::snapshot::{PIECE_BYTES, Part as SnapshotPart, Run};
 use crate::status::Part;
 use crate::subscription::Publisher;
@@ -115,6 +115,7 @@ impl Driver {
 
     /// Carries out a command. Requests move at the next turn.
     pub(crate) fn handle(&mut self, command: Command) -> Flowing {
+        self.worker.set_keeps(self.keeps());
         match command {
             Command::Change(change) => self.changes.begin(change, &mut self.worker, &mut self.egress),
             Command::Connect(client, answers) => self.egress.connect(client, answers),
@@ -187,8 +188,15 @@ impl Driver {
         self.worker.submit(flow, request);
     }
 
+    /// Whether what requests change can be kept now.
+    fn keeps(&self) -> bool {
+        matches!(**self.egress.safe().condition(), Condition::Sound)
+    }
+
     /// Moves everything on by one turn at time `now`. Whether something came out.
     pub(crate) fn turn(&mut self, now: i64) -> bool {
+        // A flow that was paused takes what was held back.
+        self.worker.set_keeps(self.keeps());
         self.worker.turn(now);
         if self.journal.keeps() {
             let records = self.worker.records();
@@ -205,8 +213,7 @@ impl Driver {
         let mut busy = self.egress.release(clock) || !deliveries.is_empty();
         let recorded = self.worker.recorded();
         for delivery in deliveries {
-            let rests_on = if let Delivery::Part { part, .. } = &delivery { part.rests_on } else { recorded };
-            self.egress.deliver(delivery, rests_on, clock);
+            self.egress.deliver(delivery, recorded, clock);
         }
         self.egress.end_turn();
         if let Some(part) = &mut self.snapshot {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anabranch_model::batch::Batch;
 use anabranch_model::message::{
-    Answer, Delivery, FlowId, Page, Part, Recorded, RefusedRow, Replies, RowsAnswer,
+    Answer, Asked, Delivery, FlowId, Page, Part, Problem, Recorded, RefusedRow, Replies, RowsAnswer,
 };
 use anabranch_model::plan::{OutputId, Plan};
 use crossbeam_channel::Sender;
@@ -16,7 +16,8 @@ use crate::error::Error;
 use crate::held::{Held, Release};
 use crate::load::Unanswered;
 use crate::measures::{Measures, TellSlow};
-use crate::safe::Safe;
+use crate::safe::{Condition, Safe};
+use crate::storage_error::StorageError;
 use crate::subscription::{Publication, Publisher};
 
 /// The whole answer to a request, or why it was not carried out.
@@ -126,6 +127,11 @@ impl Egress {
         }
     }
 
+    /// Which records are safe.
+    pub(crate) fn safe(&self) -> &Safe {
+        self.held.safe()
+    }
+
     /// A client that will ask at this worker.
     pub(crate) fn connect(&mut self, client: u64, answers: Outlet) {
         self.clients.insert(client, answers);
@@ -190,9 +196,9 @@ impl Egress {
         of_it.map(|subscriber| (subscriber.stream().to_owned(), subscriber.waiting())).collect()
     }
 
-    /// Takes what a turn produced, which rests on these records; `now` is in microseconds of the worker's clock.
-    pub(crate) fn deliver(&mut self, delivery: Delivery, rests_on: Recorded, now: u64) {
-        if let Some(delivery) = self.held.take(rests_on, delivery) {
+    /// Takes what a turn produced, when the worker had made these records; `now` is in microseconds of the worker's clock.
+    pub(crate) fn deliver(&mut self, delivery: Delivery, recorded: Recorded, now: u64) {
+        if let Some(delivery) = self.held.take(recorded, delivery) {
             self.let_out(delivery, None, now);
         }
     }
@@ -220,8 +226,8 @@ impl Egress {
         match delivery {
             Delivery::Part { flow, part, revised } => self.part(flow, part, revised, lost, now),
             Delivery::Emitted(..) | Delivery::Refused(..) if lost.is_some() => {}
-            Delivery::Emitted(flow, output, batch) => self.emitted(flow, output, batch),
-            Delivery::Refused(flow, row) => self.refused(flow, row),
+            Delivery::Emitted(flow, output, batch, _) => self.emitted(flow, output, batch),
+            Delivery::Refused(flow, row, _) => self.refused(flow, row),
         }
     }
 
@@ -244,7 +250,13 @@ impl Egress {
             }
             None => self.measures.turned_down(whose),
         }
-        let answer = lost.map_or(Ok(answer), |why| Err(Error::Storage(why)));
+        let answer = match (lost, part.asked) {
+            (None, _) if matches!(answer, Answer::Problem(Problem::Unkept)) => Err(self.unkept()),
+            (None, _) => Ok(answer),
+            (Some(why), Some(Asked::Get(_) | Asked::Page(_))) => Err(StorageError::Unsafe(why)),
+            (Some(why), _) => Err(StorageError::Lost(why)),
+        };
+        let answer = answer.map_err(Error::Storage);
         let answered = Answered { request: part.origin.request, answer, revised };
         self.unanswered -= 1;
         if part.origin.client == SINGLE {
@@ -260,6 +272,15 @@ impl Egress {
             if left.len() == 0 {
                 self.left.remove(&part.origin.client);
             }
+        }
+    }
+
+    /// Why a request is not taken that may change something.
+    fn unkept(&self) -> StorageError {
+        match &**self.safe().condition() {
+            Condition::Broken(trouble) => StorageError::Broken(trouble.why.clone()),
+            Condition::Halted(trouble) => StorageError::Halted(trouble.why.clone()),
+            Condition::Sound => StorageError::Halted("the disk was full a moment ago".to_owned()),
         }
     }
 

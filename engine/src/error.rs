@@ -11,6 +11,7 @@ use crate::client::Ticket;
 use crate::deploy::FLOWS_MAX;
 use crate::query::QueryError;
 use crate::rows::RowProblem;
+use crate::storage_error::StorageError;
 
 /// An error of the embedding interface. Unless it says otherwise nothing was sent and nothing has changed.
 #[derive(Debug)]
@@ -97,8 +98,8 @@ pub enum Error {
     NoSuchTicket,
     /// The node has stopped. Requests without an answer may or may not have taken effect.
     Stopped,
-    /// The node cannot keep what it does: a disk failed. What the request did, if anything, is not seen by anybody.
-    Storage(String),
+    /// The node cannot keep what it does because of its disk.
+    Storage(StorageError),
     /// No snapshot was taken; what the node has acknowledged is kept as before.
     Snapshot(String),
     /// The node could not start.
@@ -249,9 +250,7 @@ impl fmt::Display for Error {
                 "this client has no answer for the ticket: it was collected before, or another client sent it",
             ),
             Error::Stopped => f.write_str("the node has stopped"),
-            Error::Storage(why) => {
-                write!(f, "{why}; whether the request took effect is not known, and it will not be seen")
-            }
+            Error::Storage(error) => error.fmt(f),
             Error::Snapshot(why) => write!(f, "no snapshot was taken: {why}"),
             Error::Listen { address, why } => write!(f, "cannot listen at {address}: {why}"),
             Error::Exposed { address, missing } => write!(

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use anabranch_model::message::{Delivery, FlowId, Recorded};
+use anabranch_model::message::{Asked, Delivery, FlowId, Part, Recorded};
 use anabranch_model::plan::Sync;
 
 use crate::safe::{Condition, Safe};
@@ -11,8 +11,16 @@ use crate::safe::{Condition, Safe};
 #[derive(Debug)]
 pub(crate) struct Held {
     safe: Safe,
-    /// By the worker on whose records they rest, in order: what waits behind something does not go before it.
-    waiting: Vec<VecDeque<(Recorded, Delivery)>>,
+    waiting: Vec<Queues>,
+}
+
+/// What rests on the records of one worker, in order: what is emitted does not go before what was emitted earlier.
+#[derive(Debug, Default)]
+struct Queues {
+    /// What waits for the disk.
+    synced: VecDeque<(Recorded, Delivery)>,
+    /// What waits to be written.
+    written: VecDeque<(Recorded, Delivery)>,
 }
 
 /// What happens to a delivery.
@@ -20,59 +28,97 @@ pub(crate) struct Held {
 pub(crate) enum Release {
     /// It may be seen.
     Out(Delivery),
-    /// What it rests on will never be safe, for this reason.
+    /// What it rests on will not be safe, for this reason.
     Lost(Delivery, String),
 }
 
 impl Held {
     pub(crate) fn new(safe: Safe) -> Self {
-        let waiting = (0..safe.workers()).map(|_| VecDeque::new()).collect();
+        let waiting = (0..safe.workers()).map(|_| Queues::default()).collect();
         Held { safe, waiting }
     }
 
-    /// Takes a delivery; gives it back where it may be seen now.
+    /// Whether records become safe.
+    pub(crate) fn safe(&self) -> &Safe {
+        &self.safe
+    }
+
+    /// Takes a delivery of a worker that had made these records; gives it back where it may be seen now.
     #[inline]
-    pub(crate) fn take(&mut self, rests_on: Recorded, delivery: Delivery) -> Option<Delivery> {
-        let waiting = &mut self.waiting[rests_on.by.0 as usize];
-        let safe = waiting.is_empty() && self.safe.covers(rests_on, Sync::Disk);
+    pub(crate) fn take(&mut self, recorded: Recorded, delivery: Delivery) -> Option<Delivery> {
+        let (rests_on, sync) = match &delivery {
+            Delivery::Part { part, .. } => (part.rests_on, part.sync),
+            Delivery::Emitted(.., sync) | Delivery::Refused(.., sync) => (recorded, *sync),
+        };
+        let queues = &mut self.waiting[rests_on.by.0 as usize];
+        let waiting = match sync {
+            Sync::Disk => &mut queues.synced,
+            Sync::Memory => &mut queues.written,
+        };
+        // An answer whose records are safe does not stand behind others: a reader must not wait for a writer.
+        let first = waiting.is_empty() || matches!(delivery, Delivery::Part { .. });
+        let safe = first && self.safe.covers(rests_on, sync);
         if safe || self.safe.planted().lets_out(&delivery) {
             return Some(delivery);
         }
         waiting.push_back((rests_on, delivery));
+        if sync == Sync::Memory {
+            self.safe.want_written();
+        }
         None
     }
 
     /// The next that need not wait any longer.
     pub(crate) fn next(&mut self) -> Option<Release> {
         let safe = &self.safe;
-        self.waiting.iter_mut().find_map(|waiting| {
-            let covered = safe.covers(waiting.front()?.0, Sync::Disk);
-            if covered {
-                return waiting.pop_front().map(|(_, delivery)| Release::Out(delivery));
-            }
-            match &**safe.condition() {
-                Condition::Broken(trouble) => {
-                    waiting.pop_front().map(|(_, delivery)| Release::Lost(delivery, trouble.why.clone()))
-                }
-                Condition::Sound | Condition::Halted(_) => None,
-            }
+        self.waiting.iter_mut().find_map(|queues| {
+            next_of(&mut queues.synced, Sync::Disk, safe)
+                .or_else(|| next_of(&mut queues.written, Sync::Memory, safe))
         })
     }
 
     /// Whether something of a flow waits.
     pub(crate) fn holds(&self, flow: FlowId) -> bool {
         let of = |delivery: &Delivery| match delivery {
-            Delivery::Part { flow, .. } | Delivery::Emitted(flow, ..) | Delivery::Refused(flow, _) => *flow,
+            Delivery::Part { flow, .. } | Delivery::Emitted(flow, ..) | Delivery::Refused(flow, ..) => *flow,
         };
-        self.waiting.iter().flatten().any(|(_, delivery)| of(delivery) == flow)
+        let all = self.waiting.iter().flat_map(|queues| queues.synced.iter().chain(&queues.written));
+        all.into_iter().any(|(_, delivery)| of(delivery) == flow)
     }
+}
+
+fn next_of(waiting: &mut VecDeque<(Recorded, Delivery)>, sync: Sync, safe: &Safe) -> Option<Release> {
+    let first = waiting.front()?.0;
+    if safe.covers(first, sync) {
+        return waiting.pop_front().map(|(_, delivery)| Release::Out(delivery));
+    }
+    match &**safe.condition() {
+        Condition::Sound => None,
+        Condition::Broken(trouble) => {
+            waiting.pop_front().map(|(_, delivery)| Release::Lost(delivery, trouble.why.clone()))
+        }
+        // What was written waits for space; who only reads can ask again.
+        Condition::Halted(trouble) => {
+            let at = waiting.iter().position(|(_, delivery)| is_read(delivery))?;
+            let (rests_on, delivery) = waiting.remove(at)?;
+            Some(match safe.covers(rests_on, sync) {
+                true => Release::Out(delivery),
+                false => Release::Lost(delivery, trouble.why.clone()),
+            })
+        }
+    }
+}
+
+/// Whether it is the answer to a read of a table.
+fn is_read(delivery: &Delivery) -> bool {
+    matches!(delivery, Delivery::Part { part: Part { asked: Some(Asked::Get(_) | Asked::Page(_)), .. }, .. })
 }
 
 #[cfg(test)]
 mod tests {
     use anabranch_model::batch::{Batch, SchemaId};
-    use anabranch_model::message::WorkerId;
-    use anabranch_model::plan::OutputId;
+    use anabranch_model::message::{Answer, Origin, WorkerId};
+    use anabranch_model::plan::{InputId, OutputId, TableId};
 
     use super::*;
     use crate::safe::Trouble;
@@ -84,22 +130,42 @@ mod tests {
     }
 
     fn delivery(number: u16) -> Delivery {
-        Delivery::Emitted(FLOW, OutputId(number), Batch::new(SchemaId(0)))
+        emitted(number, Sync::Disk)
     }
 
-    fn number(release: Option<Release>) -> Option<(u16, bool)> {
-        match release? {
-            Release::Out(Delivery::Emitted(_, output, _)) => Some((output.0, true)),
-            Release::Lost(Delivery::Emitted(_, output, _), why) => {
+    fn emitted(number: u16, sync: Sync) -> Delivery {
+        Delivery::Emitted(FLOW, OutputId(number), Batch::new(SchemaId(0)), sync)
+    }
+
+    /// An answer to what was asked.
+    fn part(request: u64, rests_on: Recorded, asked: Asked) -> Delivery {
+        let origin = Origin { worker: WorkerId(0), client: 1, request, revision: 1, once: None };
+        let (answer, asked) = (Answer::Row(None), Some(asked));
+        let part = Part { origin, parts: 1, asked, entered: 0, rests_on, sync: Sync::Disk, answer };
+        Delivery::Part { flow: FLOW, part, revised: None }
+    }
+
+    fn number(release: Option<Release>) -> Option<(u64, bool)> {
+        let (delivery, out) = match release? {
+            Release::Out(delivery) => (delivery, true),
+            Release::Lost(delivery, why) => {
                 assert_eq!(why, "it broke");
-                Some((output.0, false))
+                (delivery, false)
             }
-            other => unreachable!("{other:?}"),
+        };
+        match delivery {
+            Delivery::Emitted(_, output, ..) => Some((output.0.into(), out)),
+            Delivery::Part { part, .. } => Some((part.origin.request, out)),
+            Delivery::Refused(..) => None,
         }
     }
 
+    fn trouble() -> Trouble {
+        Trouble { since: 0, why: "it broke".to_owned() }
+    }
+
     #[test]
-    fn what_rests_on_records_waits_for_them_and_for_what_came_before() {
+    fn what_is_emitted_waits_for_its_records_and_for_what_came_before() {
         let safe = Safe::none(2);
         let mut held = Held::new(safe.clone());
         assert!(held.take(of(0, 0), delivery(1)).is_some(), "it rests on nothing");
@@ -114,6 +180,29 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_whose_records_are_safe_does_not_stand_behind_others() {
+        let mut held = Held::new(Safe::none(1));
+        let rows = Asked::Rows(InputId(0));
+        assert!(held.take(of(0, 9), part(1, of(0, 5), rows)).is_none());
+        assert!(held.take(of(0, 9), part(2, of(0, 0), Asked::Get(TableId(0)))).is_some());
+        assert!(held.take(of(0, 9), part(3, of(0, 1), Asked::Get(TableId(0)))).is_none());
+    }
+
+    #[test]
+    fn what_rests_on_written_records_does_not_wait_for_the_disk() {
+        let safe = Safe::none(1);
+        let mut held = Held::new(safe.clone());
+        assert!(held.take(of(0, 1), delivery(1)).is_none() && !safe.take_wants_written());
+        assert!(held.take(of(0, 1), emitted(2, Sync::Memory)).is_none() && safe.take_wants_written());
+        assert_eq!(number(held.next()), None);
+        safe.written(of(0, 1));
+        assert_eq!([number(held.next()), number(held.next())], [Some((2, true)), None]);
+        assert!(held.take(of(0, 1), emitted(3, Sync::Memory)).is_some());
+        safe.synced(of(0, 1));
+        assert_eq!(number(held.next()), Some((1, true)));
+    }
+
+    #[test]
     fn what_will_never_be_safe_is_lost_and_what_is_safe_goes_on() {
         let safe = Safe::none(1);
         let mut held = Held::new(safe.clone());
@@ -121,9 +210,26 @@ mod tests {
             assert!(held.take(of(0, count), delivery(count as u16)).is_none());
         }
         safe.synced(of(0, 1));
-        safe.broken(Trouble { since: 0, why: "it broke".to_owned() });
+        safe.broken(trouble());
         let all = [number(held.next()), number(held.next()), number(held.next()), number(held.next())];
         assert_eq!(all, [Some((1, true)), Some((2, false)), Some((3, false)), None]);
         assert!(held.take(of(0, 1), delivery(1)).is_some(), "what was safe is still seen");
+    }
+
+    #[test]
+    fn while_the_disk_is_full_writers_wait_and_readers_are_told() {
+        let safe = Safe::none(1);
+        let mut held = Held::new(safe.clone());
+        let get = Asked::Get(TableId(0));
+        assert!(held.take(of(0, 9), part(1, of(0, 5), Asked::Rows(InputId(0)))).is_none());
+        assert!(held.take(of(0, 9), part(2, of(0, 5), get)).is_none());
+        assert!(held.take(of(0, 9), part(3, of(0, 4), get)).is_none());
+        safe.synced(of(0, 4));
+        safe.halted(trouble());
+        let all = [number(held.next()), number(held.next()), number(held.next())];
+        assert_eq!(all, [Some((2, false)), Some((3, true)), None]);
+        safe.goes_on();
+        safe.synced(of(0, 5));
+        assert_eq!(number(held.next()), Some((1, true)));
     }
 }

@@ -1,9 +1,13 @@
 //! The journal of a node, driven: what workers did and how flows changed is written in the order in which it comes, all
 //! that came while the last sync ran together (group commit); then it is safe, and may be seen.
 
+mod measures;
+
 use std::collections::VecDeque;
 
-use anabranch_log::{Disk, Error as LogError, Kind, Position, Record, Spare, SpareOrder, Writer};
+use anabranch_log::{
+    Disk, Error as LogError, Kind, Position, Record, Spare, SpareOrder, Writer, record_bytes,
+};
 use anabranch_model::message::{FlowId, Recorded, WorkerId};
 use anabranch_operators::Records;
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -14,11 +18,14 @@ use crate::flow::Flow;
 use crate::log;
 use crate::safe::{Safe, Trouble};
 use crate::snapshot::{Asked, Handover};
+use crate::storage_error::StorageError;
 use crate::tally::{Tallies, Tally};
 
 /// A segment is made aside when so great a part of the one before is used: there is time enough to fill it with zeros, and
 /// a node that keeps little makes none.
 const SPARE_AT_PART: u64 = 8;
+
+pub(crate) use self::measures::{JournalMeasures, JournalWindow, Kept};
 
 /// The term of records of a node that has no others beside it.
 const FIRST_TERM: u64 = 1;
@@ -28,11 +35,13 @@ pub(crate) enum Entry {
     /// Records of a worker, up to a count.
     Steps(Vec<(FlowId, Records)>, Recorded),
     /// A change of a flow, with who waits until it is safe.
-    Flow(FlowId, FlowChange, Sender<Result<(), String>>),
+    Flow(FlowId, FlowChange, Sender<Result<(), StorageError>>),
     /// What is asked on behalf of a snapshot.
     Snapshot(Asked),
     /// What a worker has counted since the node was started.
     Counted(WorkerId, Tally),
+    /// The node is about to stop: nobody waits for a disk any more.
+    Closing,
     /// Nothing more.
     Stop,
 }
@@ -78,6 +87,11 @@ impl JournalDoor {
         self.0.is_some()
     }
 
+    /// The queue.
+    pub(crate) fn entries(&self) -> Option<Sender<Entry>> {
+        self.0.clone()
+    }
+
     /// Hands records over.
     pub(crate) fn steps(&self, records: Vec<(FlowId, Records)>, recorded: Recorded) {
         if let Some(entries) = &self.0 {
@@ -113,6 +127,13 @@ impl JournalDoor {
         }
     }
 
+    /// Nobody waits any more for a disk that is full.
+    pub(crate) fn closing(&self) {
+        if let Some(entries) = &self.0 {
+            let _ = entries.send(Entry::Closing);
+        }
+    }
+
     /// Ends the journal when it has kept what was sent before.
     pub(crate) fn stop(&self) {
         if let Some(entries) = &self.0 {
@@ -124,13 +145,13 @@ impl JournalDoor {
 /// That a change of a flow will be kept.
 #[derive(Debug)]
 #[must_use]
-pub(crate) struct Promise(Option<Receiver<Result<(), String>>>);
+pub(crate) struct Promise(Option<Receiver<Result<(), StorageError>>>);
 
 impl Promise {
     /// Waits until it is safe.
     ///
     /// # Errors
-    /// [`Error::Storage`]: it is not known whether it is kept. [`Error::Stopped`].
+    /// [`Error::Storage`], which says whether it may be kept. [`Error::Stopped`].
     pub(crate) fn wait(self) -> Result<(), Error> {
         let Some(kept) = self.0 else { return Ok(()) };
         kept.recv().map_err(|_| Error::Stopped)?.map_err(Error::Storage)
@@ -163,11 +184,16 @@ pub(crate) struct Keeper<D: Disk> {
     /// What came and is not appended; of the first so many records are.
     waiting: VecDeque<Entry>,
     begun: usize,
+    /// Records and their bytes so far.
+    records: u64,
+    bytes: u64,
     /// What is appended and not written, and what is written and not synced.
     appended: Vec<Begun>,
     written: Vec<Begun>,
     spares: Spares,
     progress: Progress,
+    /// The node is about to stop.
+    closing: bool,
     stopped: bool,
 }
 
@@ -177,7 +203,7 @@ enum Begun {
     /// Records, up to this count.
     Steps(Recorded),
     /// A change of a flow, with who waits for it.
-    Flow(Sender<Result<(), String>>),
+    Flow(Sender<Result<(), StorageError>>),
 }
 
 /// Who makes the segments to come.
@@ -217,10 +243,13 @@ impl<D: Disk> Keeper<D> {
             now: 0,
             waiting: VecDeque::new(),
             begun: 0,
+            records: 0,
+            bytes: 0,
             appended: Vec::new(),
             written: Vec::new(),
             spares: Spares::AtOnce,
             progress: Progress::Done,
+            closing: false,
             stopped: false,
         }
     }
@@ -273,8 +302,11 @@ impl<D: Disk> Keeper<D> {
 
     /// Takes entries; they are kept by the next [`Keeper::commit`].
     pub(crate) fn take(&mut self, entries: impl Iterator<Item = Entry>) {
-        let planted = self.safe.planted();
-        self.waiting.extend(entries.map(|entry| planted.taken(entry)));
+        for entry in entries {
+            let entry = self.safe.planted().taken(entry);
+            self.closing |= matches!(entry, Entry::Closing | Entry::Stop);
+            self.waiting.push_back(entry);
+        }
     }
 
     /// Writes what was taken, makes it safe and says so. Call it again after a while where it is halted.
@@ -307,6 +339,17 @@ impl<D: Disk> Keeper<D> {
         }
     }
 
+    /// Whether something is written and not safe.
+    pub(crate) fn has_unsynced(&self) -> bool {
+        !self.written.is_empty()
+    }
+
+    /// What it has appended so far, and what waits.
+    pub(crate) fn kept(&self) -> Kept {
+        let waiting = (self.waiting.len() + self.appended.len() + self.written.len()) as u64;
+        Kept { records: self.records, bytes: self.bytes, waiting }
+    }
+
     /// Makes safe what was written.
     pub(crate) fn sync(&mut self) -> Keeping {
         match self.writer.sync() {
@@ -324,9 +367,8 @@ impl<D: Disk> Keeper<D> {
             }
             Err(error) => self.refused(&error),
         }
-        let stops = self.waiting.iter().any(|entry| matches!(entry, Entry::Stop));
-        if stops && self.progress == Progress::Halted {
-            // The node ends; what waits was not acknowledged.
+        if self.closing && self.progress == Progress::Halted {
+            // What waits was not acknowledged.
             self.broken("the node was stopped while it waited for the disk".to_owned());
         }
         match self.progress {
@@ -368,7 +410,7 @@ impl<D: Disk> Keeper<D> {
         // Nobody waits for space with a flow that others wait for.
         for entry in std::mem::take(&mut self.waiting) {
             match entry {
-                Entry::Flow(_, _, told) => drop(told.send(Err(why.clone()))),
+                Entry::Flow(_, _, told) => drop(told.send(Err(StorageError::Halted(why.clone())))),
                 entry => self.waiting.push_back(entry),
             }
         }
@@ -388,17 +430,16 @@ impl<D: Disk> Keeper<D> {
         let condition = self.safe.condition();
         let why = condition.trouble().map_or("", |trouble| &trouble.why);
         self.snapshots.failed(why);
-        let lost = |told: Sender<Result<(), String>>| drop(told.send(Err(why.to_owned())));
         for begun in self.appended.drain(..).chain(self.written.drain(..)) {
             if let Begun::Flow(told) = begun {
-                lost(told);
+                drop(told.send(Err(StorageError::Lost(why.to_owned()))));
             }
         }
         for entry in self.waiting.drain(..) {
             match entry {
-                Entry::Flow(_, _, told) => lost(told),
+                Entry::Flow(_, _, told) => drop(told.send(Err(StorageError::Broken(why.to_owned())))),
                 Entry::Stop => self.stopped = true,
-                Entry::Steps(..) | Entry::Snapshot(_) | Entry::Counted(..) => {}
+                Entry::Steps(..) | Entry::Snapshot(_) | Entry::Counted(..) | Entry::Closing => {}
             }
         }
     }
@@ -421,6 +462,8 @@ impl<D: Disk> Keeper<D> {
                         let position = Position { flow: flow.0, of, number, term: FIRST_TERM, seq: made.seq };
                         self.writer.append(&Record { kind: Kind::Step, position, body })?;
                         self.snapshots.appended(body.len());
+                        self.records += 1;
+                        self.bytes += record_bytes(body.len()) as u64;
                         self.begun += 1;
                     }
                 }
@@ -432,8 +475,10 @@ impl<D: Disk> Keeper<D> {
                     }
                     self.writer.append(&Record { kind: Kind::Flow, position, body: &body })?;
                     self.snapshots.appended(body.len());
+                    self.records += 1;
+                    self.bytes += record_bytes(body.len()) as u64;
                 }
-                Entry::Snapshot(_) | Entry::Counted(..) => {}
+                Entry::Snapshot(_) | Entry::Counted(..) | Entry::Closing => {}
                 Entry::Stop => self.stopped = true,
             }
             self.begun = 0;
@@ -450,7 +495,7 @@ impl<D: Disk> Keeper<D> {
                     self.snapshots.ask(asked, self.writer.next().before());
                 }
                 Some(Entry::Counted(worker, tally)) => self.tallies.counted(worker, tally),
-                Some(Entry::Stop) | None => {}
+                Some(Entry::Closing | Entry::Stop) | None => {}
             }
         }
         self.append_tally(aside)
@@ -468,6 +513,8 @@ impl<D: Disk> Keeper<D> {
         let position = Position { term: FIRST_TERM, ..Position::default() };
         self.writer.append(&Record { kind: Kind::Counts, position, body: &body })?;
         self.snapshots.appended(body.len());
+        self.records += 1;
+        self.bytes += record_bytes(body.len()) as u64;
         self.tallies.due = false;
         Ok(Progress::Done)
     }

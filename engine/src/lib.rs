@@ -138,12 +138,14 @@ mod scan;
 pub mod script;
 mod snapshot;
 mod status;
+mod storage_error;
 mod subscription;
 mod tally;
 pub mod testing;
 mod trace;
 mod watch;
 
+pub use anabranch_model::message::Reads;
 pub use anabranch_model::plan::{Plan, RefusalCode};
 pub use anabranch_model::types::{Column, Shape, Type};
 pub use anabranch_model::{Batch, Decimal, Place, Value};
@@ -170,9 +172,10 @@ pub use rows::{Row, RowProblem};
 pub use scan::Scan;
 pub use snapshot::SnapshotTaken;
 pub use status::{
-    ChannelStatus, FlowStatus, InputStatus, NodeStatus, OperatorStatus, OutputStatus, RequestStatus,
-    RuleStatus, SubscriptionStatus, TableStatus,
+    ChannelStatus, FlowStatus, InputStatus, JournalState, JournalStatus, NodeStatus, OperatorStatus,
+    OutputStatus, RequestStatus, RuleStatus, SubscriptionStatus, TableStatus,
 };
+pub use storage_error::StorageError;
 pub use subscription::{Event, RefusedRowEvent, SUBSCRIPTION_BYTES_MAX, SUBSCRIPTION_ROWS_MAX, Subscription};
 pub use watch::Watch;
 

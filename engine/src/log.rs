@@ -80,6 +80,15 @@ pub(crate) fn disk_goes_on() {
     tracing::info!(target: TARGET, "the disk takes what the journal needs again");
 }
 
+/// A sync of the journal took long.
+pub(crate) fn slow_sync(millis: u128) {
+    tracing::warn!(
+        target: TARGET,
+        millis,
+        "a sync of the journal took long: everybody who waits for the disk waited with it; this is told once a minute at most"
+    );
+}
+
 /// The next segment of the journal could not be made ahead.
 pub(crate) fn no_spare(error: &anabranch_log::Error) {
     tracing::warn!(target: TARGET, %error, "the next segment of the journal is not made yet");

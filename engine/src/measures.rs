@@ -33,7 +33,7 @@ impl Default for Times {
 }
 
 impl Times {
-    fn record(&mut self, micros: u64) {
+    pub(crate) fn record(&mut self, micros: u64) {
         self.micros.saturating_record(micros);
         self.sum = self.sum.saturating_add(micros);
     }

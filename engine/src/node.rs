@@ -18,12 +18,13 @@ use crate::driver::Command;
 use crate::egress::Outlet;
 use crate::error::Error;
 use crate::flow::Flow;
-use crate::journal::{Entry, JournalDoor, Keeper};
+use crate::journal::{Entry, JournalDoor, JournalMeasures, JournalWindow, Keeper};
 use crate::link::{Connection, Threads};
 use crate::load::NodeLoad;
 use crate::log;
 use crate::measures::TellSlow;
 use crate::os::disk::DirectoryDisk;
+use crate::os::journal::{SharedDisk, Ways};
 use crate::os::{self, Aside, Door, Start};
 use crate::recovery::{Recovered, Recovery, RecoveryProgress, TellProgress, recover};
 use crate::safe::Safe;
@@ -60,6 +61,7 @@ pub(crate) struct Core {
     flows: Flows,
     clients: AtomicU64,
     load: NodeLoad,
+    journal: JournalWindow,
 }
 
 /// What a node starts with.
@@ -172,6 +174,22 @@ impl NodeBuilder {
     /// [`Error::Start`]: no worker or too many, a name that is empty, two flows of one name, or the operating system
     /// refuses a thread.
     pub fn start(self) -> Result<Node, Error> {
+        self.check()?;
+        let disk = self.data.directory.as_deref().map(open).transpose()?;
+        self.start_over(disk)
+    }
+
+    /// Starts the node with its journal on any disk, for tests.
+    #[doc(hidden)]
+    pub fn start_on<D>(self, disk: D) -> Result<Node, Error>
+    where
+        D: Disk<File: Send> + Send + Sync + 'static,
+    {
+        self.check()?;
+        self.start_over(Some(disk))
+    }
+
+    fn check(&self) -> Result<(), Error> {
         if self.workers == 0 || self.workers > WORKERS_MAX {
             let text = format!("it needs 1 to {WORKERS_MAX} workers, not {}", self.workers);
             return Err(Error::Start(text));
@@ -182,6 +200,10 @@ impl NodeBuilder {
                 format!("its name is a word of at most {NAME_BYTES_MAX} bytes, which {:?} is not", self.name);
             return Err(Error::Start(text.chars().take(NAME_BYTES_MAX).collect()));
         }
+        Ok(())
+    }
+
+    fn start_over<D: SharedDisk>(self, disk: Option<D>) -> Result<Node, Error> {
         let (slow, told) = match self.slow {
             Some(at_least) => {
                 let (to, told) = bounded(SLOW_WAITING_MAX);
@@ -189,7 +211,6 @@ impl NodeBuilder {
             }
             None => (None, None),
         };
-        let disk = self.data.directory.as_deref().map(open).transpose()?.map(Arc::new);
         let (safe, door, entries) = match &disk {
             Some(_) => {
                 // What clients may have under way bounds it; a worker never waits for the disk.
@@ -214,6 +235,7 @@ impl NodeBuilder {
             flows: Flows::none(door.clone()),
             clients: AtomicU64::new(0),
             load: NodeLoad::default(),
+            journal: JournalWindow::default(),
         };
         // From here on what fails drops the node, which ends its threads.
         let threads = Mutex::new(Some(threads));
@@ -222,7 +244,7 @@ impl NodeBuilder {
             Node { core: Arc::new(core), threads, slow: None, door, snapshots, asides: Vec::new() };
         let core = node.core.clone();
         if let Some(disk) = disk {
-            node.recover(disk, &self.data, safe, entries)?;
+            node.recover(Arc::new(disk), &self.data, safe, entries)?;
         }
         core.flows.start(self.flows, &core.doors)?;
         let logs = |told| {
@@ -366,9 +388,9 @@ impl Node {
     }
 
     /// Brings the node to the state that its data directory has, and goes on with it.
-    fn recover(
+    fn recover<D: SharedDisk>(
         &mut self,
-        disk: Arc<DirectoryDisk>,
+        disk: Arc<D>,
         data: &Data,
         safe: Safe,
         entries: Receiver<Entry>,
@@ -387,7 +409,10 @@ impl Node {
         let keeper = Keeper::new(writer, safe.clone(), Handover::new(self.snapshots.clone(), due.clone()))
             .counts_on(core.flows.before());
         let no_thread = |error| Error::Start(format!("no thread for its journal: {error}"));
-        let keeping = os::journal::keep(keeper, disk.clone(), safe, entries, core.doors.0.clone());
+        let measures = JournalMeasures::default();
+        core.journal.open(data.directory.as_deref(), &disk, &self.door, &safe, &measures);
+        let ways = Ways { safe, entries, doors: core.doors.0.clone(), measures };
+        let keeping = os::journal::keep(keeper, disk.clone(), ways);
         self.asides.extend(keeping.map_err(no_thread)?);
         let snapshots = Snapshots::new(disk, self.door.clone(), due, data.snapshot_after);
         let take = move || take_snapshots(snapshots, &told, &core);
@@ -422,6 +447,8 @@ impl Node {
         let threads = self.threads.get_mut().map_or(None, Option::take);
         let Some(threads) = threads else { return Ok(()) };
         self.snapshots.stop();
+        // What waits for a full disk would be answered never.
+        self.door.closing();
         // A worker that is gone has nothing to answer.
         let _ = self.core.doors.ask(Command::Drain);
         self.core.doors.tell(|| Command::Stop);
@@ -493,7 +520,8 @@ impl Core {
             let parts = self.doors.ask(|answer| Command::Status(id, answer));
             parts.unwrap_or_default().into_iter().flatten().collect()
         };
-        NodeStatus::collect(&self.name, self.doors.0.len() as u32, &self.flows, ask)
+        let workers = self.doors.0.len() as u32;
+        NodeStatus::collect(&self.name, workers, self.journal.status(), &self.flows, ask)
     }
 
     /// Whether every worker answers.

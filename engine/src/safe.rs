@@ -108,7 +108,6 @@ impl Safe {
     }
 
     /// Something waits for records to be written; whoever writes them wakes the workers then.
-    #[expect(dead_code, reason = "no table's policy is heeded yet")]
     pub(crate) fn want_written(&self) {
         self.0.wants_written.store(true, Ordering::SeqCst);
     }

@@ -37,7 +37,8 @@ impl<'c, L: Link> Scan<'c, L> {
     }
 
     fn turn_page(&mut self) -> Result<(), Error> {
-        let body = Body::Page { table: self.table.id, after: self.after.take(), limit: PAGE_ROWS };
+        let (after, reads) = (self.after.take(), self.client.reading());
+        let body = Body::Page { table: self.table.id, after, limit: PAGE_ROWS, reads };
         let ticket = self.client.request(self.table.flow, &self.table.plan, body, 0)?;
         let (plan, answer) = self.client.collect(ticket)?;
         self.table = self.table.revised(&plan)?;

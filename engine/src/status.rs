@@ -34,8 +34,76 @@ pub struct NodeStatus {
     pub node: String,
     /// Its workers.
     pub workers: u32,
+    /// Its journal; none where it is in memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub journal: Option<JournalStatus>,
     /// Its flows.
     pub flows: Vec<FlowStatus>,
+}
+
+/// The journal of a node: all numbers since the node started.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+pub struct JournalStatus {
+    /// Where it lies.
+    pub directory: String,
+    /// Whether it keeps what the node does.
+    pub state: JournalState,
+    /// Since when it does not, in microseconds since 1970 UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since_us: Option<i64>,
+    /// Why: what was tried, what is wrong, what to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// Records that were appended.
+    pub records: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Entries, each with the records of a turn of a worker, that wait for the journal.
+    pub waiting: u64,
+    /// Syncs of the disk.
+    pub syncs: u64,
+    /// All of their times together, in microseconds.
+    pub sync_sum_us: u64,
+    /// What half of them did not exceed, in microseconds.
+    pub sync_p50_us: u64,
+    /// What 99 % of them did not exceed.
+    pub sync_p99_us: u64,
+    /// The longest.
+    pub sync_max_us: u64,
+    /// How many were at most as long as each of [`TIMES_US`].
+    #[serde(skip)]
+    pub(crate) sync_at_most: Vec<u64>,
+    /// Segments on the disk; none where the directory cannot be read now.
+    pub segments: Option<u64>,
+    /// Snapshots on the disk.
+    pub snapshots: Option<u64>,
+}
+
+/// Whether a journal keeps what the node does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JournalState {
+    /// It does.
+    #[default]
+    Ok,
+    /// The disk refuses what it needs, most likely because it is full; it goes on by itself when there is space.
+    Halted,
+    /// It has failed; nothing is kept until the node is started again.
+    Broken,
+}
+
+impl JournalState {
+    /// All states.
+    pub const ALL: [JournalState; 3] = [JournalState::Ok, JournalState::Halted, JournalState::Broken];
+
+    /// The word for it in JSON, tables and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            JournalState::Ok => "ok",
+            JournalState::Halted => "halted",
+            JournalState::Broken => "broken",
+        }
+    }
 }
 
 /// A running flow.
@@ -196,6 +264,7 @@ impl NodeStatus {
     pub(crate) fn collect(
         node: &str,
         workers: u32,
+        journal: Option<JournalStatus>,
         flows: &Flows,
         ask: impl Fn(FlowId) -> Vec<Part>,
     ) -> Self {
@@ -207,7 +276,7 @@ impl NodeStatus {
             status
         };
         let flows = flows.catalog().load().plans().map(collect).collect();
-        NodeStatus { node: node.to_owned(), workers, flows }
+        NodeStatus { node: node.to_owned(), workers, journal, flows }
     }
 }
 

@@ -330,7 +330,7 @@ impl TestNode {
             let parts = self.stage.ask(|answer| Command::Status(id, answer));
             parts.unwrap_or_default().into_iter().flatten().collect()
         };
-        NodeStatus::collect(&self.name, 1, &self.flows, ask)
+        NodeStatus::collect(&self.name, 1, None, &self.flows, ask)
     }
 }
 

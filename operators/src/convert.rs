@@ -151,8 +151,12 @@ pub(crate) fn body(body: Body, old: &Plan, new: &Plan) -> Option<Body> {
             };
             Some(Body::Rows { input, batch })
         }
-        Body::Get { table: of, partition, key } => Some(Body::Get { table: table(of)?, partition, key }),
-        Body::Page { table: of, after, limit } => Some(Body::Page { table: table(of)?, after, limit }),
+        Body::Get { table: of, partition, key, reads } => {
+            Some(Body::Get { table: table(of)?, partition, key, reads })
+        }
+        Body::Page { table: of, after, limit, reads } => {
+            Some(Body::Page { table: table(of)?, after, limit, reads })
+        }
     }
 }
 

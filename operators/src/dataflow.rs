@@ -3,9 +3,9 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use anabranch_model::message::{Asked, Delivery, FlowId, Origin, Part, Request, WorkerId};
+use anabranch_model::message::{Asked, Delivery, FlowId, Origin, Part, Reads, Request, WorkerId};
 use anabranch_model::partition::PartitionId;
-use anabranch_model::plan::{InputId, TableId};
+use anabranch_model::plan::{InputId, Sync, TableId};
 use serde::{Deserialize, Serialize};
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::InputHandle;
@@ -35,9 +35,9 @@ pub(crate) enum Work {
     /// The worker's share of the rows of a request.
     Rows { input: InputId, share: Share },
     /// The row of a key.
-    Get { table: TableId, partition: PartitionId, key: Vec<u8> },
+    Get { table: TableId, partition: PartitionId, key: Vec<u8>, reads: Reads },
     /// Rows in key order.
-    Page { table: TableId, after: Option<Vec<u8>>, limit: u32 },
+    Page { table: TableId, after: Option<Vec<u8>>, limit: u32, reads: Reads },
 }
 
 impl Work {
@@ -103,7 +103,8 @@ pub(crate) fn build(
                         input.for_each(|time, tasks| {
                             let (mut session, mut machine) = (output.session(&time), machine.borrow_mut());
                             for task in tasks.drain(..) {
-                                let mut publish = |published| steps.deliver(delivery(flow, published));
+                                let sync = machine.sync(&task.work);
+                                let mut publish = |published| steps.deliver(delivery(flow, published, sync));
                                 let (answer, kept) =
                                     machine.work(&task, steps.now(), steps.recorded().count, &mut publish);
                                 let rests_on = steps.keep(kept);
@@ -116,6 +117,7 @@ pub(crate) fn build(
                                     asked,
                                     entered: task.entered,
                                     rests_on,
+                                    sync,
                                     answer,
                                 };
                                 session.give(Done { part, read });
@@ -142,9 +144,9 @@ pub(crate) fn build(
     requests
 }
 
-fn delivery(flow: FlowId, published: Published) -> Delivery {
+fn delivery(flow: FlowId, published: Published, sync: Sync) -> Delivery {
     match published {
-        Published::Emitted(output, batch) => Delivery::Emitted(flow, output, batch),
-        Published::Refused(row) => Delivery::Refused(flow, row),
+        Published::Emitted(output, batch) => Delivery::Emitted(flow, output, batch, sync),
+        Published::Refused(row) => Delivery::Refused(flow, row, sync),
     }
 }

@@ -6,8 +6,8 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use anabranch_model::message::{Problem, Request};
-use anabranch_model::plan::Plan;
+use anabranch_model::message::{Body, Problem, Request};
+use anabranch_model::plan::{Plan, Route};
 
 use crate::convert;
 use crate::dataflow::Requests;
@@ -63,16 +63,20 @@ impl Installed {
         }
     }
 
-    /// Takes in a request, or holds it back while the flow is paused.
+    /// Takes in a request, or holds it back while the flow is paused. `keeps`: whether what it changes can be kept.
     ///
     /// # Errors
-    /// It is for a revision that it does not fit any more; nothing of it is done.
-    pub(crate) fn submit(&mut self, request: Request) -> Result<(), Problem> {
+    /// It is for a revision that it does not fit any more, or may change something that cannot be kept; nothing of it is
+    /// done.
+    pub(crate) fn submit(&mut self, request: Request, keeps: bool) -> Result<(), Problem> {
         if let Some(held) = &mut self.held {
             held.push(request);
             return Ok(());
         }
         let request = self.understood(request)?;
+        if !keeps && self.may_be_recorded(&request) {
+            return Err(Problem::Unkept);
+        }
         self.under_way.entered();
         self.pending.push(request);
         Ok(())
@@ -88,6 +92,15 @@ impl Installed {
         let old = self.past.iter().find(|plan| plan.revision == origin.revision).ok_or(Problem::Changed)?;
         let body = convert::body(body, old, machine.plan()).ok_or(Problem::Changed)?;
         Ok(Request { origin, body })
+    }
+
+    /// Whether there may be something to keep of a request.
+    fn may_be_recorded(&self, request: &Request) -> bool {
+        let Body::Rows { input, .. } = &request.body else { return false };
+        let machine = self.machine.borrow();
+        let step = &machine.plan().steps[input.0 as usize];
+        let remembered = request.origin.once.is_some() && step.leaves_traces();
+        matches!(step.route, Route::Hash { .. }) && (step.writes() || remembered)
     }
 
     /// Whether something has come that the dataflow has not been given.

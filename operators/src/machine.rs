@@ -5,9 +5,9 @@ use std::sync::Arc;
 use anabranch_model::batch::Batch;
 use anabranch_model::eval::evaluate;
 use anabranch_model::frame::{Chance, Frame, StepContext};
-use anabranch_model::message::{Answer, PAGE_BYTES, Page, Refusal, RefusedRow};
+use anabranch_model::message::{Answer, PAGE_BYTES, Page, Reads, Refusal, RefusedRow};
 use anabranch_model::partition::PartitionId;
-use anabranch_model::plan::{InputId, OutputId, Plan, Route, TableId};
+use anabranch_model::plan::{InputId, OutputId, Plan, Route, Sync, TableId};
 use anabranch_model::snapshot::{Item, StateWriter};
 use anabranch_model::stamp::{HybridClock, Stamp};
 use anabranch_model::value::Value;
@@ -168,7 +168,8 @@ impl Machine {
             Work::Rows { input, share } => {
                 let at = input.0 as usize;
                 let once = task.origin.once.filter(|_| self.plan.steps[at].leaves_traces());
-                self.recorder.request(once, self.routers[at].partitions());
+                let writes = self.programs[at].writes;
+                self.recorder.request(once, self.routers[at].partitions(), writes);
                 self.rows(*input, share, now, publish);
                 for (output, batch) in std::mem::take(&mut self.effects.emitted) {
                     self.counts.rows_out[output.0 as usize] += batch.len() as u64;
@@ -178,15 +179,34 @@ impl Machine {
                 let kept = self.recorder.finish(self.plan.revision, count, |answer| effects.repeat(answer));
                 (Answer::Rows(effects.answer()), kept)
             }
-            Work::Get { table, partition, key } => {
+            Work::Get { table, partition, key, reads } => {
                 let row = self.tables.get(*table, *partition).and_then(|table| table.get(key));
                 let of = self.plan.tables[table.0 as usize].policy.partitions;
-                let kept = self.recorder.read(FlowPartition { of, number: partition.0 });
+                let kept = match reads {
+                    Reads::Safe => self.recorder.read(FlowPartition { of, number: partition.0 }),
+                    Reads::Stale => Kept::default(),
+                };
                 (Answer::Row(row.map(<[u8]>::to_vec)), kept)
             }
-            Work::Page { table, after, limit } => {
+            Work::Page { table, after, limit, reads } => {
                 let page = self.page(*table, after.as_deref(), *limit as usize);
-                (Answer::Page(page), Kept { made: 0, rests_on: count })
+                let kept = match reads {
+                    Reads::Safe => {
+                        self.recorder.read_all(self.plan.tables[table.0 as usize].policy.partitions)
+                    }
+                    Reads::Stale => Kept::default(),
+                };
+                (Answer::Page(page), kept)
+            }
+        }
+    }
+
+    /// How safe what a task rests on has to be before its answer is seen, and what its rules emit.
+    pub(crate) fn sync(&self, work: &Work) -> Sync {
+        match work {
+            Work::Rows { input, .. } => self.programs[input.0 as usize].sync,
+            Work::Get { table, .. } | Work::Page { table, .. } => {
+                self.plan.tables[table.0 as usize].policy.sync
             }
         }
     }

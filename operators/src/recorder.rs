@@ -95,6 +95,8 @@ pub(crate) struct Recorder {
     once: Option<Once>,
     /// How many partitions there are where it is done.
     of: u32,
+    /// Whether its step may change a table.
+    writes: bool,
     /// The partitions that it has reached.
     touched: Vec<(PartitionId, Turn)>,
     /// By partition number: where in `touched` it stands, plus one; 0 where the request has not reached it.
@@ -103,6 +105,8 @@ pub(crate) struct Recorder {
     step: Option<(PartitionId, usize)>,
     /// The last record of each partition.
     last: HashMap<FlowPartition, Last>,
+    /// Among the worker's records the last one of any of so many partitions.
+    newest: HashMap<u32, u64>,
     remembered: HashMap<FlowPartition, Remembered>,
     records: Records,
 }
@@ -125,10 +129,10 @@ impl Recorder {
     }
 
     /// A request to a step of so many partitions (none where it has no tables) begins; `once` where it will be repeated
-    /// and its step may leave traces.
+    /// and its step may leave traces; whether that may change a table.
     #[inline]
-    pub(crate) fn request(&mut self, once: Option<Once>, of: Option<u32>) {
-        (self.once, self.of) = (once, of.unwrap_or_default());
+    pub(crate) fn request(&mut self, once: Option<Once>, of: Option<u32>, writes: bool) {
+        (self.once, self.of, self.writes) = (once, of.unwrap_or_default(), writes);
     }
 
     /// The step of a row comes to a partition: what is to be done there.
@@ -212,7 +216,9 @@ impl Recorder {
                 repeat(parse_answer(answer).unwrap_or_else(|error| unreachable!("{error}: {answer:?}")));
             }
             // What will be repeated is remembered even where it has changed nothing: later it might.
-            if turn != Turn::Run || writer.is_idle() && self.once.is_none() {
+            // What only reads is not kept, not even that it was refused.
+            let idle = writer.is_idle() || !self.writes;
+            if turn != Turn::Run || idle && self.once.is_none() {
                 writer.clear();
             } else {
                 let bytes = &mut self.records.bytes;
@@ -220,6 +226,7 @@ impl Recorder {
                 let answer = if self.keeps {
                     kept.made += 1;
                     *last = Last { seq: last.seq + 1, count: count + kept.made, ..*last };
+                    self.newest.insert(self.of, last.count);
                     writer.finish(identity, bytes)
                 } else {
                     writer.finish_answer(bytes);
@@ -242,6 +249,11 @@ impl Recorder {
     /// What a reader of a partition rests on.
     pub(crate) fn read(&self, part: FlowPartition) -> Kept {
         Kept { made: 0, rests_on: self.last.get(&part).map_or(0, |last| last.count) }
+    }
+
+    /// What a reader of all partitions rests on, where there are so many.
+    pub(crate) fn read_all(&self, of: u32) -> Kept {
+        Kept { made: 0, rests_on: self.newest.get(&of).copied().unwrap_or_default() }
     }
 
     /// What was recorded since the last time.

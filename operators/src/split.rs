@@ -112,12 +112,16 @@ impl Splitter {
         let task = |to, parts, work| Task { to, origin, parts, entered, work };
         match request.body {
             Body::Rows { input, batch } => self.split_rows(origin, entered, input, batch, give),
-            Body::Get { table, partition, key } => {
-                give(task(owner(partition, self.peers), 1, Work::Get { table, partition, key }));
+            Body::Get { table, partition, key, reads } => {
+                give(task(owner(partition, self.peers), 1, Work::Get { table, partition, key, reads }));
             }
-            Body::Page { table, after, limit } => {
+            Body::Page { table, after, limit, reads } => {
                 for to in 0..self.peers {
-                    give(task(WorkerId(to), self.peers, Work::Page { table, after: after.clone(), limit }));
+                    give(task(
+                        WorkerId(to),
+                        self.peers,
+                        Work::Page { table, after: after.clone(), limit, reads },
+                    ));
                 }
             }
         }

@@ -10,7 +10,9 @@ use std::time::Duration;
 use anabranch_model::eval::is_true;
 use anabranch_model::expr::{Expr, ExprKind, LetSlot, Place, RowSlot};
 use anabranch_model::key::KeyReader;
-use anabranch_model::plan::{Action, Find, OutputId, Plan, RefusalCode, Source, Step, TableId, WriteKind};
+use anabranch_model::plan::{
+    Action, Find, OutputId, Plan, RefusalCode, Source, Step, Sync, TableId, WriteKind,
+};
 use anabranch_model::types::{ColumnId, Shape, Type};
 
 use crate::clock::Clock;
@@ -29,6 +31,10 @@ pub(crate) struct Program {
     pub(crate) undo: Vec<TableId>,
     /// The accesses by key that can be told from the input row: the table, and how its key reads from the row.
     pub(crate) foreseen: Vec<(TableId, KeyReader)>,
+    /// Whether it may change a table.
+    pub(crate) writes: bool,
+    /// How safe what it did has to be before it is seen.
+    pub(crate) sync: Sync,
     /// Set where the step does no more than this.
     pub(crate) direct: Option<Rc<Direct>>,
     rules: Vec<(Option<Expr>, Vec<Op>)>,
@@ -102,6 +108,8 @@ impl Program {
         Program {
             direct: Direct::of(&rules, &foreseen, step, plan).map(Rc::new),
             foreseen,
+            writes: step.writes(),
+            sync: step.sync(&plan.tables),
             shapes: step.rows.clone(),
             lets: usize::from(step.lets),
             undo,

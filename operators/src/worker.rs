@@ -9,7 +9,7 @@ use std::time::Duration;
 use anabranch_model::message::{
     Answer, Delivery, FlowId, Origin, Part, Problem, Recorded, Request, WorkerId,
 };
-use anabranch_model::plan::Plan;
+use anabranch_model::plan::{Plan, Sync};
 use anabranch_model::snapshot::{Item, StateWriter};
 use anabranch_model::stamp::Stamp;
 use timely::communication::allocator::Thread;
@@ -109,6 +109,8 @@ pub struct Worker {
     flows: BTreeMap<FlowId, Installed>,
     shared: Rc<Shared>,
     profile: Option<Profile>,
+    /// Whether what requests change can be kept.
+    keeps: bool,
 }
 
 /// What the operators of a worker share with it.
@@ -189,6 +191,7 @@ impl Worker {
             flows: BTreeMap::new(),
             shared: Rc::new(Shared::of(id)),
             profile,
+            keeps: true,
         }
     }
 
@@ -234,12 +237,18 @@ impl Worker {
     pub fn submit(&mut self, flow: FlowId, request: Request) {
         let origin = request.origin;
         let taken = match self.flows.get_mut(&flow) {
-            Some(installed) => installed.submit(request),
+            Some(installed) => installed.submit(request, self.keeps),
             None => Err(Problem::Gone),
         };
         if let Err(problem) = taken {
             self.turn_down(flow, origin, problem);
         }
+    }
+
+    /// Whether requests that may change something are taken from now on; else they are answered with
+    /// [`Problem::Unkept`], and nothing of them is done.
+    pub fn set_keeps(&mut self, keeps: bool) {
+        self.keeps = keeps;
     }
 
     fn turn_down(&mut self, flow: FlowId, origin: Origin, problem: Problem) {
@@ -250,6 +259,7 @@ impl Worker {
             asked: None,
             entered: self.micros(),
             rests_on: Recorded { by: self.id, count: 0 },
+            sync: Sync::Memory,
         };
         self.shared.deliver(Delivery::Part { flow, part, revised: None });
     }

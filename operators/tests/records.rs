@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use anabranch_model::message::{
-    Answer, Body, Delivery, FlowId, Once, Origin, Page, Refusal, Request, RowsAnswer, WorkerId,
+    Answer, Body, Delivery, FlowId, Once, Origin, Page, Reads, Refusal, Request, RowsAnswer, WorkerId,
 };
 use anabranch_model::plan::{InputId, Plan, RefusalCode, TableId};
 use anabranch_model::record::Record;
@@ -84,7 +84,7 @@ fn send(
 
 fn rows(worker: &mut Worker, table: u16) -> Page {
     let origin = Origin { worker: WorkerId(0), client: 6, request: 1, revision: 1, once: None };
-    let body = Body::Page { table: TableId(table), after: None, limit: u32::MAX };
+    let body = Body::Page { table: TableId(table), after: None, limit: u32::MAX, reads: Reads::Safe };
     worker.submit(FLOW, Request { origin, body });
     worker.turn(0);
     match worker.deliveries().pop() {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use anabranch_model::message::{
-    Answer, Body, Delivery, FlowId, Once, Origin, Page, Request, RowsAnswer, WorkerId,
+    Answer, Body, Delivery, FlowId, Once, Origin, Page, Reads, Request, RowsAnswer, WorkerId,
 };
 use anabranch_model::plan::{InputId, Plan, TableId};
 use anabranch_model::row::RowError;
@@ -72,7 +72,7 @@ fn ask(worker: &mut Worker, number: u64, once: Option<Once>, body: Body) -> Answ
 }
 
 fn tables(worker: &mut Worker) -> Vec<Page> {
-    let page = |table| Body::Page { table: TableId(table), after: None, limit: u32::MAX };
+    let page = |table| Body::Page { table: TableId(table), after: None, limit: u32::MAX, reads: Reads::Safe };
     let tables = (0..3).map(|table| match ask(worker, 1, None, page(table)) {
         Answer::Page(page) => page,
         other => panic!("{other:?}"),

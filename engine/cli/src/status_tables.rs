@@ -15,9 +15,23 @@ pub(crate) struct Before<'s> {
     pub(crate) since: Duration,
 }
 
-/// The inputs, outputs and tables of a node; some may be empty. With an earlier look, also the rows a second.
-pub(crate) fn of(status: &NodeStatus, before: Option<Before<'_>>) -> [TextTable; 3] {
-    [inputs(status, before), outputs(status, before), tables(status)]
+/// The inputs, outputs, tables and the journal of a node; some may be empty. With an earlier look, also the rows a second.
+pub(crate) fn of(status: &NodeStatus, before: Option<Before<'_>>) -> [TextTable; 4] {
+    [inputs(status, before), outputs(status, before), tables(status), journal(status)]
+}
+
+fn journal(status: &NodeStatus) -> TextTable {
+    let numbers = ["records", "bytes", "waiting", "syncs", "p50 us", "p99 us", "segments", "snapshots"];
+    let state = [("journal", Align::Left), ("state", Align::Left)].into_iter();
+    let mut table = TextTable::new(state.chain(numbers.map(|title| (title, Align::Right))));
+    if let Some(of) = &status.journal {
+        let counts =
+            [of.records, of.bytes, of.waiting, of.syncs, of.sync_p50_us, of.sync_p99_us].map(grouped);
+        let files = [of.segments, of.snapshots].map(|count| count.map_or("?".to_owned(), grouped));
+        let state = [of.directory.clone(), of.state.name().to_owned()];
+        table.row(state.into_iter().chain(counts).chain(files));
+    }
+    table
 }
 
 fn inputs(status: &NodeStatus, before: Option<Before<'_>>) -> TextTable {
@@ -100,14 +114,14 @@ mod tests {
             vec![InputStatus { stream: "In".into(), rows_in, rows_refused: 1, ..InputStatus::default() }];
         let outputs = vec![OutputStatus { stream: "Out".into(), rows_out: rows_in / 2 }];
         let flow = FlowStatus { flow: "names".into(), revision: 1, inputs, outputs, ..FlowStatus::default() };
-        NodeStatus { node: "A".into(), workers: 1, flows: vec![flow] }
+        NodeStatus { node: "A".into(), workers: 1, journal: None, flows: vec![flow] }
     }
 
     #[test]
     fn rates_are_of_the_time_between_two_looks() {
         let (then, now) = (status(1_000), status(5_000));
         let before = Before { status: &then, since: Duration::from_secs(2) };
-        let [inputs, outputs, tables] = of(&now, Some(before));
+        let [inputs, outputs, tables, _] = of(&now, Some(before));
         assert_eq!(inputs.render(), "input  rows in  refused  rows/s\nIn       5,000        1   2,000\n");
         assert_eq!(outputs.render(), "output  rows out  rows/s\nOut        2,500   1,000\n");
         assert!(tables.is_empty());

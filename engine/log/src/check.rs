@@ -156,3 +156,11 @@ fn starts<D: Disk + Clone>(disk: &D) -> Result<(), Error> {
 fn same(one: &Error, other: &Error) -> bool {
     one.to_string() == other.to_string()
 }
+
+/// How many segments and how many snapshots a journal has, by their names.
+///
+/// # Errors
+/// The directory cannot be read.
+pub fn files<D: Disk>(disk: &D) -> Result<(u64, u64), Error> {
+    Ok((segment::list(disk)?.len() as u64, snapshot::list(disk)?.len() as u64))
+}

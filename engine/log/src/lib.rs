@@ -26,7 +26,7 @@ mod tail;
 mod window;
 mod writer;
 
-pub use check::{Report, SegmentReport, SnapshotReport, check, first};
+pub use check::{Report, SegmentReport, SnapshotReport, check, files, first};
 pub use config::{Config, SEGMENT_BYTES_MAX};
 pub use disk::{Access, Disk, DiskFile};
 pub use error::{Damage, Error};

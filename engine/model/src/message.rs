@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::batch::Batch;
 use crate::expr::Place;
 use crate::partition::PartitionId;
-use crate::plan::{InputId, OutputId, Plan, RefusalCode, TableId};
+use crate::plan::{InputId, OutputId, Plan, RefusalCode, Sync, TableId};
 use crate::row::row_length;
 
 /// Bytes after which a worker ends a page of rows.
@@ -81,6 +81,8 @@ pub enum Body {
         partition: PartitionId,
         /// The key bytes.
         key: Vec<u8>,
+        /// Whether the answer waits.
+        reads: Reads,
     },
     /// Rows of all partitions in key order.
     Page {
@@ -90,7 +92,19 @@ pub enum Body {
         after: Option<Vec<u8>>,
         /// Rows at most; fewer where they come to [`PAGE_BYTES`].
         limit: u32,
+        /// Whether the answer waits.
+        reads: Reads,
     },
+}
+
+/// What a reader is content with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Reads {
+    /// What is safe: the answer waits until the rows that it shows are.
+    #[default]
+    Safe,
+    /// What is there: the answer does not wait, and a crash may take back what it shows.
+    Stale,
 }
 
 /// What one worker has to say to a request.
@@ -106,6 +120,8 @@ pub struct Part {
     pub entered: u64,
     /// What it rests on.
     pub rests_on: Recorded,
+    /// How safe that has to be before it is seen.
+    pub sync: Sync,
     /// This one.
     pub answer: Answer,
 }
@@ -150,6 +166,8 @@ pub enum Problem {
     Gone,
     /// The flow has a newer revision, which the request does not fit.
     Changed,
+    /// It may change something, and the node cannot keep what it does.
+    Unkept,
 }
 
 /// Rows of a table in key order.
@@ -297,10 +315,10 @@ pub enum Delivery {
         /// shapes.
         revised: Option<Arc<Plan>>,
     },
-    /// Rows emitted to an output stream, at the worker where the rule ran.
-    Emitted(FlowId, OutputId, Batch),
-    /// A refused row, for the flow's error stream, at the worker where its step ran.
-    Refused(FlowId, RefusedRow),
+    /// Rows emitted to an output stream, at the worker where the rule ran, and how safe what they rest on has to be.
+    Emitted(FlowId, OutputId, Batch, Sync),
+    /// A refused row, for the flow's error stream, at the worker where its step ran; likewise.
+    Refused(FlowId, RefusedRow, Sync),
 }
 
 /// A row that was refused, with what refused it.

@@ -176,17 +176,44 @@ pub struct Step {
 impl Step {
     /// Whether others can see afterwards that it ran: it writes, deletes or emits.
     pub fn leaves_traces(&self) -> bool {
-        self.rules.iter().any(|rule| leave_traces(&rule.actions))
+        let traces = |action: &Action| {
+            matches!(action, Action::Write { .. } | Action::Delete { .. } | Action::Emit { .. })
+        };
+        self.rules.iter().any(|rule| any(&rule.actions, &traces))
+    }
+
+    /// Whether it may change a table.
+    pub fn writes(&self) -> bool {
+        let writes = |action: &Action| matches!(action, Action::Write { .. } | Action::Delete { .. });
+        self.rules.iter().any(|rule| any(&rule.actions, &writes))
+    }
+
+    /// How safe a change has to be before what the step did is seen: as the strictest of its tables says, and on the disk
+    /// where it has none.
+    pub fn sync(&self, tables: &[Table]) -> Sync {
+        let one_is = |sync: Sync| {
+            let is = |action: &Action| match action {
+                Action::Write { table, .. } | Action::Delete { table, .. } | Action::Read { table, .. } => {
+                    tables[table.0 as usize].policy.sync == sync
+                }
+                _ => false,
+            };
+            self.rules.iter().any(|rule| any(&rule.actions, &is))
+        };
+        match one_is(Sync::Memory) && !one_is(Sync::Disk) {
+            true => Sync::Memory,
+            false => Sync::Disk,
+        }
     }
 }
 
-fn leave_traces(actions: &[Action]) -> bool {
+/// Whether one of the actions, or of those inside them, is such a one.
+fn any(actions: &[Action], such: &dyn Fn(&Action) -> bool) -> bool {
     actions.iter().any(|action| match action {
-        Action::Write { .. } | Action::Delete { .. } | Action::Emit { .. } => true,
         Action::If { arms, otherwise } => {
-            arms.iter().any(|(_, actions)| leave_traces(actions)) || leave_traces(otherwise)
+            arms.iter().any(|(_, actions)| any(actions, such)) || any(otherwise, such)
         }
-        Action::Read { .. } | Action::Let { .. } | Action::Require { .. } | Action::Reply { .. } => false,
+        action => such(action),
     })
 }
 

@@ -79,7 +79,7 @@ fn a_refused_segment_halts_the_journal_only_when_it_is_needed_and_until_it_is_ma
     assert!(
         matches!(&**safe.condition(), Condition::Halted(Trouble { since: 5, why }) if why.contains("is full"))
     );
-    assert!(kept.try_recv().expect("it is told").expect_err("turned down").contains("is full"));
+    assert!(kept.try_recv().expect("it is told").expect_err("turned down").why().contains("is full"));
     keeper.put_spare(order.make(&disk));
     assert_eq!((keeper.commit(), safe_records(&safe)), (Keeping::On, 12));
     assert_eq!(**safe.condition(), Condition::Sound);

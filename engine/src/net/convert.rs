@@ -2,7 +2,7 @@
 
 use anabranch_model::batch::Batch;
 use anabranch_model::expr::Place;
-use anabranch_model::message::{Answer, Body, Page, Problem as Unfit, Refusal, Replies, RowsAnswer};
+use anabranch_model::message::{Answer, Body, Page, Problem as Unfit, Reads, Refusal, Replies, RowsAnswer};
 use anabranch_model::partition::PartitionId;
 use anabranch_model::plan::{InputId, OutputId, Plan, RefusalCode, TableId};
 use anabranch_model::row::{Row, row_length};
@@ -10,6 +10,7 @@ use anabranch_wire::session as wire;
 
 use crate::egress::Answered;
 use crate::error::Error;
+use crate::storage_error::StorageError;
 
 /// Rows of a page that a client may ask for, at most.
 const PAGE_ROWS_MAX: u32 = 65_536;
@@ -33,14 +34,19 @@ pub(crate) fn body(body: Option<wire::Body>, plan: &Plan) -> Result<Body, String
                 return Err(format!("table `{}` has no partition {}", table.name, get.partition));
             }
             let (table, partition) = (TableId(get.table as u16), PartitionId(get.partition));
-            Ok(Body::Get { table, partition, key: get.key })
+            Ok(Body::Get { table, partition, key: get.key, reads: reads(get.stale) })
         }
         Some(wire::Body::Page(page)) => {
             plan.tables.get(page.table as usize).ok_or("there is no such table")?;
             let limit = page.limit.clamp(1, PAGE_ROWS_MAX);
-            Ok(Body::Page { table: TableId(page.table as u16), after: page.after, limit })
+            let (table, reads) = (TableId(page.table as u16), reads(page.stale));
+            Ok(Body::Page { table, after: page.after, limit, reads })
         }
     }
+}
+
+fn reads(stale: bool) -> Reads {
+    if stale { Reads::Stale } else { Reads::Safe }
 }
 
 /// A body as a message.
@@ -49,11 +55,13 @@ pub(crate) fn body_message(body: Body) -> wire::Body {
         Body::Rows { input, batch } => {
             wire::Body::Rows(wire::Rows { input: input.0.into(), batch: batch.into_bytes().into() })
         }
-        Body::Get { table, partition, key } => {
-            wire::Body::Get(wire::Get { table: table.0.into(), partition: partition.0, key })
+        Body::Get { table, partition, key, reads } => {
+            let stale = reads == Reads::Stale;
+            wire::Body::Get(wire::Get { table: table.0.into(), partition: partition.0, key, stale })
         }
-        Body::Page { table, after, limit } => {
-            wire::Body::Page(wire::Page { table: table.0.into(), after, limit })
+        Body::Page { table, after, limit, reads } => {
+            let stale = reads == Reads::Stale;
+            wire::Body::Page(wire::Page { table: table.0.into(), after, limit, stale })
         }
     }
 }
@@ -67,10 +75,11 @@ pub(crate) fn answered_message(answered: Answered) -> wire::Answer {
     };
     let outcome = match answer {
         Err(Error::Problem { code, text }) => wire::Outcome::Problem(problem(&code, text)),
-        Err(Error::Storage(why)) => wire::Outcome::Problem(problem("storage", why)),
+        Err(Error::Storage(error)) => wire::Outcome::Problem(problem(error.code(), error.why().to_owned())),
         Err(error) => wire::Outcome::Problem(problem("failed", error.to_string())),
         Ok(Answer::Problem(Unfit::Gone)) => unfit("gone"),
         Ok(Answer::Problem(Unfit::Changed)) => unfit("changed"),
+        Ok(Answer::Problem(Unfit::Unkept)) => unreachable!("the egress says why"),
         Ok(Answer::Rows(answer)) => wire::Outcome::Rows(rows_message(answer)),
         Ok(Answer::Row(row)) => wire::Outcome::Row(wire::FoundRow { row }),
         Ok(Answer::Page(page)) => {
@@ -133,8 +142,10 @@ pub(crate) fn answer(outcome: wire::Outcome, plan: &Plan) -> Result<Answer, Erro
         wire::Outcome::Problem(problem) if problem.code == "changed" => Ok(Answer::Problem(Unfit::Changed)),
         wire::Outcome::Problem(problem) if problem.code == "gone" => Ok(Answer::Problem(Unfit::Gone)),
         wire::Outcome::Problem(problem) if problem.code == "denied" => Err(Error::Denied(problem.text)),
-        wire::Outcome::Problem(problem) if problem.code == "storage" => Err(Error::Storage(problem.text)),
-        wire::Outcome::Problem(problem) => Err(Error::Problem { code: problem.code, text: problem.text }),
+        wire::Outcome::Problem(problem) => Err(match StorageError::of(&problem.code, &problem.text) {
+            Some(error) => Error::Storage(error),
+            None => Error::Problem { code: problem.code, text: problem.text },
+        }),
     }
 }
 

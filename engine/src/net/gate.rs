@@ -296,6 +296,7 @@ impl UnderWay {
         match answered.answer? {
             Answer::Problem(Problem::Gone) => Err(Error::Gone { flow: flow(), ticket: None }),
             Answer::Problem(Problem::Changed) => Err(Error::Changed { flow: flow(), ticket: None }),
+            Answer::Problem(Problem::Unkept) => unreachable!("the egress says why"),
             answer => Ok((plan, answer)),
         }
     }

@@ -39,8 +39,9 @@ use super::server::Timeouts;
 /// Bytes of the path and query of an address, at most: the longest key with every byte as `%XX`, and names.
 const ADDRESS_BYTES_MAX: usize = 16 << 10;
 
-/// How the routes end whose addresses may have parameters.
-const WITH_PARAMETERS: &str = "/tables/{table}";
+/// The ends of the routes whose handlers read parameters: those of reads.
+const WITH_PARAMETERS: [&str; 4] =
+    ["/tables/{table}", "/tables/{table}/", "/tables/{table}/{*key}", "/query"];
 
 /// What handlers share, with the gate for who sent the request: they take it as their argument (`app: App`), because
 /// the gate in the router's state lets nobody through.
@@ -59,7 +60,8 @@ impl FromRequestParts<App> for App {
         if let Some(route) = route {
             observe::matched(route);
         }
-        if !route.is_some_and(|route| route.as_str().ends_with(WITH_PARAMETERS)) {
+        let ends = |route: &MatchedPath| WITH_PARAMETERS.iter().any(|end| route.as_str().ends_with(end));
+        if !route.is_some_and(ends) {
             Query::parse(parts.uri.query(), &[])?;
         }
         let caller = parts.extensions.remove::<Caller>().unwrap_or(Caller::NOBODY);

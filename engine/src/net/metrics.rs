@@ -3,6 +3,8 @@
 //! Labels take their values from what is declared (flows, streams, tables, routes, codes) and never from what a client
 //! sends, so that a node has a bounded number of them. `engine/METRICS.md` is the list for people; a test keeps it true.
 
+mod journal;
+
 use std::collections::BTreeMap;
 
 use anabranch_operators::BATCH_SIZES;
@@ -195,6 +197,13 @@ const ALL: &[&Metric] = &[
     &TABLE_ROW_BYTES,
     &TABLE_MEMORY,
     &TABLE_DEGRADED,
+    &journal::STATE,
+    &journal::RECORDS,
+    &journal::BYTES,
+    &journal::WAITING,
+    &journal::SEGMENTS,
+    &journal::SNAPSHOTS,
+    &journal::SYNC_SECONDS,
     &COMMANDS_WAITING,
     &UNANSWERED_BYTES,
     &SUBSCRIBERS,
@@ -252,6 +261,7 @@ fn text(gate: &Gate) -> String {
     requests(&mut out, known.status);
     profile(&mut out, known.status);
     tables(&mut out, known.status);
+    journal::journal(&mut out, known.status.journal.as_ref());
     queues(&mut out, &known);
     network(&mut out, known.traffic);
     process_figures(&mut out, known.process.as_ref());

@@ -7,8 +7,8 @@ use std::time::Duration;
 use anabranch_log::{Disk, Error as LogError, Spare, SpareOrder};
 use crossbeam_channel::{Receiver, Sender, bounded, select, unbounded};
 
-use super::{Aside, Door, now_micros, spawn_aside};
-use crate::journal::{Entry, Keeper, Keeping};
+use super::{Aside, Door, now, now_micros, spawn_aside};
+use crate::journal::{Entry, JournalMeasures, Keeper, Keeping};
 use crate::safe::Safe;
 
 /// Entries that one sync makes safe, at most.
@@ -28,6 +28,16 @@ struct Maker<F> {
     made: Receiver<Result<Spare<F>, LogError>>,
 }
 
+/// The ways from a journal to its node.
+pub(crate) struct Ways {
+    pub(crate) safe: Safe,
+    /// What is to be kept.
+    pub(crate) entries: Receiver<Entry>,
+    /// Who is woken when something is safe.
+    pub(crate) doors: Vec<Door>,
+    pub(crate) measures: JournalMeasures,
+}
+
 /// Starts the threads of a node's journal. They end when the journal is told to, and all that came before is kept.
 ///
 /// # Errors
@@ -35,9 +45,7 @@ struct Maker<F> {
 pub(crate) fn keep<D: SharedDisk>(
     keeper: Keeper<Arc<D>>,
     disk: Arc<D>,
-    safe: Safe,
-    entries: Receiver<Entry>,
-    doors: Vec<Door>,
+    ways: Ways,
 ) -> io::Result<[Aside; 2]> {
     let (orders, ordered) = bounded::<SpareOrder>(1);
     let (to, made) = unbounded();
@@ -49,18 +57,13 @@ pub(crate) fn keep<D: SharedDisk>(
         }
     })?;
     let journal = spawn_aside("anabranch-journal", move || {
-        run(keeper.spares_aside(), &Maker { orders, made }, &safe, &entries, &doors);
+        run(keeper.spares_aside(), &Maker { orders, made }, &ways);
     })?;
     Ok([journal, spares])
 }
 
-fn run<D: Disk>(
-    mut keeper: Keeper<D>,
-    maker: &Maker<D::File>,
-    safe: &Safe,
-    entries: &Receiver<Entry>,
-    doors: &[Door],
-) {
+fn run<D: Disk>(mut keeper: Keeper<D>, maker: &Maker<D::File>, ways: &Ways) {
+    let Ways { safe, entries, measures, .. } = ways;
     let mut keeping = Keeping::On;
     while keeping != Keeping::Ended {
         match keeping {
@@ -81,13 +84,24 @@ fn run<D: Disk>(
         maker.made.try_iter().for_each(|made| keeper.put_spare(made));
         keeper.write();
         if safe.take_wants_written() {
-            doors.iter().for_each(|door| door.thread.unpark());
+            ways.wake();
         }
+        let (syncs, began) = (keeper.has_unsynced(), now());
         keeping = keeper.sync();
-        doors.iter().for_each(|door| door.thread.unpark());
+        if syncs {
+            measures.synced(began, now());
+        }
+        measures.kept(keeper.kept());
+        ways.wake();
         if let Some(order) = keeper.order_spare() {
             // One order is out at a time, so it does not wait. The thread ends after this one.
             let _ = maker.orders.send(order);
         }
+    }
+}
+
+impl Ways {
+    fn wake(&self) {
+        self.doors.iter().for_each(|door| door.thread.unpark());
     }
 }

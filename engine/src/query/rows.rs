@@ -51,7 +51,7 @@ impl<'c, L: Link> Rows<'c, L> {
                 let ticket = client.request(
                     prepared.flow,
                     &prepared.plan,
-                    Body::Get { table: id, partition, key },
+                    Body::Get { table: id, partition, key, reads: client.reading() },
                     0,
                 )?;
                 match client.collect(ticket)? {

@@ -188,7 +188,7 @@ impl<'p> Flow<'p> {
         });
         let lines = json!({ "type": "string", "description": "A row a line.", "contentSchema": row });
         let rest = json!({
-            "parameters": [limit, after],
+            "parameters": [limit, after, reads()],
             "responses": { "200": content("The rows.", "application/x-ndjson", lines) },
         });
         let summary = format!("The rows of `{}` in the order of their keys", table.name);
@@ -210,7 +210,8 @@ impl<'p> Flow<'p> {
             let schema = schema::of_key(column);
             json!({ "name": unique(at), "in": "path", "required": true, "schema": schema })
         };
-        let parameters: Vec<Value> = key.columns().iter().enumerate().map(parameter).collect();
+        let parameters = key.columns().iter().enumerate().map(parameter);
+        let parameters: Vec<Value> = parameters.chain([reads()]).collect();
         let parts: Vec<String> = (0..names.len()).map(|at| format!("{{{}}}", unique(at))).collect();
         let rest = json!({
             "parameters": parameters,
@@ -370,4 +371,14 @@ fn segment(name: &str) -> String {
         }
     }
     out
+}
+
+/// Whether a read waits.
+fn reads() -> Value {
+    json!({
+        "name": "read",
+        "in": "query",
+        "description": "`stale`: it does not wait until what it shows is safe on the node's disk.",
+        "schema": { "type": "string", "enum": ["safe", "stale"] },
+    })
 }

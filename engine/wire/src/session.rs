@@ -141,6 +141,9 @@ pub struct Get {
     /// Its key bytes.
     #[prost(bytes = "vec", tag = "3")]
     pub key: Vec<u8>,
+    /// The answer does not wait until what it shows is safe.
+    #[prost(bool, tag = "4")]
+    pub stale: bool,
 }
 
 /// Rows in key order.
@@ -155,6 +158,9 @@ pub struct Page {
     /// Rows, at most.
     #[prost(uint32, tag = "3")]
     pub limit: u32,
+    /// The answer does not wait until what it shows is safe.
+    #[prost(bool, tag = "4")]
+    pub stale: bool,
 }
 
 /// Answers, in the order in which they came.

@@ -1,7 +1,7 @@
 //! `anabranch query`: a question over a table of a node that runs somewhere, in SQL's words.
 
-use anabranch::Error;
 use anabranch::query::QueryError;
+use anabranch::{Error, Reads};
 use clap::Args;
 
 use crate::client::at::At;
@@ -28,6 +28,9 @@ pub(crate) struct Query {
     /// The question; `-` is standard input
     #[arg(value_name = "QUESTION")]
     question: String,
+    /// Do not wait until rows are safe on the node's disk: what is shown may be undone by a crash
+    #[arg(long)]
+    stale: bool,
     #[command(flatten)]
     at: At,
     /// Print JSON, one row a line
@@ -39,6 +42,9 @@ impl Query {
     pub(crate) fn run(self) -> Result<(), Failure> {
         let question = self.question()?;
         let mut client = self.at.connect()?;
+        if self.stale {
+            client.reads(Reads::Stale);
+        }
         let rows = client.query(&question).map_err(failure)?;
         let mut printer = RowPrinter::new(rows.shape(), self.json);
         for row in rows {

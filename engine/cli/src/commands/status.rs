@@ -52,6 +52,7 @@ impl Status {
         if !self.watch {
             self.print(&first, None, "")?;
             tell_degraded(&first);
+            tell_trouble(&first);
             return Ok(());
         }
         let stop = Stop::listen()?;
@@ -88,6 +89,13 @@ impl Status {
         let tables = status_tables::of(status, before);
         tables.iter().filter(|table| !table.is_empty()).try_for_each(|table| out.line(&table.render()))?;
         out.flush()
+    }
+}
+
+/// Why the node keeps nothing now.
+fn tell_trouble(status: &NodeStatus) {
+    if let Some((state, why)) = status.journal.as_ref().and_then(|of| Some((of.state, of.why.as_ref()?))) {
+        output::message(&format!("the journal is {}: {why}", state.name()));
     }
 }
 

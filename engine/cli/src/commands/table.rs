@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use anabranch::{Client, Error};
+use anabranch::{Client, Error, Reads};
 use clap::Args;
 use serde_json::json;
 
@@ -37,6 +37,9 @@ pub(crate) struct Table {
     /// How many rows at most, or `all`
     #[arg(long, value_name = "N", default_value = "100", conflicts_with = "key")]
     limit: Limit,
+    /// Do not wait until rows are safe on the node's disk: what is shown may be undone by a crash
+    #[arg(long)]
+    stale: bool,
     #[command(flatten)]
     at: At,
     /// Print JSON, one row a line
@@ -62,6 +65,9 @@ impl FromStr for Limit {
 impl Table {
     pub(crate) fn run(self) -> Result<(), Failure> {
         let mut client = self.at.connect()?;
+        if self.stale {
+            client.reads(Reads::Stale);
+        }
         match self.key.is_empty() {
             true => self.scan(&mut client),
             false => self.get(&mut client),

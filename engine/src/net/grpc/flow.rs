@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anabranch_model::batch::{Batch, SchemaId};
-use anabranch_model::message::{Answer, Body as EngineBody, FlowId, Page, Refusal, RowsAnswer};
+use anabranch_model::message::{Answer, Body as EngineBody, FlowId, Page, Reads, Refusal, RowsAnswer};
 use anabranch_model::plan::{InputId, TableId};
 use anabranch_model::value::Value;
 use anabranch_wire::typed::message::{Watch, grpc_status};
@@ -15,7 +15,7 @@ use prost::Message;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::body::Body;
-use tonic::metadata::MetadataMap;
+use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::server::Grpc;
 use tonic::{Code, Status, Streaming};
 use tower::service_fn;
@@ -30,12 +30,16 @@ use crate::idempotency_key::IdempotencyKey;
 use crate::key::Key;
 use crate::net::gate::Gate;
 use crate::os;
+use crate::storage_error::StorageError;
 
 /// Rows of a table that are asked for at a time.
 const PAGE_ROWS: u32 = 512;
 
 /// Messages of a scan that wait for a slow reader.
 const SCAN_AHEAD: usize = 64;
+
+/// The metadata that says what a reader is content with.
+const READ: &str = "anabranch-read";
 
 /// A flow with the ways to it.
 #[derive(Clone)]
@@ -77,14 +81,20 @@ pub(crate) async fn serve(gate: Gate, path: &str, request: Request<Paced>) -> Re
         Method::Get(table) => {
             let get = service_fn(move |request: tonic::Request<Bytes>| {
                 let flow = flow.clone();
-                async move { flow.get(table, &request.into_inner()).await.map(tonic::Response::new) }
+                async move {
+                    let reads = reads(request.metadata())?;
+                    flow.get(table, &request.into_inner(), reads).await.map(|row| told(row, reads))
+                }
             });
             grpc.unary(get, request.map(Paced::one)).await
         }
         Method::Scan(table) => {
             let scan = service_fn(move |request: tonic::Request<Bytes>| {
                 let flow = flow.clone();
-                async move { flow.scan(table, &request.into_inner()).map(tonic::Response::new) }
+                async move {
+                    let reads = reads(request.metadata())?;
+                    flow.scan(table, &request.into_inner(), reads).map(|rows| told(rows, reads))
+                }
             });
             grpc.server_streaming(scan, request.map(Paced::one)).await
         }
@@ -123,10 +133,10 @@ impl Served {
     }
 
     /// The row of a key.
-    async fn get(&self, table: TableId, message: &[u8]) -> Result<Vec<u8>, Status> {
+    async fn get(&self, table: TableId, message: &[u8], reads: Reads) -> Result<Vec<u8>, Status> {
         let values = self.api.decode_key(table, message).map_err(|error| invalid(&error))?;
         let key = self.key(table, values)?;
-        let body = EngineBody::Get { table, partition: key.partition, key: key.bytes };
+        let body = EngineBody::Get { table, partition: key.partition, key: key.bytes, reads };
         match self.call(body).await? {
             (api, Answer::Row(Some(row))) => {
                 let mut message = Vec::new();
@@ -145,13 +155,14 @@ impl Served {
         &self,
         table: TableId,
         message: &[u8],
+        reads: Reads,
     ) -> Result<ReceiverStream<Result<Vec<u8>, Status>>, Status> {
         let scan = self.api.decode_scan(table, message).map_err(|error| invalid(&error))?;
         let after = scan.after.map(|values| self.key(table, values)).transpose()?.map(|key| key.bytes);
         let (sender, rows) = mpsc::channel(SCAN_AHEAD);
         let (flow, limit) = (self.clone(), scan.limit.unwrap_or(u64::MAX));
         let writer = sender.clone();
-        stream::spawn(sender, async move { flow.pages(table, after, limit, &writer).await });
+        stream::spawn(sender, async move { flow.pages(table, after, limit, reads, &writer).await });
         Ok(ReceiverStream::new(rows))
     }
 
@@ -160,10 +171,11 @@ impl Served {
         table: TableId,
         mut after: Option<Vec<u8>>,
         mut left: u64,
+        reads: Reads,
         sender: &mpsc::Sender<Result<Vec<u8>, Status>>,
     ) -> Result<(), Status> {
         while left > 0 {
-            let (api, page) = self.page(table, after.take(), left).await?;
+            let (api, page) = self.page(table, after.take(), left, reads).await?;
             let as_now = self.table(table, &api)?;
             left -= page.rows.len() as u64;
             after = page.rows.last().map(|(key, _)| key.clone());
@@ -187,9 +199,10 @@ impl Served {
         table: TableId,
         after: Option<Vec<u8>>,
         left: u64,
+        reads: Reads,
     ) -> Result<(Arc<FlowApi>, Page), Status> {
         let limit = u32::try_from(left).unwrap_or(PAGE_ROWS).min(PAGE_ROWS);
-        match self.call(EngineBody::Page { table, after, limit }).await? {
+        match self.call(EngineBody::Page { table, after, limit, reads }).await? {
             (api, Answer::Page(mut page)) => {
                 // Every worker gave so many.
                 if page.rows.len() > limit as usize {
@@ -263,8 +276,30 @@ fn invalid(error: &DecodeError) -> Status {
     status(Code::InvalidArgument, &error.to_string())
 }
 
+/// What a reader is content with: metadata `anabranch-read: stale`.
+fn reads(metadata: &MetadataMap) -> Result<Reads, Status> {
+    match metadata.get(READ).map(|value| value.to_str()) {
+        None | Some(Ok("safe")) => Ok(Reads::Safe),
+        Some(Ok("stale")) => Ok(Reads::Stale),
+        Some(_) => Err(status(
+            Code::InvalidArgument,
+            "`anabranch-read` is `safe` or `stale`; leave it out for `safe`",
+        )),
+    }
+}
+
+/// An answer that says where it did not wait for what it shows to be safe.
+fn told<T>(answer: T, reads: Reads) -> tonic::Response<T> {
+    let mut response = tonic::Response::new(answer);
+    if reads == Reads::Stale {
+        response.metadata_mut().insert(READ, MetadataValue::from_static("stale"));
+    }
+    response
+}
+
 pub(super) fn failed(error: &Error) -> Status {
     let code = match error {
+        Error::Storage(StorageError::Halted(_)) => Code::ResourceExhausted,
         Error::Stopped | Error::Full | Error::Storage(_) => Code::Unavailable,
         Error::Denied(_) => Code::PermissionDenied,
         _ => Code::FailedPrecondition,

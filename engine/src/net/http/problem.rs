@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::answer::Refused;
 use crate::error::{Error, FlowError};
 use crate::rows::RowProblem;
+use crate::storage_error::StorageError;
 use crate::{Plan, RefusalCode};
 
 /// Seconds after which a request that found the node full may be repeated.
@@ -202,12 +203,22 @@ impl From<Error> for Problem {
                 "the node holds as many unanswered bytes as it may",
                 "repeat the request in a moment",
             ),
-            Error::Storage(_) => Problem::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "storage",
-                error.to_string(),
-                "see the node's log and its disk; it has to be started again",
-            ),
+            Error::Storage(ref why) => {
+                let (status, help) = match why {
+                    StorageError::Halted(_) => {
+                        (StatusCode::INSUFFICIENT_STORAGE, "make space on the node's disk, and send it again")
+                    }
+                    StorageError::Broken(_) | StorageError::Lost(_) => (
+                        StatusCode::SERVICE_UNAVAILABLE,
+                        "see the node's log and its disk; it has to be started again",
+                    ),
+                    StorageError::Unsafe(_) => (
+                        StatusCode::SERVICE_UNAVAILABLE,
+                        "see the node's log and its disk; `read=stale` does not wait for it",
+                    ),
+                };
+                Problem::new(status, why.code(), error.to_string(), help)
+            }
             Error::Stopped => Problem::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "stopped",

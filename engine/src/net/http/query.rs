@@ -1,5 +1,7 @@
 //! The parameters behind the `?` of an address.
 
+use anabranch_model::message::Reads;
+
 use super::problem::Problem;
 use super::target::decode;
 
@@ -31,6 +33,22 @@ impl Query {
     /// The values of a parameter that may stand several times.
     pub(super) fn all(&self, name: &str) -> Vec<&str> {
         self.0.iter().filter(|(of, _)| of == name).map(|(_, value)| value.as_str()).collect()
+    }
+
+    /// What a reader is content with.
+    pub(super) fn reads(&self) -> Result<Reads, Problem> {
+        match self.all("read").as_slice() {
+            [] | ["safe"] => Ok(Reads::Safe),
+            ["stale"] => Ok(Reads::Stale),
+            [other] => Err(Problem::invalid(
+                format!("`read` is {}, not `safe` or `stale`", anabranch_model::convert::shown(other)),
+                "leave it out, or write `read=stale` for an answer that does not wait for the disk",
+            )),
+            several => Err(Problem::invalid(
+                format!("`read` is given {} times", several.len()),
+                "write it once, such as `read=stale`",
+            )),
+        }
     }
 
     /// A whole number.

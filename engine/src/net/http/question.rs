@@ -3,7 +3,7 @@
 use std::sync::{Arc, Weak};
 use std::vec::IntoIter;
 
-use anabranch_model::message::{Answer, Body};
+use anabranch_model::message::{Answer, Body, Reads};
 use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -14,7 +14,8 @@ use super::App;
 use super::body::Incoming;
 use super::feed::{Feed, feed};
 use super::problem::Problem;
-use super::tables::Scan;
+use super::query::Query;
+use super::tables::{Scan, told};
 use super::target::Installed;
 use crate::Plan;
 use crate::error::Error;
@@ -73,6 +74,7 @@ pub(super) async fn query(app: App, request: Request) -> Result<Response, Proble
     app.gate.caller().check_any(Operation::Read)?;
     let kind = request.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
     let is_json = kind.is_some_and(|kind| kind.to_ascii_lowercase().starts_with(b"application/json"));
+    let reads = Query::parse(request.uri().query(), &["read"])?.reads()?;
     let (body, _held) =
         Incoming::of(request, app.timeouts.body)?.whole(&app.gate, QUESTION_TOO_LARGE).await?;
     let question = text(body, is_json)?;
@@ -83,13 +85,13 @@ pub(super) async fn query(app: App, request: Request) -> Result<Response, Proble
         );
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "full", message, help));
     };
-    let mut answering = Answering::begin(&app, &question, room).await?;
+    let mut answering = Answering::begin(&app, &question, reads, room).await?;
     // What is wrong from the beginning still gets a status of its own.
     let first = answering.next().await?;
     let (feed, body) = feed();
     tokio::spawn(answering.run(first, feed));
     let ndjson = HeaderValue::from_static("application/x-ndjson");
-    Ok(([(header::CONTENT_TYPE, ndjson)], body).into_response())
+    Ok(told(([(header::CONTENT_TYPE, ndjson)], body).into_response(), reads))
 }
 
 fn text(body: Vec<u8>, is_json: bool) -> Result<String, Problem> {
@@ -132,7 +134,7 @@ enum Stage {
 type Results = Box<dyn Iterator<Item = Result<Row, QueryError>> + Send>;
 
 impl Answering {
-    async fn begin(app: &App, question: &str, room: Room) -> Result<Self, Problem> {
+    async fn begin(app: &App, question: &str, reads: Reads, room: Room) -> Result<Self, Problem> {
         let prepared = Prepared::new(question, &app.gate.flows())?;
         app.gate.caller().check(Operation::Read, &prepared.plan.name)?;
         let evaluation = Evaluation::new(&prepared, os::now_micros());
@@ -141,10 +143,10 @@ impl Answering {
             Lookup::All => {
                 let flow = Installed { id: prepared.flow, plan: prepared.plan.clone() };
                 let gate = app.gate.clone();
-                Source::Pages(Box::new(Scan { gate, flow, table, after: None, left: u64::MAX }))
+                Source::Pages(Box::new(Scan { gate, flow, table, after: None, left: u64::MAX, reads }))
             }
             Lookup::Key { partition, key } => {
-                let body = Body::Get { table, partition, key };
+                let body = Body::Get { table, partition, key, reads };
                 let (plan, answer) = app.gate.call(prepared.flow, &prepared.plan, body).await?;
                 same(&plan, &prepared.plan)?;
                 let Answer::Row(row) = answer else { unreachable!("a key is answered with its row") };

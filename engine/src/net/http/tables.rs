@@ -1,10 +1,10 @@
 //! Rows of a table: one by its key, or all in key order.
 
-use anabranch_model::message::{Answer, Body, Page};
+use anabranch_model::message::{Answer, Body, Page, Reads};
 use anabranch_model::plan::TableId;
 use anabranch_model::value::Value;
 use axum::extract::RawQuery;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 
@@ -20,17 +20,21 @@ use crate::net::access::Operation;
 use crate::net::gate::Gate;
 use crate::rows;
 
+/// What an answer says of itself that did not wait for what it shows to be safe.
+const READ: HeaderName = HeaderName::from_static("anabranch-read");
+
 /// Rows of a page: enough to share the cost of a request, few enough to keep memory small.
 const PAGE_ROWS: u64 = 1024;
 
-/// `GET /flows/{flow}/tables/{table}/{key...}`.
-pub(super) async fn row(app: App, target: Target) -> Result<Response, Problem> {
+/// `GET /flows/{flow}/tables/{table}/{key...}?read=stale`.
+pub(super) async fn row(app: App, target: Target, RawQuery(query): RawQuery) -> Result<Response, Problem> {
     let flow = target.flow(&app.gate)?;
     app.gate.caller().check(Operation::Read, &flow.plan.name)?;
     let id = flow.table(&target.name)?;
     let table = &flow.plan.tables[id.0 as usize];
     let key = Key::of(table, target.key.iter().map(|part| Value::from(part.as_str())))?;
-    let body = Body::Get { table: id, partition: key.partition, key: key.bytes };
+    let reads = Query::parse(query.as_deref(), &["read"])?.reads()?;
+    let body = Body::Get { table: id, partition: key.partition, key: key.bytes, reads };
     let (plan, answer) = app.gate.call(flow.id, &flow.plan, body).await?;
     let Answer::Row(found) = answer else { unreachable!("a key is answered with its row") };
     let Some(bytes) = found else {
@@ -45,15 +49,24 @@ pub(super) async fn row(app: App, target: Target) -> Result<Response, Problem> {
     let named = Named { flow: flow.id, plan: flow.plan.clone(), id }.revised(&plan)?;
     rows::write_json(&named.table().shape, &bytes, &mut text);
     text.push('\n');
-    Ok(super::json(StatusCode::OK, text))
+    Ok(told(super::json(StatusCode::OK, text), reads))
 }
 
-/// `GET /flows/{flow}/tables/{table}?limit=n&after=key`.
+/// An answer that says where it did not wait for what it shows to be safe.
+pub(super) fn told(mut response: Response, reads: Reads) -> Response {
+    if reads == Reads::Stale {
+        response.headers_mut().insert(READ, HeaderValue::from_static("stale"));
+    }
+    response
+}
+
+/// `GET /flows/{flow}/tables/{table}?limit=n&after=key&read=stale`.
 pub(super) async fn list(app: App, target: Target, RawQuery(query): RawQuery) -> Result<Response, Problem> {
     let flow = target.flow(&app.gate)?;
     app.gate.caller().check(Operation::Read, &flow.plan.name)?;
     let table = flow.table(&target.name)?;
-    let query = Query::parse(query.as_deref(), &["limit", "after"])?;
+    let query = Query::parse(query.as_deref(), &["limit", "after", "read"])?;
+    let reads = query.reads()?;
     let left = query.number("limit")?.unwrap_or(u64::MAX);
     let after = match query.all("after") {
         parts if parts.is_empty() => None,
@@ -62,13 +75,13 @@ pub(super) async fn list(app: App, target: Target, RawQuery(query): RawQuery) ->
             Some(Key::of(&flow.plan.tables[table.0 as usize], values)?.bytes)
         }
     };
-    let mut scan = Scan { gate: app.gate, flow, table, after, left };
+    let mut scan = Scan { gate: app.gate, flow, table, after, left, reads };
     // What is wrong from the beginning still gets a status of its own.
     let first = scan.page().await?;
     let (feed, body) = feed();
     tokio::spawn(scan.run(first, feed));
     let ndjson = HeaderValue::from_static("application/x-ndjson");
-    Ok(([(header::CONTENT_TYPE, ndjson)], body).into_response())
+    Ok(told(([(header::CONTENT_TYPE, ndjson)], body).into_response(), reads))
 }
 
 /// A table that is read page by page.
@@ -79,6 +92,7 @@ pub(super) struct Scan {
     pub(super) after: Option<Vec<u8>>,
     /// Rows that are still wanted.
     pub(super) left: u64,
+    pub(super) reads: Reads,
 }
 
 impl Scan {
@@ -107,7 +121,8 @@ impl Scan {
         if limit == 0 {
             return Ok(Page::default());
         }
-        let body = Body::Page { table: self.table, after: self.after.take(), limit: limit as u32 };
+        let (after, reads) = (self.after.take(), self.reads);
+        let body = Body::Page { table: self.table, after, limit: limit as u32, reads };
         let (plan, answer) = self.gate.call(self.flow.id, &self.flow.plan, body).await?;
         let Answer::Page(mut page) = answer else { unreachable!("a page is answered with a page") };
         let table =
