@@ -1,4 +1,4 @@
-//! What the program says of a data directory that it cannot use.
+//! What the program says of a data directory that it cannot use, and what it does while the disk is full.
 #![cfg(unix)]
 #![expect(
     clippy::disallowed_methods,
@@ -13,7 +13,7 @@ use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::PathBuf;
 use std::process::Command;
 
-use anabranch::Client;
+use anabranch::{Client, Error, JournalState, StorageError};
 use serde_json::json;
 use support::{Directory, Serving};
 
@@ -148,4 +148,57 @@ fn a_disk_that_is_full_at_the_start_is_told_and_nothing_is_left() {
     disk.again("size=150m");
     with_row(&directory);
     has_row(&directory);
+}
+
+#[test]
+fn a_disk_that_gets_full_turns_writers_down_and_goes_on_when_there_is_space() {
+    let directory = Directory::with_flow();
+    let Some(disk) = Mounted::new(directory.path("data"), 100) else { return };
+    let node = directory.serve("--data data");
+    let (mut writer, mut other, mut looker) = (client(&node), client(&node), client(&node));
+    let value = "x".repeat(1 << 20);
+    let submit = |writer: &mut Client, number: u32| {
+        let mut batch = writer.batch("UpdateStream").expect("there is such an input");
+        batch.push(&json!({ "name": format!("n{number}"), "value": value })).expect("it fits");
+        writer.submit(batch).expect("sent")
+    };
+    // The first segment takes 64 MiB, and there is no space for another.
+    for number in 0..58 {
+        let ticket = submit(&mut writer, number);
+        writer.wait(ticket).expect("there is space");
+    }
+    // A request leaves when its client looks for answers.
+    let send = |number| {
+        let mut writer = client(&node);
+        submit(&mut writer, number);
+        (writer, 0)
+    };
+    let mut sent: Vec<_> = (58..64).map(send).collect();
+    let look = |sent: &mut Vec<(Client, usize)>| {
+        for (writer, accepted) in sent {
+            *accepted += writer.try_next().expect("it runs").map_or(0, |(_, answer)| answer.accepted);
+        }
+    };
+    let mut state = || looker.status().expect("it runs").journal.expect("it keeps what it does").state;
+    while state() == JournalState::Ok {
+        look(&mut sent);
+    }
+    let turned_down = other.send("UpdateStream", &[json!({ "name": "more", "value": "1" })]);
+    assert!(
+        matches!(&turned_down, Err(Error::Storage(StorageError::Halted(why))) if why.contains("the disk is full")),
+        "{turned_down:?}"
+    );
+    node.run(&directory, "status").exits(0).says("the journal is halted").says("make space");
+    let came = node.run(&directory, "table QueryTable --key n63 --stale").exits(0);
+    assert!(came.stdout.contains("n63"), "{came:?}");
+
+    disk.again("size=300m");
+    while sent.iter().any(|(_, accepted)| *accepted == 0) {
+        look(&mut sent);
+    }
+    while state() != JournalState::Ok {}
+    other.send("UpdateStream", &[json!({ "name": "more", "value": "1" })]).expect("a repeat works");
+    drop((writer, other, looker, sent, node));
+    let again = directory.serve("--data data");
+    assert_eq!(client(&again).scan("QueryTable").expect("begun").count(), 65);
 }
