@@ -3,6 +3,9 @@
 //! At `max` batches of 256 updates, 64 in flight; then as many requests a second as half of that, which is an open loop:
 //! what a stop of a worker or of the disk holds up is seen in the latency of all requests behind it. `DATA=/dev/shm` shows
 //! what is left where syncs cost nothing.
+//!
+//! And how long a worker stops for a piece: each piece is made five times and the fastest counts, so that what the machine
+//! did meanwhile is not told as ours.
 
 #![allow(clippy::print_stdout, reason = "a benchmark tells its figures")]
 #![allow(clippy::disallowed_methods, reason = "a benchmark makes files and threads")]
@@ -10,20 +13,28 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use anabranch::{Flow, Node, SnapshotTaken};
 use anabranch_benches::load::{Load, Outcome};
-use anabranch_benches::median;
+use anabranch_benches::{median, workload};
+use anabranch_model::message::{Body, FlowId, Origin, Request};
+use anabranch_model::plan::InputId;
+use anabranch_model::row::RowError;
+use anabranch_operators::{Worker, WorkerConfig};
 
 /// Rows of the table, where `SNAPSHOT_ROWS` says nothing else.
 const ROWS: u64 = 4_000_000;
+/// As the node's.
+const PIECE_BYTES: usize = 128 << 10;
 const ROUNDS: usize = 5;
 const SECONDS: f64 = 4.0;
 
 fn main() {
+    let keys = std::env::var("SNAPSHOT_ROWS").map_or(ROWS, |rows| rows.parse().unwrap());
+    pieces(keys);
     let root = std::env::var_os("DATA").map_or_else(|| env!("CARGO_TARGET_TMPDIR").into(), PathBuf::from);
     let directory = root.join(format!("snapshot-{}", std::process::id()));
-    let keys = std::env::var("SNAPSHOT_ROWS").map_or(ROWS, |rows| rows.parse().unwrap());
     for workers in [1, 2] {
         let data = directory.join(workers.to_string());
         let flow = Flow::parse("names.flow", include_str!("../../flows/names.flow")).unwrap();
@@ -49,9 +60,48 @@ fn main() {
     std::fs::remove_dir_all(&directory).unwrap();
 }
 
+/// The pieces of one worker.
+fn pieces(keys: u64) {
+    let (plan, flow) = (workload::plan(), FlowId(0));
+    let config = WorkerConfig { node: "A".into(), seed: 1, clock: None, profile: false, records: true };
+    let mut worker = Worker::alone(&config);
+    worker.install(flow, &plan);
+    let pairs = (0..keys).map(|key| workload::pair(key, key));
+    for (request, batch) in (1..).zip(workload::batches(pairs, &plan.inputs[0].shape)) {
+        let origin = Origin { worker: worker.id(), client: 1, request, revision: 1, once: None };
+        worker.submit(flow, Request { origin, body: Body::Rows { input: InputId(0), batch } });
+        worker.turn(0);
+        drop((worker.records(), worker.deliveries()));
+    }
+    let mut fastest: Vec<Duration> = Vec::new();
+    let (mut rows, mut bytes) = (0, 0);
+    for _ in 0..ROUNDS {
+        let mut place = worker.snapshot();
+        (rows, bytes) = (0, 0);
+        for at in 0.. {
+            let began = Instant::now();
+            let piece = worker.snapshot_piece(&mut place, PIECE_BYTES);
+            let took = began.elapsed();
+            let Some(piece) = piece else { break };
+            (rows, bytes) = (rows + piece.rows, bytes + piece.body.len());
+            match fastest.get_mut(at) {
+                Some(before) => *before = took.min(*before),
+                None => fastest.push(took),
+            }
+        }
+    }
+    fastest.sort_unstable();
+    let at = |part: usize| fastest[(fastest.len() * part / 1000).min(fastest.len() - 1)];
+    println!(
+        "a piece of {} KiB, {} of them, {rows} rows, {} MiB\n",
+        PIECE_BYTES >> 10,
+        fastest.len(),
+        bytes >> 20
+    );
+    println!("p50 {:?}, p99 {:?}, max {:?}\n", at(500), at(990), at(1000));
+}
+
 fn fill(node: &Node, keys: u64) {
-    use anabranch_benches::workload;
-    use anabranch_model::row::RowError;
     let mut client = node.client();
     let mut pairs = (0..keys).map(|key| workload::pair(key, key)).peekable();
     while pairs.peek().is_some() {
