@@ -14,7 +14,7 @@ use anabranch_model::row::{ROW_STAMP_BYTES, Row};
 use anabranch_model::stamp::Stamp;
 use anabranch_model::types::Shape;
 use anabranch_model::value::Value;
-use anabranch_table::{Chunk, ChunkCursor, MAX_ROWS, Table};
+use anabranch_table::{Chunk, ChunkCursor, Table};
 
 use crate::effects::Effects;
 use crate::refusal::Reason;
@@ -176,7 +176,7 @@ impl Run<'_> {
             WriteKind::InsertOrIgnore if table.get(key).is_some() => return Ok(()),
             _ => {}
         }
-        if table.len() >= MAX_ROWS && table.get(key).is_none() {
+        if table.is_full_for(key) {
             return Err(Reason::partition_full(name(), write.place));
         }
         table.put(key, row);

@@ -2,7 +2,8 @@
 //!
 //! INVARIANT: what is said of where a partition stands is taken before its first row. A row that changes while the
 //! worker goes from piece to piece may be missing or double, but then the record that changed it lies behind what was
-//! said, and doing the records behind it again, in order, gives the rows as they are.
+//! said, and doing the records behind it again, in order, gives the rows as they are. A step that is refused makes no
+//! record; it leaves every row at its place, so that the next pieces meet it (`anabranch_table`).
 
 use anabranch_model::key::MAX_KEY_BYTES;
 use anabranch_model::message::FlowId;

@@ -16,7 +16,7 @@ use proptest::prelude::*;
 const FLOW: FlowId = FlowId(3);
 
 const TEXT: &str = "flow f revision 1
-input  Set, Count, Take, Clear: { shelf: int, id: int, n: int }
+input  Set, Count, Take, Clear, Try: { shelf: int, id: int, n: int }
 policy few { partitions 8 }
 policy fewer { partitions 3 }
 table  Items: { shelf: int, id: int, n: int, stamp: text } { key shelf, id  partition by shelf  replicate few }
@@ -26,7 +26,11 @@ on Set as s { upsert Items { shelf: s.shelf, id: s.id, n: s.n, stamp: substring(
 on Set as s { upsert Sums { shelf: s.shelf, items += 1 } }
 on Count as c { upsert Other { id: c.id, n += c.n } }
 on Take as t { delete Items where shelf = t.shelf and id = t.id }
-on Clear as c { delete Items where shelf = c.shelf }";
+on Clear as c { delete Items where shelf = c.shelf }
+on Try as t { upsert Items { shelf: t.shelf, id: t.id, n: t.n, stamp: substring('xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx', 1, t.n) } }
+on Try as t { delete Items where shelf = t.shelf }
+on Try as t { upsert Sums { shelf: t.shelf, items += 1 } }
+on Try as t { require t.n > 50 else invalid 'not now' }";
 
 fn plan() -> Arc<Plan> {
     let compiled = anabranch_lang::compile("f.flow", TEXT);
@@ -137,7 +141,7 @@ proptest! {
     #[test]
     fn pieces_and_the_records_behind_their_begin_give_the_tables(
         requests in prop::collection::vec(
-            (0_u16..4, prop::collection::vec((0_i64..6, 0_i64..40, 0_i64..60), 1..20)),
+            (0_u16..5, prop::collection::vec((0_i64..6, 0_i64..40, 0_i64..60), 1..20)),
             1..40,
         ),
         before in 0_usize..30,
@@ -172,6 +176,60 @@ proptest! {
             made.into_iter().map(|(part, seq, _)| (part, seq)).collect::<Vec<_>>()
         };
         prop_assert_eq!(made(&mut again), made(&mut taken.worker));
+    }
+}
+
+/// Rows of the tables that a start from a snapshot does not bring back, or brings back otherwise. `meanwhile` is done
+/// behind its first pieces; each has `most` bytes.
+fn lost(
+    worker: &mut Worker,
+    plan: &Arc<Plan>,
+    first: usize,
+    most: usize,
+    meanwhile: &[(u16, &Rows)],
+) -> usize {
+    let (mut place, mut records) = (worker.snapshot(), Journal::new());
+    journal(worker, &mut Journal::new());
+    let mut pieces: Vec<_> = (0..first).filter_map(|_| worker.snapshot_piece(&mut place, most)).collect();
+    for (number, (input, rows)) in (1_000_000..).zip(meanwhile) {
+        send(worker, plan, number, *input, rows);
+    }
+    journal(worker, &mut records);
+    pieces.extend(std::iter::from_fn(|| worker.snapshot_piece(&mut place, most)));
+    let mut again = self::worker(plan);
+    pieces.iter().for_each(|piece| assert_eq!(load(&mut again, piece), Ok(piece.rows)));
+    assert_eq!(replay(&mut again, &records), Ok(()));
+    again.restored();
+    let [wanted, there] = [worker, &mut again].map(|worker| {
+        tables(worker).into_iter().flat_map(|page| page.rows).collect::<std::collections::BTreeSet<_>>()
+    });
+    wanted.difference(&there).count()
+}
+
+#[test]
+fn a_step_that_is_refused_meanwhile_loses_no_row() {
+    let (plan, mut number) = (plan(), 0);
+    for first in [1, 2, 3] {
+        let mut worker = worker(&plan);
+        // The rows of shelf 0 lie between those of others in its partition.
+        for ids in (0..10_000).collect::<Vec<i64>>().chunks(100) {
+            number += 1;
+            let rows: Vec<_> = ids.iter().map(|id| (id % 24, *id, 40)).collect();
+            send(&mut worker, &plan, number, 0, &rows);
+        }
+        let tried = (0..24).map(|shelf| (shelf, 1, 9)).collect::<Vec<_>>();
+        assert_eq!(lost(&mut worker, &plan, first, 64 << 10, &[(4, &tried)]), 0, "behind {first} pieces");
+    }
+}
+
+#[test]
+fn a_step_that_is_refused_on_the_last_row_meanwhile_does_not_lose_it() {
+    let plan = plan();
+    for first in 1..20 {
+        let mut worker = worker(&plan);
+        send(&mut worker, &plan, 1, 0, &[(1, 1, 40), (1, 2, 40)]);
+        let lost = lost(&mut worker, &plan, first, 1, &[(2, &[(1, 1, 0)]), (4, &[(1, 2, 40)])]);
+        assert_eq!(lost, 0, "behind {first} pieces");
     }
 }
 

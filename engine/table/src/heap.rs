@@ -2,7 +2,9 @@
 //!
 //! An entry is its key and its row: `key length (u16) | key | row`. Sizes of slots grow by an eighth to a quarter, so
 //! an entry wastes little and an updated row mostly fits where it lay. A chunk whose last entry goes gives its memory
-//! back. Handles stay valid until their entry is freed or moves to a slot of another size.
+//! back. Handles stay valid until their slot is given back.
+
+use anabranch_model::key::MAX_KEY_BYTES;
 
 use crate::prefetch::prefetch;
 
@@ -30,6 +32,12 @@ const NONE: u32 = u32::MAX;
 
 /// Stands where the key length of an entry would, in a slot that is free.
 const FREE: u16 = u16::MAX;
+
+/// Stands with the key length of an entry that has left and whose slot is not given back.
+const LEFT: u16 = 1 << 15;
+
+// INVARIANT: a key length has not the bit of either.
+const _: () = assert!(MAX_KEY_BYTES < LEFT as usize && FREE & LEFT != 0);
 
 /// Slots of one class in one partition, so also the rows of a partition.
 pub(crate) const SLOTS_MAX: usize = (1 << SLOT_BITS) - 1;
@@ -92,19 +100,45 @@ impl Heap {
         let slot = class.slot_mut(handle & ((1 << SLOT_BITS) - 1));
         let start = 2 + key_length(slot);
         let end = start + row_bytes;
-        if end > slot.len() || (end < slot.len() / 2 && slot.len() != SLOT_BYTES_MIN) {
+        if !fits(slot, end) {
             return None;
         }
         self.entry_bytes = self.entry_bytes + row_bytes - row_length_of(&slot[start..]);
         Some(&mut slot[start..end])
     }
 
-    /// Frees an entry.
-    pub(crate) fn free(&mut self, handle: Handle) {
+    /// Whether there is [`Heap::room`].
+    pub(crate) fn has_room(&self, handle: Handle, row_bytes: usize) -> bool {
+        let class = &self.classes[(handle >> SLOT_BITS) as usize];
+        let slot = class.slot(handle & ((1 << SLOT_BITS) - 1));
+        fits(slot, 2 + key_length(slot) + row_bytes)
+    }
+
+    /// An entry is no longer there; its slot stays as it is until [`Heap::come_back`] or [`Heap::give_back`].
+    pub(crate) fn leave(&mut self, handle: Handle) {
         let (key, row) = self.entry(handle);
         self.entry_bytes -= 2 + key.len() + row.len();
+        self.mark(handle, LEFT);
+    }
+
+    /// An entry that has left is there again.
+    pub(crate) fn come_back(&mut self, handle: Handle) {
+        let (key, row) = self.entry(handle);
+        self.entry_bytes += 2 + key.len() + row.len();
+        self.mark(handle, 0);
+    }
+
+    /// Frees the slot of an entry that has left.
+    pub(crate) fn give_back(&mut self, handle: Handle) {
         let place = (handle >> SLOT_BITS) as usize;
         self.classes[place].give_back(handle & ((1 << SLOT_BITS) - 1));
+    }
+
+    fn mark(&mut self, handle: Handle, left: u16) {
+        let class = &mut self.classes[(handle >> SLOT_BITS) as usize];
+        let slot = class.slot_mut(handle & ((1 << SLOT_BITS) - 1));
+        let marked = key_length(slot) as u16 | left;
+        slot[..2].copy_from_slice(&marked.to_le_bytes());
     }
 
     /// Key and row of an entry.
@@ -167,7 +201,7 @@ impl Heap {
             }
             let slot = class.slot(from.1);
             from.1 += 1;
-            if slot[..2] != FREE.to_le_bytes() {
+            if u16::from_le_bytes([slot[0], slot[1]]) & LEFT == 0 {
                 let (key, row) = split(slot);
                 return Some((from, key, row));
             }
@@ -260,7 +294,13 @@ impl Class {
 
 #[inline]
 fn key_length(slot: &[u8]) -> usize {
-    usize::from(u16::from_le_bytes([slot[0], slot[1]]))
+    usize::from(u16::from_le_bytes([slot[0], slot[1]]) & !LEFT)
+}
+
+/// Whether a slot is right for an entry of so many bytes that is no new one.
+#[inline]
+fn fits(slot: &[u8], bytes: usize) -> bool {
+    bytes <= slot.len() && (bytes >= slot.len() / 2 || slot.len() == SLOT_BYTES_MIN)
 }
 
 #[inline]

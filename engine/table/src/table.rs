@@ -1,8 +1,12 @@
 //! Rows by primary key, with the undo of a step.
+//!
+//! INVARIANT: a step that is rolled back moves no row that was there before it. A visit in chunks that has come by half
+//! of them meets each of the others behind it, as if the step had not been. So what a step removes keeps its slot until
+//! the step is kept.
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::heap::{Heap, Position};
+use crate::heap::{Handle, Heap, Position};
 use crate::index::{Index, Place};
 use crate::order::Order;
 
@@ -44,15 +48,20 @@ pub struct Table {
 struct Undo {
     recording: bool,
     entries: Vec<UndoEntry>,
-    /// Keys and old rows of `entries`.
+    /// Old rows of `entries`.
     bytes: Vec<u8>,
 }
 
 #[derive(Debug)]
-struct UndoEntry {
-    key: std::ops::Range<usize>,
-    /// The row that was there; empty when there was none.
-    row: std::ops::Range<usize>,
+enum UndoEntry {
+    /// An entry with a new key came.
+    Inserted(Handle),
+    /// An entry has another row in its slot; this one was there.
+    Written(Handle, std::ops::Range<usize>),
+    /// An entry lies in the second slot; the first one still has what it was.
+    Moved(Handle, Handle),
+    /// An entry went; its slot still has it.
+    Removed(Handle),
 }
 
 impl Table {
@@ -142,34 +151,46 @@ impl Table {
             return false;
         };
         let old = self.index.handle(place);
-        if self.undo.recording {
-            self.undo.record(key, self.heap.entry(old).1);
+        if self.undo.recording && self.heap.has_room(old, row_bytes) {
+            self.undo.written(old, self.heap.entry(old).1);
         }
         if let Some(room) = self.heap.room(old, row_bytes) {
             fill(room);
             return true;
         }
         self.order.removing(&self.heap, old);
-        self.heap.free(old);
+        self.heap.leave(old);
+        if !self.undo.recording {
+            self.heap.give_back(old);
+        }
         let new = self.heap.insert(key, row_bytes, fill);
+        if self.undo.recording {
+            self.undo.entries.push(UndoEntry::Moved(old, new));
+        }
         self.order.inserted(&self.heap, new);
         self.index.replace(place, new);
         true
+    }
+
+    /// Whether the table must not take another row, or this key's in another size.
+    pub fn is_full_for(&self, key: &[u8]) -> bool {
+        // What a step has removed still has its slot.
+        let held = self.undo.entries.len();
+        self.len() + held >= MAX_ROWS && (held > 0 || self.get(key).is_none())
     }
 
     /// Removes the row of a key. Says whether one was there.
     pub fn remove(&mut self, key: &[u8]) -> bool {
         let Some(place) = self.find(self.hash(key), key) else { return false };
         let handle = self.index.handle(place);
-        if self.undo.recording {
-            self.undo.record(key, self.heap.entry(handle).1);
-        }
         self.order.removing(&self.heap, handle);
         self.index.remove(place);
-        self.heap.free(handle);
-        if self.is_empty() {
-            self.heap = Heap::default();
-            self.order.forget();
+        self.heap.leave(handle);
+        if self.undo.recording {
+            self.undo.entries.push(UndoEntry::Removed(handle));
+        } else {
+            self.heap.give_back(handle);
+            self.shrink();
         }
         true
     }
@@ -182,25 +203,71 @@ impl Table {
 
     /// Ends a step and keeps its changes.
     pub fn commit(&mut self) {
-        self.undo.clear();
+        for entry in &self.undo.entries {
+            if let UndoEntry::Moved(old, _) | UndoEntry::Removed(old) = entry {
+                self.heap.give_back(*old);
+            }
+        }
+        self.end();
     }
 
     /// Ends a step and takes its changes back, newest first.
     pub fn roll_back(&mut self) {
         let undo = std::mem::take(&mut self.undo);
-        for entry in undo.entries.iter().rev() {
-            let (key, row) = (&undo.bytes[entry.key.clone()], &undo.bytes[entry.row.clone()]);
-            match row.is_empty() {
-                true => self.remove(key),
-                false => self.put(key, row),
-            };
-        }
+        undo.entries.iter().rev().for_each(|entry| self.take_back(entry, &undo.bytes));
         self.undo = undo;
+        self.end();
+    }
+
+    /// Takes the newest change back.
+    fn take_back(&mut self, entry: &UndoEntry, rows: &[u8]) {
+        match *entry {
+            UndoEntry::Written(handle, ref row) => {
+                let row = &rows[row.clone()];
+                let room = self.heap.room(handle, row.len());
+                room.expect("a row has room where it was").copy_from_slice(row);
+            }
+            UndoEntry::Inserted(new) => {
+                let place = self.place(new);
+                self.order.removing(&self.heap, new);
+                self.index.remove(place);
+                self.heap.leave(new);
+                self.heap.give_back(new);
+            }
+            UndoEntry::Moved(old, new) => {
+                let place = self.place(new);
+                self.order.removing(&self.heap, new);
+                self.heap.leave(new);
+                self.heap.give_back(new);
+                self.heap.come_back(old);
+                self.index.replace(place, old);
+                self.order.inserted(&self.heap, old);
+            }
+            UndoEntry::Removed(old) => {
+                self.heap.come_back(old);
+                self.index.insert(self.hash(self.heap.key(old)).0, old);
+                self.order.inserted(&self.heap, old);
+            }
+        }
+    }
+
+    fn end(&mut self) {
+        if !self.undo.entries.is_empty() {
+            self.shrink();
+        }
         self.undo.clear();
     }
 
+    /// Gives the memory of a table without rows back.
+    fn shrink(&mut self) {
+        if self.is_empty() {
+            self.heap = Heap::default();
+            self.order.forget();
+        }
+    }
+
     /// Visits rows in no stated order, a bounded number at a time, while the table may change in between: a row that
-    /// is not touched from the first chunk to the last is visited exactly once.
+    /// is not touched from the first chunk to the last, but by steps that were rolled back, is visited exactly once.
     pub fn chunk(&self, from: ChunkCursor, rows: usize, mut visit: impl FnMut(&[u8], &[u8])) -> Chunk {
         let mut at = from.0;
         for _ in 0..rows {
@@ -229,23 +296,27 @@ impl Table {
         self.index.find(hash.0, |handle| self.heap.key(handle) == key)
     }
 
+    /// The place of an entry that is there.
+    fn place(&self, handle: Handle) -> Place {
+        let hash = self.hash(self.heap.key(handle));
+        self.index.find(hash.0, |other| other == handle).expect("an entry that is there has a place")
+    }
+
     fn insert(&mut self, hash: KeyHash, key: &[u8], row_bytes: usize, fill: impl FnOnce(&mut [u8])) {
-        if self.undo.recording {
-            self.undo.record(key, &[]);
-        }
         let handle = self.heap.insert(key, row_bytes, fill);
+        if self.undo.recording {
+            self.undo.entries.push(UndoEntry::Inserted(handle));
+        }
         self.index.insert(hash.0, handle);
         self.order.inserted(&self.heap, handle);
     }
 }
 
 impl Undo {
-    fn record(&mut self, key: &[u8], row: &[u8]) {
+    fn written(&mut self, handle: Handle, old: &[u8]) {
         let start = self.bytes.len();
-        self.bytes.extend_from_slice(key);
-        let middle = self.bytes.len();
-        self.bytes.extend_from_slice(row);
-        self.entries.push(UndoEntry { key: start..middle, row: middle..self.bytes.len() });
+        self.bytes.extend_from_slice(old);
+        self.entries.push(UndoEntry::Written(handle, start..self.bytes.len()));
     }
 
     fn clear(&mut self) {

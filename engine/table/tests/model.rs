@@ -99,6 +99,84 @@ proptest! {
     }
 }
 
+/// All rows in the order in which a visit in chunks meets them.
+fn visited(table: &Table) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let mut rows = Vec::new();
+    let all =
+        table.chunk(ChunkCursor::default(), usize::MAX, |key, row| rows.push((key.to_vec(), row.to_vec())));
+    assert!(matches!(all, Chunk::End));
+    rows
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(128) })]
+
+    #[test]
+    fn a_step_that_is_rolled_back_leaves_every_row_where_it_was(
+        before in prop::collection::vec(operation(), 0..60),
+        steps in prop::collection::vec(prop::collection::vec(operation(), 1..40), 1..4),
+        half in 0..20usize,
+    ) {
+        let (shape, mut table) = (shape(), Table::new(1));
+        let change = |table: &mut Table, operation: &Operation| match operation {
+            Operation::Put(number, bytes) => table.put(&key(number % 32), &row(&shape, *bytes)),
+            Operation::Remove(number) => table.remove(&key(number % 32)),
+            _ => false,
+        };
+        for operation in &before {
+            change(&mut table, operation);
+        }
+        let (rows, mut met) = (visited(&table), Vec::new());
+        let begun = table.chunk(ChunkCursor::default(), half, |key, row| met.push((key.to_vec(), row.to_vec())));
+        for step in &steps {
+            table.begin();
+            for operation in step {
+                change(&mut table, operation);
+                prop_assert_eq!(visited(&table).len(), table.len(), "what was removed is not visited");
+            }
+            table.roll_back();
+            prop_assert_eq!(visited(&table), rows.clone());
+        }
+        if let Chunk::More(from) = begun {
+            table.chunk(from, usize::MAX, |key, row| met.push((key.to_vec(), row.to_vec())));
+        }
+        prop_assert_eq!(met, rows);
+    }
+}
+
+#[test]
+fn a_step_that_is_kept_gives_the_slots_of_removed_rows_back() {
+    let (shape, mut table) = (shape(), Table::new(1));
+    let [short, long] = [10, 300].map(|bytes| row(&shape, bytes));
+    table.put(b"other", &short);
+    let mut most = 0;
+    for round in 0..1_000 {
+        table.begin();
+        for key in 0..100u8 {
+            table.put(&[key], if round % 2 == 0 { &short } else { &long });
+        }
+        for key in 0..50u8 {
+            table.remove(&[key]);
+        }
+        if round % 3 == 0 {
+            table.roll_back()
+        } else {
+            table.commit()
+        }
+        if round == 10 {
+            most = table.memory_bytes();
+        }
+    }
+    assert!(table.memory_bytes() <= most, "{} bytes, {most} before", table.memory_bytes());
+    table.begin();
+    for key in 50..100u8 {
+        assert!(table.remove(&[key]));
+    }
+    table.remove(b"other");
+    table.commit();
+    assert!(table.is_empty() && table.memory_bytes() < 4096, "{} bytes are still held", table.memory_bytes());
+}
+
 #[test]
 fn deleting_everything_gives_memory_back() {
     let shape = shape();
