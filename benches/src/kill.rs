@@ -4,7 +4,9 @@
 //! Each client has slots in a table, and a request writes the slots behind those of the request before it, in several
 //! partitions: `times += 1`. So a slot says how often it was written and by which request last. After every kill
 //! what was acknowledged must be there, once; what was not is there whole, for each partition of its request, or not at
-//! all. Then it is sent again, by its key, until it is acknowledged: it must have happened once in the end.
+//! all. Then it is sent again, by its key, until it is acknowledged: it must have happened once in the end. In other rounds
+//! clients stay over several kills and repeat by themselves what was under way. Meanwhile newer revisions of the flow are
+//! deployed, and snapshots are made.
 
 mod chance;
 mod client;
@@ -24,20 +26,34 @@ use chance::Chance;
 use ledger::Ledger;
 use process::Process;
 
-/// The flow that runs.
-const FLOW: &str = "\
-flow kill revision 1
-policy few { partitions 8  copies 1 }
-input Put: { client: int, slot: int, request: int }
-table Slots: { client: int, slot: int, request: int, times: int } { key client, slot  replicate few }
-on Put as p { upsert Slots { client: p.client, slot: p.slot, request: p.request, times += 1 } }
-";
+/// The flow that runs, at a revision.
+fn flow(revision: u64) -> String {
+    format!(
+        "flow kill revision {revision}
+policy few {{ partitions 8  copies 1 }}
+input Put: {{ client: int, slot: int, request: int }}
+table Slots: {{ client: int, slot: int, request: int, times: int, revision: int }} {{
+  key client, slot
+  replicate few
+}}
+on Put as p {{
+  upsert Slots {{ client: p.client, slot: p.slot, request: p.request, times += 1, revision: {revision} }}
+}}
+"
+    )
+}
 
 /// One kill among so many comes before anything is asked, and perhaps before the node is ready.
 const EARLY_AMONG: u64 = 8;
 
 /// How long an early kill waits, at most.
 const EARLY: Duration = Duration::from_millis(30);
+
+/// One life among so many has a newer revision of the flow deployed.
+const DEPLOY_AMONG: u64 = 3;
+
+/// Kills of a round in which clients stay, at most.
+const STAYED_KILLS_MAX: u64 = 3;
 
 /// How long a node may take to be ready.
 const READY_WITHIN: Duration = Duration::from_secs(120);
@@ -63,6 +79,8 @@ pub struct Kill {
     pub in_flight: usize,
     /// Whether repeats have the key of the first try; without one the counts must come out wrong.
     pub keys: bool,
+    /// Bytes of journal after which the node makes a snapshot.
+    pub snapshot_after: String,
 }
 
 /// What has happened so far.
@@ -74,9 +92,13 @@ pub struct Summary {
     pub kills: u64,
     /// Those before anything was asked of it.
     pub early_kills: u64,
+    /// Those that clients stayed over.
+    pub stayed_kills: u64,
+    /// Newer revisions of the flow that were deployed.
+    pub deploys: u64,
     /// Requests that were acknowledged.
     pub acknowledged: u64,
-    /// Requests that were under way when the node was killed.
+    /// Requests that were under way when the node was killed and their clients, too.
     pub under_way: u64,
     /// Those of them that had been done, at least in one partition.
     pub under_way_done: u64,
@@ -114,6 +136,15 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
+/// Who repeats what was under way at a kill.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Repeats {
+    /// Another client, by the key of the first try.
+    ByKey,
+    /// The same client, by itself.
+    ByClient,
+}
+
 /// What the rounds share.
 struct Rounds<'k> {
     kill: &'k Kill,
@@ -121,6 +152,9 @@ struct Rounds<'k> {
     ledgers: Vec<Ledger>,
     summary: Summary,
     ready_ms: Vec<f64>,
+    /// Where the node listens: a port that it takes the first time, and keeps.
+    address: String,
+    revision: u64,
 }
 
 impl Kill {
@@ -130,16 +164,22 @@ impl Kill {
     /// What the node did wrong, or why it cannot be tried.
     pub fn run(&self, mut tell: impl FnMut(&Summary)) -> Result<Summary, Failure> {
         let began = Instant::now();
-        process::write_flow(&self.directory, FLOW)?;
+        process::make_directory(&self.directory)?;
         let mut rounds = Rounds {
             kill: self,
             chance: Chance::new(self.seed),
             ledgers: (0..self.clients).map(Ledger::new).collect(),
             summary: Summary { seed: self.seed, ..Summary::default() },
             ready_ms: Vec::new(),
+            address: "127.0.0.1:0".to_owned(),
+            revision: 1,
         };
+        process::write_flow(&self.directory, &flow(1))?;
         while rounds.summary.kills < self.kills && began.elapsed() < self.within {
-            rounds.live_and_die()?;
+            match rounds.chance.below(2) {
+                0 => rounds.clients_die_too()?,
+                _ => rounds.clients_stay()?,
+            }
             rounds.sum_up(began);
             tell(&rounds.summary);
         }
@@ -150,73 +190,121 @@ impl Kill {
 }
 
 impl Rounds<'_> {
-    /// Starts the node, compares, loads it, and kills it at some moment of all this.
-    fn live_and_die(&mut self) -> Result<(), Failure> {
+    /// Starts the node, compares, loads it, and kills it and its clients at some moment of all this.
+    fn clients_die_too(&mut self) -> Result<(), Failure> {
         self.summary.kills += 1;
-        let mut process = Process::start(&self.kill.program, &self.kill.directory, self.workers())?;
         if self.chance.below(EARLY_AMONG) == 0 {
             self.summary.early_kills += 1;
-            let waits = self.chance.part_of(EARLY);
-            process.ready(waits)?;
+            let mut process = self.start()?;
+            process.ready(self.chance.part_of(EARLY))?;
             return process.kill();
         }
-        let address = self.ready(&mut process)?;
-        self.compare(&address)?;
-        let lives = self.chance.part_of(self.kill.life);
-        self.load(&address, || {
-            wait(lives);
-            process.kill()
-        })?;
+        let mut process = self.ready()?;
+        self.compare()?;
+        self.load(Repeats::ByKey, |rounds| rounds.die(&mut process))?;
         self.summary.under_way += self.ledgers.iter().map(|ledger| ledger.open().len() as u64).sum::<u64>();
         Ok(())
     }
 
-    /// Starts the node, lets clients repeat what is open, and compares before and after it.
-    fn live_to_the_end(&mut self) -> Result<(), Failure> {
-        let mut process = Process::start(&self.kill.program, &self.kill.directory, self.workers())?;
-        let address = self.ready(&mut process)?;
-        self.compare(&address)?;
-        self.load(&address, || Ok(()))?;
-        if self.ledgers.iter().any(|ledger| !ledger.open().is_empty()) {
-            return Err(Failure::Violation("a node that nobody kills leaves requests unanswered".to_owned()));
-        }
-        self.compare(&address)?;
+    /// The same, with clients that stay, and wait until the node is there again.
+    fn clients_stay(&mut self) -> Result<(), Failure> {
+        let mut process = self.ready()?;
+        self.compare()?;
+        self.load(Repeats::ByClient, |rounds| {
+            for _ in 0..=rounds.chance.below(STAYED_KILLS_MAX) {
+                rounds.summary.kills += 1;
+                rounds.summary.stayed_kills += 1;
+                rounds.die(&mut process)?;
+                process = rounds.ready()?;
+            }
+            Ok(())
+        })?;
+        self.all_are_answered()?;
         process.kill()
     }
 
-    /// Partitions find their workers whatever their number.
-    fn workers(&mut self) -> u64 {
-        1 + self.chance.below(2)
+    /// Starts the node, lets clients repeat what is open, and compares before and after it.
+    fn live_to_the_end(&mut self) -> Result<(), Failure> {
+        let mut process = self.ready()?;
+        self.compare()?;
+        self.load(Repeats::ByKey, |_| Ok(()))?;
+        self.all_are_answered()?;
+        process.kill()
     }
 
-    fn ready(&mut self, process: &mut Process) -> Result<String, Failure> {
+    fn all_are_answered(&mut self) -> Result<(), Failure> {
+        if self.ledgers.iter().any(|ledger| !ledger.open().is_empty()) {
+            return Err(Failure::Violation("clients that were not killed have no answers".to_owned()));
+        }
+        self.compare()
+    }
+
+    /// Some time under load, perhaps with a newer revision; then the kill.
+    fn die(&mut self, process: &mut Process) -> Result<(), Failure> {
+        let lives = self.chance.part_of(self.kill.life);
+        if self.chance.below(DEPLOY_AMONG) > 0 {
+            wait(lives);
+            return process.kill();
+        }
+        self.revision += 1;
+        self.summary.deploys += 1;
+        let (text, address) = (flow(self.revision), self.address.as_str());
+        // It is deployed by the next start where the kill comes before.
+        process::write_flow(&self.kill.directory, &text)?;
+        let before = self.chance.part_of(lives);
+        wait(before);
+        std::thread::scope(|scope| {
+            let deploying = scope.spawn(move || client::deploy(address, &text));
+            wait(lives.saturating_sub(before));
+            let killed = process.kill();
+            killed.and(deploying.join().expect("a client does not panic"))
+        })
+    }
+
+    /// Partitions find their workers, whatever their number.
+    fn start(&mut self) -> Result<Process, Failure> {
+        Process::start(self.kill, &self.address, 1 + self.chance.below(2))
+    }
+
+    /// Starts the node, and waits until it is ready.
+    fn ready(&mut self) -> Result<Process, Failure> {
         let began = Instant::now();
+        let mut process = self.start()?;
         let Some(address) = process.ready(READY_WITHIN)? else {
             return Err(Failure::Violation(format!("it is not ready after {READY_WITHIN:?}")));
         };
+        self.address = address;
         self.ready_ms.push(began.elapsed().as_secs_f64() * 1e3);
-        Ok(address)
+        Ok(process)
     }
 
     /// Lets all clients ask until `end` returns.
-    fn load(&mut self, address: &str, end: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
-        let (kill, stop) = (self.kill, &AtomicBool::new(false));
-        std::thread::scope(|scope| {
-            let ask = |ledger| scope.spawn(move || client::ask(ledger, address, kill, stop));
-            let threads: Vec<_> = self.ledgers.iter_mut().map(ask).collect();
-            let ended = end();
+    fn load(
+        &mut self,
+        repeats: Repeats,
+        end: impl FnOnce(&mut Self) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let (kill, address, stop) = (self.kill, self.address.clone(), &AtomicBool::new(false));
+        let mut ledgers = std::mem::take(&mut self.ledgers);
+        let ended = std::thread::scope(|scope| {
+            let address = address.as_str();
+            let ask = |ledger| scope.spawn(move || client::ask(ledger, address, kill, repeats, stop));
+            let threads: Vec<_> = ledgers.iter_mut().map(ask).collect();
+            let ended = end(self);
             stop.store(true, Ordering::Relaxed);
             let join = |thread: std::thread::ScopedJoinHandle<'_, _>| {
                 thread.join().expect("a client does not panic")
             };
-            let asked: Result<Vec<()>, Failure> = threads.into_iter().map(join).collect();
-            ended.and(asked.map(drop))
-        })
+            let asked: Vec<Result<(), Failure>> = threads.into_iter().map(join).collect();
+            asked.into_iter().fold(ended, Result::and)
+        });
+        self.ledgers = ledgers;
+        ended
     }
 
     /// Compares all slots with what clients know of them.
-    fn compare(&mut self, address: &str) -> Result<(), Failure> {
-        let mut found = client::slots(address)?;
+    fn compare(&mut self) -> Result<(), Failure> {
+        let mut found = client::slots(&self.address)?;
         for (number, ledger) in self.ledgers.iter_mut().enumerate() {
             let slots = found.remove(&(number as i64)).unwrap_or_default();
             self.summary.rows_compared += slots.len() as u64;

@@ -23,6 +23,7 @@ counts outside of it: what was acknowledged is there, nothing twice, and of what
   --in-flight N    requests of a client without an answer (16)
   --program PATH   the program (the `anabranch` beside this one)
   --dir PATH       a directory for the node, which is left there (one of its own, which goes if all is well)
+  --snapshot-after BYTES   of journal, for the node (8MiB)
   --without-keys   repeats without the keys of the first tries: counts must come out wrong
   --json           the summary as one line of JSON
 
@@ -75,19 +76,20 @@ fn run() -> Result<(), Failure> {
 }
 
 fn show(summary: &Summary) {
-    let Summary {
-        seed, kills, early_kills, acknowledged, under_way, under_way_done, under_way_in_part, ..
-    } = summary;
+    let Summary { seed, kills, early_kills, stayed_kills, deploys, acknowledged, rows_compared, .. } =
+        summary;
+    let Summary { under_way, under_way_done, under_way_in_part, .. } = summary;
     println!(
-        "seed {seed}: {kills} kills in {:.0} s, {early_kills} of them before anything was asked",
+        "seed {seed}: {kills} kills in {:.0} s, {early_kills} before anything was asked, {stayed_kills} that clients \
+         stayed over; {deploys} newer revisions",
         summary.seconds
     );
     println!(
-        "{acknowledged} requests acknowledged, {} rows compared: nothing lost, nothing doubled",
-        summary.rows_compared
+        "{acknowledged} requests acknowledged, {rows_compared} rows compared: nothing lost, nothing doubled"
     );
     println!(
-        "{under_way} requests under way at a kill: {under_way_done} were done, {under_way_in_part} in some partitions"
+        "{under_way} requests under way when their clients died, too: {under_way_done} were done, {under_way_in_part} of \
+         them in some partitions only"
     );
     println!("ready after p50 {:.0} ms, at most {:.0} ms", summary.ready_ms_p50, summary.ready_ms_max);
     println!("{:.0} MB of data", summary.data_bytes as f64 / 1e6);
@@ -104,6 +106,7 @@ fn arguments() -> Result<Option<Arguments>, String> {
         clients: 4,
         in_flight: 16,
         keys: true,
+        snapshot_after: "8MiB".to_owned(),
     };
     let (mut json, mut program, mut directory) = (false, None, None);
     let mut words = std::env::args().skip(1);
@@ -123,6 +126,7 @@ fn arguments() -> Result<Option<Arguments>, String> {
                 let path = std::path::absolute(value()?).map_err(|error| error.to_string())?;
                 program = Some(path);
             }
+            "--snapshot-after" => kill.snapshot_after = value()?,
             "--dir" => directory = Some(PathBuf::from(value()?)),
             _ => return Err(format!("`{word}` is no option; see --help")),
         }

@@ -2,13 +2,16 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use anabranch::{Client, Error, Row, Ticket, Value};
+use anabranch::{Client, ConnectOptions, Error, Flow, Row, Ticket, Value};
 use serde_json::json;
 
 use crate::kill::ledger::{Ledger, Slot};
-use crate::kill::{Failure, Found, Kill};
+use crate::kill::{Failure, Found, Kill, READY_WITHIN, Repeats, wait};
+
+/// How often a client that waits for its node tries to connect.
+const RETRY_EVERY: Duration = Duration::from_millis(20);
 
 /// Requests of a client that are under way.
 struct Asking<'k> {
@@ -16,18 +19,31 @@ struct Asking<'k> {
     ledger: &'k mut Ledger,
     under_way: HashMap<Ticket, i64>,
     kill: &'k Kill,
+    keys: bool,
 }
 
 /// Repeats what is open, then asks for more until it is told to stop or the node is gone.
 ///
 /// # Errors
 /// An answer that must not be.
-pub(crate) fn ask(ledger: &mut Ledger, address: &str, kill: &Kill, stop: &AtomicBool) -> Result<(), Failure> {
-    let done = Client::connect(address).map_err(Lost::Error).and_then(|client| {
-        let mut asking = Asking { client, ledger, under_way: HashMap::new(), kill };
-        for (request, key) in asking.ledger.open().clone() {
-            asking.send(request, &key)?;
+pub(crate) fn ask(
+    ledger: &mut Ledger,
+    address: &str,
+    kill: &Kill,
+    repeats: Repeats,
+    stop: &AtomicBool,
+) -> Result<(), Failure> {
+    let (stays, keys) = match repeats {
+        Repeats::ByKey => (Duration::ZERO, kill.keys),
+        Repeats::ByClient => (READY_WITHIN, false),
+    };
+    let done = connect(address, stays).map_err(Lost::Error).and_then(|client| {
+        let mut asking = Asking { client, ledger, under_way: HashMap::new(), kill, keys: kill.keys };
+        // They are of clients that are gone.
+        for (request, pending) in asking.ledger.open().clone() {
+            asking.send(request, &pending.key)?;
         }
+        asking.keys = keys;
         while !stop.load(Ordering::Relaxed) {
             let (request, key) = asking.ledger.begin(millis());
             asking.send(request, &key)?;
@@ -35,12 +51,40 @@ pub(crate) fn ask(ledger: &mut Ledger, address: &str, kill: &Kill, stop: &Atomic
         asking.collect(0)
     });
     match done {
-        Ok(())
-        | Err(Lost::Error(
-            Error::Connect { .. } | Error::Disconnected { .. } | Error::Storage(_) | Error::Stopped,
-        )) => Ok(()),
+        Ok(()) => Ok(()),
+        Err(Lost::Error(error)) if repeats == Repeats::ByKey && is_gone(&error) => Ok(()),
         Err(Lost::Error(error)) => Err(Failure::Violation(format!("a request fails: {error}"))),
         Err(Lost::Wrong(what)) => Err(Failure::Violation(what)),
+    }
+}
+
+/// A client that comes back to the node for so long; so long it may also take to get there.
+fn connect(address: &str, within: Duration) -> Result<Client, Error> {
+    let began = Instant::now();
+    loop {
+        match ConnectOptions::new(address).reconnect_within(within).connect() {
+            Err(Error::Connect { .. }) if began.elapsed() < within => wait(RETRY_EVERY),
+            connected => return connected,
+        }
+    }
+}
+
+/// Whether this is what a client meets whose node is killed.
+fn is_gone(error: &Error) -> bool {
+    matches!(error, Error::Connect { .. } | Error::Disconnected { .. } | Error::Storage(_) | Error::Stopped)
+}
+
+/// Deploys a revision to a node that may be killed meanwhile.
+///
+/// # Errors
+/// It is turned down.
+pub(crate) fn deploy(address: &str, text: &str) -> Result<(), Failure> {
+    let flow = Flow::parse("kill.flow", text).map_err(|error| Failure::World(error.to_string()))?;
+    let options = ConnectOptions::new(address).reconnect_within(Duration::ZERO);
+    match options.connect().and_then(|mut client| client.deploy(flow)) {
+        Ok(_) => Ok(()),
+        Err(error) if is_gone(&error) => Ok(()),
+        Err(error) => Err(Failure::Violation(format!("a newer revision is turned down: {error}"))),
     }
 }
 
@@ -59,8 +103,12 @@ impl From<Error> for Lost {
 impl Asking<'_> {
     fn send(&mut self, request: i64, key: &str) -> Result<(), Lost> {
         self.collect(self.kill.in_flight - 1)?;
+        self.submit(request, key)
+    }
+
+    fn submit(&mut self, request: i64, key: &str) -> Result<(), Lost> {
         let mut batch = self.client.batch("Put")?;
-        if self.kill.keys {
+        if self.keys {
             batch = batch.once(key)?;
         }
         for slot in Ledger::rows(request) {
@@ -71,10 +119,26 @@ impl Asking<'_> {
         Ok(())
     }
 
+    /// Makes a request again, with what the flow is now.
+    fn send_anew(&mut self, ticket: Ticket) -> Result<(), Lost> {
+        let Some(request) = self.under_way.remove(&ticket) else { return Ok(()) };
+        let pending = self.ledger.open().get(&request).cloned();
+        self.submit(request, &pending.unwrap_or_default().key)
+    }
+
     /// Takes answers until so many requests are under way.
     fn collect(&mut self, left: usize) -> Result<(), Lost> {
         while self.under_way.len() > left {
-            let Some((ticket, answer)) = self.client.next()? else { break };
+            let (ticket, answer) = match self.client.next() {
+                Ok(Some(answered)) => answered,
+                Ok(None) => break,
+                // Nothing of it was done: a newer revision came before it could be sent.
+                Err(Error::Changed { ticket: Some(ticket), .. }) => {
+                    self.send_anew(ticket)?;
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
             let Some(request) = self.under_way.remove(&ticket) else { continue };
             if answer.accepted != Ledger::rows(request).count() {
                 return Err(Lost::Wrong(format!("request {request} is answered {answer:?}")));

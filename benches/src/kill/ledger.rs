@@ -1,6 +1,6 @@
 //! What a client knows of its slots: by which request each was written last, how often, and which requests are open.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use anabranch_model::key;
 use anabranch_model::partition::{partition_hash, partition_of};
@@ -41,8 +41,17 @@ pub(crate) struct Ledger {
     client: usize,
     last: i64,
     slots: Slots,
-    /// Requests without an answer, each with its key.
-    open: BTreeMap<i64, String>,
+    /// Requests without an answer.
+    open: BTreeMap<i64, Pending>,
+}
+
+/// A request without an answer.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Pending {
+    /// Its key.
+    pub(crate) key: String,
+    /// The partitions in which it is known to be done.
+    done: BTreeSet<u32>,
 }
 
 impl Ledger {
@@ -61,8 +70,8 @@ impl Ledger {
         self.last as u64 - self.open.len() as u64
     }
 
-    /// Requests without an answer, each with its key.
-    pub(crate) fn open(&self) -> &BTreeMap<i64, String> {
+    /// Requests without an answer.
+    pub(crate) fn open(&self) -> &BTreeMap<i64, Pending> {
         &self.open
     }
 
@@ -70,7 +79,7 @@ impl Ledger {
     pub(crate) fn begin(&mut self, millis: u128) -> (i64, String) {
         self.last += 1;
         let key = format!("{millis}-{}-{}", self.client, self.last);
-        self.open.insert(self.last, key.clone());
+        self.open.insert(self.last, Pending { key: key.clone(), done: BTreeSet::new() });
         (self.last, key)
     }
 
@@ -82,17 +91,18 @@ impl Ledger {
 
     /// A request was answered: it has happened, everywhere and once.
     pub(crate) fn answered(&mut self, request: i64) {
-        if self.open.remove(&request).is_some() {
-            Self::rows(request).for_each(|slot| self.wrote(slot, request));
+        let Some(Pending { done, .. }) = self.open.remove(&request) else { return };
+        for slot in Self::rows(request) {
+            if !done.contains(&self.partition(slot)) {
+                self.wrote(slot, request);
+            }
         }
     }
 
-    /// A slot was written by a request, unless it is known already.
+    /// A slot was written by a request. Answers may come in any order; what is written has that of the requests.
     fn wrote(&mut self, slot: i64, request: i64) {
         let known = self.slots.entry(slot).or_default();
-        if known.request != request {
-            *known = Slot { request, times: known.times + 1 };
-        }
+        *known = Slot { request: known.request.max(request), times: known.times + 1 };
     }
 
     /// Compares what was found with what is known; from now on it is known what became of open requests.
@@ -107,11 +117,7 @@ impl Ledger {
             open.done += u64::from(became.values().any(|done| *done));
             open.in_part +=
                 u64::from(became.values().any(|done| *done) && !became.values().all(|done| *done));
-            for slot in Self::rows(request) {
-                if became[&self.partition(slot)] {
-                    self.wrote(slot, request);
-                }
-            }
+            self.becomes(request, &became);
         }
         let written = self.slots.iter().chain(found).map(|(slot, _)| *slot);
         for slot in written {
@@ -134,6 +140,19 @@ impl Ledger {
             }
         }
         Ok(became)
+    }
+
+    /// Takes note of the partitions in which an open request was done.
+    fn becomes(&mut self, request: i64, became: &HashMap<u32, bool>) {
+        let Some(mut pending) = self.open.remove(&request) else { return };
+        for slot in Self::rows(request) {
+            let partition = self.partition(slot);
+            if became[&partition] && !pending.done.contains(&partition) {
+                self.wrote(slot, request);
+            }
+        }
+        pending.done.extend(became.iter().filter(|(_, done)| **done).map(|(partition, _)| *partition));
+        self.open.insert(request, pending);
     }
 
     fn partition(&self, slot: i64) -> u32 {

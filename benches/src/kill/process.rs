@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
-use crate::kill::Failure;
+use crate::kill::{Failure, Kill};
 
 /// A node that runs. It is killed when this is dropped.
 pub(crate) struct Process {
@@ -18,7 +18,8 @@ pub(crate) struct Process {
 
 impl Process {
     /// Starts a node with so many workers in a directory that has its flow.
-    pub(crate) fn start(program: &Path, directory: &Path, workers: u64) -> Result<Self, Failure> {
+    pub(crate) fn start(kill: &Kill, address: &str, workers: u64) -> Result<Self, Failure> {
+        let Kill { program, directory, .. } = kill;
         let failed = |what: &Path, error: std::io::Error| {
             Failure::World(format!("cannot start `{}`: {error}", what.display()))
         };
@@ -27,8 +28,8 @@ impl Process {
             File::options().create(true).append(true).open(&said).map_err(|error| failed(&said, error))?;
         let mut child = Command::new(program)
             .current_dir(directory)
-            .args(["run", "kill.flow", "--data", "data", "--listen", "127.0.0.1:0"])
-            .args(["--workers", &workers.to_string()])
+            .args(["run", "kill.flow", "--data", "data", "--listen", address])
+            .args(["--workers", &workers.to_string(), "--snapshot-after", &kill.snapshot_after])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(said)
@@ -52,7 +53,7 @@ impl Process {
             Ok(line) => match line.split_whitespace().find_map(|word| word.strip_prefix("listen=")) {
                 Some(address) => Ok(Some(address.to_owned())),
                 None => {
-                    Err(Failure::World(format!("it says `{}` where it should be ready", line.trim_end())))
+                    Err(Failure::World(format!("it says `{}` and not that it is ready", line.trim_end())))
                 }
             },
             Err(RecvTimeoutError::Timeout) => Ok(None),
@@ -85,16 +86,25 @@ impl Drop for Process {
     }
 }
 
-/// Makes the directory, with the flow and without data.
-pub(crate) fn write_flow(directory: &Path, flow: &str) -> Result<(), Failure> {
-    let made = fs::create_dir_all(directory).and_then(|()| fs::write(directory.join("kill.flow"), flow));
-    made.map_err(|error| Failure::World(format!("cannot write to `{}`: {error}", directory.display())))?;
+/// Makes the directory, without data.
+pub(crate) fn make_directory(directory: &Path) -> Result<(), Failure> {
+    fs::create_dir_all(directory).map_err(|error| unwritable(directory, &error))?;
     match directory.join("data").exists() {
         false => Ok(()),
         true => {
-            Err(Failure::World(format!("`{}` has data already; name another directory", directory.display())))
+            let text = format!("`{}` has data already; name another directory", directory.display());
+            Err(Failure::World(text))
         }
     }
+}
+
+/// Writes the flow that the next start has.
+pub(crate) fn write_flow(directory: &Path, flow: &str) -> Result<(), Failure> {
+    fs::write(directory.join("kill.flow"), flow).map_err(|error| unwritable(directory, &error))
+}
+
+fn unwritable(directory: &Path, error: &std::io::Error) -> Failure {
+    Failure::World(format!("cannot write to `{}`: {error}", directory.display()))
 }
 
 /// Bytes of the node's files.
