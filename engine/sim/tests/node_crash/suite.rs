@@ -1,5 +1,7 @@
 //! The suite: crashes of a node at every call of its disk, each followed by the next lives of the node.
 
+use std::io::ErrorKind;
+
 use anabranch_sim::{Chance, Fault, Lost, SimDisk};
 
 use crate::model::Model;
@@ -43,6 +45,34 @@ fn crash_everywhere(seed: u64, bugs: Bugs) -> Result<u64, String> {
         }
     }
     Ok(crashes)
+}
+
+/// Lets every call of some workloads fail by itself; how many failed. The node refuses, or gets over it; then its process
+/// starts anew, or the machine.
+///
+/// # Errors
+/// What the node did wrong, with the seed and the call.
+pub(crate) fn every_call_fails(bugs: Bugs) -> Result<u64, String> {
+    let mut failures = 0;
+    for (seed, kind) in [(0, ErrorKind::Other), (1, ErrorKind::StorageFull)] {
+        for call in 1.. {
+            let (disk, mut model) = (SimDisk::new(seed ^ call << 8), Model::default());
+            disk.fail_at(call, Fault::Error(kind));
+            let place = |what| format!("seed {seed}, call {call} fails with {kind:?}: {what}");
+            life(&mut model, &disk, seed, STEPS / 3 * 2, bugs).map_err(place)?;
+            if !disk.has_failed() {
+                break;
+            }
+            failures += 1;
+            for lost in [Lost::Nothing, Lost::AtRandom, Lost::Everything] {
+                disk.restart(lost);
+                let steps = if lost == Lost::AtRandom { STEPS / 6 } else { 0 };
+                life(&mut model, &disk, seed, steps, bugs)
+                    .map_err(|what| place(format!("lost {lost:?}: {what}")))?;
+            }
+        }
+    }
+    Ok(failures)
 }
 
 /// A life of the node, to the end of its work or of the machine.

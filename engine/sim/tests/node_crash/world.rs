@@ -80,7 +80,7 @@ impl<'m> World<'m> {
         let config = Config::new(*b"an identity of a").segment_bytes(SEGMENT_BYTES).planted(bugs.journal);
         let node = match TestNode::planted("A", 1, disk.clone(), config, bugs.node) {
             Ok(node) => node,
-            Err(_) if disk.has_crashed() => return Err(End::Crashed),
+            Err(_) if disk.has_failed() => return Err(End::Crashed),
             Err(error) => return violation(format!("it does not start: {error}")),
         };
         let found = found(&node).map_err(|error| End::Violation(format!("it cannot be read: {error}")))?;
@@ -150,7 +150,7 @@ impl<'m> World<'m> {
         self.collect()?;
         self.node.commit();
         self.collect()?;
-        if self.disk.has_crashed() {
+        if self.disk.has_failed() {
             return Err(End::Crashed);
         }
         for talker in &self.clients {
@@ -208,8 +208,11 @@ impl<'m> World<'m> {
         }
     }
 
-    /// Sends a request, for the first time or again.
+    /// Sends a request, for the first time or again. A node whose disk has failed turns it down: nobody asks it any more.
     fn send(&mut self, at: usize, chance: &mut Chance) -> Result<(), End> {
+        if self.disk.has_failed() {
+            return Ok(());
+        }
         let Sent { flow: name, request, .. } = &self.model.sent[at];
         let talker = &mut self.clients[chance.below(CLIENTS as u64) as usize];
         let ticket = send(&mut talker.client, name, request);
