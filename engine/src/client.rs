@@ -391,7 +391,10 @@ impl<L: Link> Client<L> {
         self.make_room(bytes)?;
         self.last_request = self.link.number(self.last_request);
         let (request, revision) = (self.last_request, plan.revision);
-        let once = key.map(|key| self.link.once(key));
+        let once = match (key, &body) {
+            (Some(key), Body::Rows { input, .. }) => Some(self.link.once(key, plan, *input)),
+            _ => None,
+        };
         let origin = Origin { worker: self.worker, client: self.id, request, revision, once };
         if let Some(trace) = self.trace {
             self.link.send(Command::Trace(self.id, request, trace))?;

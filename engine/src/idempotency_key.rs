@@ -5,6 +5,7 @@
 
 use anabranch_model::message::Once;
 use anabranch_model::partition::partition_hash;
+use anabranch_model::plan::{InputId, Plan};
 
 use crate::error::Error;
 
@@ -12,7 +13,7 @@ use crate::error::Error;
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 
 /// How far the clock of whoever makes a key, or numbers requests, may be ahead of the node's, in microseconds.
-pub const NUMBER_AHEAD_MAX: u64 = 60_000_000;
+pub const NUMBER_AHEAD_MAX: u64 = 5_000_000;
 
 /// 2001 and 2286 in milliseconds since 1970: what lies outside has other units, or is no time.
 const MILLIS: std::ops::Range<u64> = 1_000_000_000_000..10_000_000_000_000;
@@ -47,7 +48,7 @@ impl IdempotencyKey {
             .ok_or_else(|| unfit("the time at which it was made is not in it"))?;
         let micros = millis * 1000;
         if micros > (now.max(0) as u64).saturating_add(NUMBER_AHEAD_MAX) {
-            return Err(unfit("its time is more than a minute ahead of the node's clock"));
+            return Err(unfit("its time is more than 5 s ahead of the node's clock"));
         }
         Ok(IdempotencyKey { hash: partition_hash(text.as_bytes()), micros })
     }
@@ -64,25 +65,27 @@ impl IdempotencyKey {
         (self.hash, self.micros)
     }
 
-    /// The key of a part of the request: batch number `part` of it.
+    /// The key of a part of the request: batch number `part` of it. To partitions the parts are requests of one client,
+    /// with growing numbers.
     #[cfg(feature = "net")]
     pub(crate) fn part(self, part: u64) -> Self {
-        let mut bytes = self.hash.to_le_bytes().to_vec();
-        bytes.extend_from_slice(&part.to_le_bytes());
-        IdempotencyKey { hash: partition_hash(&bytes), ..self }
+        IdempotencyKey { micros: self.micros.saturating_add(part), ..self }
     }
 
-    /// By what partitions recognise a repeat. Keys of one holder of a token do not meet those of another.
-    pub(crate) fn once(self, holder: &str) -> Once {
-        Once { client: client(holder, self.hash), number: self.micros, answered: 0 }
+    /// By what partitions recognise a repeat of rows for an input. Keys of one holder of a token do not meet those of
+    /// another, nor those for one input those for another.
+    pub(crate) fn once(self, holder: &str, plan: &Plan, input: InputId) -> Once {
+        let stream = &plan.inputs[usize::from(input.0)].name;
+        let of = client(&format!("{}.{stream}", plan.name), self.hash);
+        Once { client: client(holder, of), number: self.micros, answered: 0 }
     }
 }
 
-/// A client's number as partitions know it: those of one holder of a token do not meet those of another. It stands in
-/// records, so it stays as it is for ever.
-pub(crate) fn client(holder: &str, number: u64) -> u64 {
+/// A client's number as partitions know it, among those of a holder of a token: they do not meet those of another. It
+/// stands in records, so it stays as it is for ever.
+pub(crate) fn client(of: &str, number: u64) -> u64 {
     let mut bytes = number.to_le_bytes().to_vec();
-    bytes.extend_from_slice(holder.as_bytes());
+    bytes.extend_from_slice(of.as_bytes());
     partition_hash(&bytes).max(1)
 }
 
@@ -131,22 +134,29 @@ mod tests {
         assert_eq!(problem(version_4), "the time at which it was made is not in it");
         assert!(problem(&format!("1795132800000-{}", "x".repeat(250))).contains("255 bytes"));
         assert!(problem("1795132800000-a b").contains("printable"));
-        assert!(problem("1795132860001-x").contains("ahead"));
-        assert_eq!(micros("1795132860000-x"), 1_795_132_860_000_000);
+        assert!(problem("1795132805001-x").contains("ahead"));
+        assert_eq!(micros("1795132805000-x"), 1_795_132_805_000_000);
     }
 
     #[test]
-    fn keys_parts_and_holders_are_told_from_each_other() {
+    fn keys_inputs_and_holders_are_told_from_each_other() {
         let key = |text| IdempotencyKey::parse(text, NOW).expect("a key");
         let (one, other) = (key("1795132800000-a"), key("1795132800000-b"));
-        let mut clients: Vec<u64> = [one, other, one.part(0), one.part(1), other.part(0)]
+        let flow = crate::Flow::parse("names.flow", crate::doc::NAMES).expect("it compiles");
+        let once = |key: IdempotencyKey, holder, input| key.once(holder, flow.plan(), InputId(input));
+        let mut clients: Vec<u64> = [one, other]
             .iter()
-            .flat_map(|key| ["", "anna"].map(|holder| key.once(holder).client))
+            .flat_map(|key| {
+                [("", 0), ("anna", 0), ("", 1), ("anna", 1)].map(|(of, input)| once(*key, of, input))
+            })
+            .map(|once| once.client)
             .collect();
         clients.sort_unstable();
         clients.dedup();
-        assert_eq!(clients.len(), 10);
-        assert_eq!(one.once("anna"), key("1795132800000-a").once("anna"));
+        assert_eq!(clients.len(), 8);
+        assert_eq!(once(one, "anna", 0), once(key("1795132800000-a"), "anna", 0));
+        let (first, second) = (once(one.part(1), "", 0), once(one.part(2), "", 0));
+        assert!(first.client == second.client && first.number < second.number);
         // The numbers stand in records.
         assert_eq!(client("anna", 7), 10_923_140_664_633_284_153);
     }

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use anabranch_model::message::Once;
+use anabranch_model::plan::{InputId, Plan};
 use crossbeam_channel::Receiver;
 
 use crate::deploy::Deployed;
@@ -57,9 +58,9 @@ pub trait Link {
         last + 1
     }
 
-    /// By what a request with a key is recognised.
-    fn once(&self, key: IdempotencyKey) -> Once {
-        key.once("")
+    /// By what rows for an input, with a key, are recognised.
+    fn once(&self, key: IdempotencyKey, plan: &Plan, input: InputId) -> Once {
+        key.once("", plan, input)
     }
 }
 
@@ -154,9 +155,9 @@ impl Link for Connection {
         }
     }
 
-    fn once(&self, key: IdempotencyKey) -> Once {
+    fn once(&self, key: IdempotencyKey, plan: &Plan, input: InputId) -> Once {
         match self {
-            Connection::Threads(_) => key.once(""),
+            Connection::Threads(_) => key.once("", plan, input),
             #[cfg(feature = "net")]
             Connection::Remote(_) => {
                 // The node knows whose key it is.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use anabranch_log::{Config, Disk};
@@ -60,6 +60,8 @@ pub(crate) struct Core {
     doors: Doors,
     flows: Flows,
     clients: AtomicU64,
+    /// The latest time that its clock has shown.
+    latest: AtomicI64,
     load: NodeLoad,
     journal: JournalWindow,
 }
@@ -234,6 +236,7 @@ impl NodeBuilder {
             doors: Doors(doors),
             flows: Flows::none(door.clone()),
             clients: AtomicU64::new(0),
+            latest: AtomicI64::new(0),
             load: NodeLoad::default(),
             journal: JournalWindow::default(),
         };
@@ -464,6 +467,14 @@ impl Core {
     /// The node's name.
     pub(crate) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The time by which requests are numbered, in microseconds since 1970 UTC: it stands still where the clock was set
+    /// back, so that requests with numbers of before are not of the future.
+    #[cfg(feature = "net")]
+    pub(crate) fn time(&self) -> i64 {
+        let now = os::now_micros();
+        self.latest.fetch_max(now, Ordering::Relaxed).max(now)
     }
 
     /// The ways to the workers, by worker.

@@ -11,8 +11,9 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
-use anabranch::{Client, Error, Flow, Listen, Node, RefusalCode, Timeouts};
+use anabranch::{Client, ConnectOptions, Error, Flow, Listen, Node, RefusalCode, Timeouts};
 use http_support::{NDJSON, Served, serve};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -206,6 +207,47 @@ fn answers_follow_the_flow_to_newer_revisions_as_long_as_they_can_be_told() {
     let again = start();
     assert_eq!(send(&again).refused[0].code, RefusalCode::Unknown, "after a restart, too");
     assert_eq!(all_hits(&again), 1);
+}
+
+#[test]
+fn a_key_for_one_stream_is_none_for_another() {
+    let text = "flow two revision 1
+        input One, Two: { id: int }
+        table Ones: { id: int } { key id }
+        table Twos: { id: int } { key id }
+        on One as o { upsert Ones { id: o.id } }
+        on Two as t { upsert Twos { id: t.id } }";
+    let flow = Flow::parse("two.flow", text).expect("it compiles");
+    let node = Node::builder("A").flow(flow).start().expect("it starts");
+    let key = format!("{}-order-20", now_millis());
+    for stream in ["One", "Two"] {
+        let mut client = node.client();
+        let mut batch = client.batch(stream).expect("there is such a stream").once(&key).expect("a key");
+        batch.push(&json!({ "id": 1 })).expect("it fits");
+        let ticket = client.submit(batch).expect("sent");
+        assert_eq!(client.wait(ticket).expect("answered").accepted, 1);
+        assert!(client.get(&format!("{stream}s"), [1]).expect("read").is_some(), "{stream}");
+    }
+}
+
+/// What was sent over a connection that did not come back is given up; the next request is a new one.
+#[test]
+fn the_first_request_after_what_was_given_up_is_new() {
+    let node = Node::builder("A").flow(hits()).start().expect("it starts");
+    let listen = Listen { grpc: Some(([127, 0, 0, 1], 0).into()), ..Listen::default() };
+    let server = node.serve(&listen).expect("it listens");
+    let address = server.grpc().expect("it speaks gRPC");
+    let options = ConnectOptions::new(&address.to_string()).reconnect_within(Duration::from_millis(100));
+    let mut client = options.connect().expect("it connects");
+    let row = json!({ "page": "a", "by": 1 });
+    client.ask("Hit", &row).expect("asked");
+    drop(server);
+    assert!(client.ask("Hit", &row).is_err(), "nobody is there");
+    let _server = node.serve(&Listen { grpc: Some(address), ..Listen::default() }).expect("it listens again");
+    for n in 2..=4 {
+        let replies = client.ask("Hit", &row).expect("asked on a new session");
+        assert_eq!(replies[0].row.to_string(), format!("{{\"page\":\"a\",\"n\":{n}}}"));
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use anabranch_model::eval::evaluate;
 use anabranch_model::frame::{Chance, Frame, StepContext};
 use anabranch_model::message::{Answer, PAGE_BYTES, Page, Reads, Refusal, RefusedRow};
 use anabranch_model::partition::PartitionId;
-use anabranch_model::plan::{InputId, OutputId, Plan, Route, Sync, TableId};
+use anabranch_model::plan::{InputId, OutputId, Plan, RefusalCode, Route, Sync, TableId};
 use anabranch_model::snapshot::{Item, StateWriter};
 use anabranch_model::stamp::{HybridClock, Stamp};
 use anabranch_model::value::Value;
@@ -224,7 +224,8 @@ impl Machine {
 
     fn rows(&mut self, input: InputId, share: &Share, now: i64, publish: &mut impl FnMut(Published)) {
         let mut refuse = |row: &[u8], refusal: Option<Refusal>| {
-            if let Some(refusal) = refusal {
+            // Of what is only not done again nobody else hears.
+            if let Some(refusal) = refusal.filter(|refusal| refusal.code != RefusalCode::Unknown) {
                 publish(Published::Refused(RefusedRow { input, row: row.to_vec(), refusal }));
             }
         };

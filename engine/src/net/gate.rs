@@ -195,7 +195,10 @@ impl Gate {
             // Who asked may be gone when the answer comes.
             drop(sender.send(answer));
         });
-        let once = key.map(|key| key.once(self.caller.token_name()));
+        let once = match (key, &body) {
+            (Some(key), Body::Rows { input, .. }) => Some(key.once(self.caller.token_name(), plan, *input)),
+            _ => None,
+        };
         let trace = observe::trace();
         let single = Single { flow, revision: plan.revision, once, body, reply, trace };
         match send(&self.core.doors()[lane.0], Command::Single(Box::new(single))) {

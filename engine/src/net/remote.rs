@@ -67,6 +67,8 @@ pub struct Remote {
     runtime: Runtime,
     session: Option<Session>,
     catalog: SharedCatalog,
+    /// The node's time when the last session began, in microseconds since 1970 UTC, and when that was here.
+    clock: (i64, Instant),
     /// A number of its own, by which partitions know its requests again.
     client: u64,
     /// What is under way, by number.
@@ -96,8 +98,6 @@ struct Session {
     grpc: Grpc<Sender>,
     requests: UnboundedSender<Requests>,
     answers: Streaming<Answers>,
-    /// The node's time when the session began, in microseconds since 1970 UTC, and when that was here.
-    began: (i64, Instant),
 }
 
 impl Remote {
@@ -115,12 +115,14 @@ impl Remote {
             .build()
             .map_err(|error| problem(error.to_string()))?;
         let (session, flows) = runtime.block_on(open(options))?;
+        let clock = (flows.now, os::now());
         let catalog = SharedCatalog::new(ArcSwap::from_pointee(catalog(flows)?));
         let remote = Remote {
             options: options.clone(),
             runtime,
             session: Some(session),
             catalog: catalog.clone(),
+            clock,
             client: os::seed().max(1),
             sent: BTreeMap::new(),
             gathered: Vec::new(),
@@ -161,7 +163,8 @@ impl Remote {
             self.gathered_bytes += rows.batch.len();
         }
         let key = request.origin.once.map(|once| Key { hash: once.client, micros: once.number });
-        let request = Request { number, flow: flow.0, revision, body: Some(body), trace, key };
+        let request =
+            Request { number, flow: flow.0, revision, body: Some(body), trace, repeated: false, key };
         self.sent.insert(number, Sent { flow, plan, request: request.clone(), repeats: 0 });
         self.gathered.push(request);
         let alone = self.sent.len() == self.gathered.len();
@@ -200,10 +203,8 @@ impl Remote {
 
     /// The number of the request after number `last`: about the node's time.
     pub(crate) fn number(&self, last: u64) -> u64 {
-        let now = self.session.as_ref().map_or(0, |session| {
-            let (then, began) = session.began;
-            then.max(0) as u64 + os::now().duration_since(began).as_micros() as u64
-        });
+        let (then, began) = self.clock;
+        let now = then.max(0) as u64 + os::now().duration_since(began).as_micros() as u64;
         now.max(last + 1)
     }
 
@@ -268,6 +269,7 @@ impl Remote {
             opened.unwrap_or(Err(last))
         });
         let (session, flows) = opened?;
+        self.clock = (flows.now, os::now());
         self.catalog.store(Arc::new(catalog(flows)?));
         self.session = Some(session);
         Ok(())
@@ -302,6 +304,7 @@ impl Remote {
         }
         let again = self.sent.values_mut().map(|sent| {
             sent.repeats += 1;
+            sent.request.repeated = true;
             sent.request.clone()
         });
         let again: Vec<Request> = again.collect();
@@ -396,12 +399,11 @@ async fn open(options: &ConnectOptions) -> Result<(Session, CatalogReply), Error
     let path = PathAndQuery::from_static("/anabranch.v1.Node/Catalog");
     let flows: CatalogReply =
         grpc.unary(request, path, ProstCodec::default()).await.map_err(&said)?.into_inner();
-    let began = (flows.now, os::now());
     let (requests, outgoing) = unbounded_channel();
     let path = PathAndQuery::from_static("/anabranch.v1.Node/Session");
     let codec = ProstCodec::<Requests, Answers>::default();
     let answers = grpc.streaming(tonic::Request::new(Outgoing(outgoing)), path, codec).await.map_err(said)?;
-    Ok((Session { grpc, requests, answers: answers.into_inner(), began }, flows))
+    Ok((Session { grpc, requests, answers: answers.into_inner() }, flows))
 }
 
 /// The flows of a node, compiled here as there.

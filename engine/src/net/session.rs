@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use anabranch_model::message::{FlowId, Once, Origin, Request as EngineRequest, WorkerId};
+use anabranch_model::message::{
+    Body as EngineBody, FlowId, Once, Origin, Request as EngineRequest, WorkerId,
+};
 use anabranch_wire::session::{Answers, Request, Requests};
 use atomic_waker::AtomicWaker;
 use crossbeam_channel::{Receiver, unbounded};
@@ -149,6 +151,7 @@ impl Session {
             }
             self.unanswered.add(number, None, held_bytes(&request));
             let trace = request.trace.as_deref().and_then(Trace::parse);
+            let repeated = request.repeated;
             match self.checked(request, of, &catalog) {
                 Ok(request) => {
                     passed.push(request);
@@ -157,6 +160,7 @@ impl Session {
                     }
                 }
                 Err(error) => {
+                    let error = if repeated { unknown(&error) } else { error };
                     self.problems.push(Answered { request: number, answer: Err(error), revised: None });
                 }
             }
@@ -180,13 +184,17 @@ impl Session {
         self.gate.check(flow, plan, &body).map_err(|error| problem("denied", error.to_string()))?;
         let once = match (request.key, of) {
             (Some(key), _) => {
-                Some(IdempotencyKey::of(key.hash, key.micros).once(self.gate.caller.token_name()))
+                let EngineBody::Rows { input, .. } = &body else {
+                    return Err(problem("invalid", "a key is for rows".to_owned()));
+                };
+                let key = IdempotencyKey::of(key.hash, key.micros);
+                Some(key.once(self.gate.caller.token_name(), plan, *input))
             }
             (None, of) => of.map(|of| of.once(request.number)),
         };
-        let most = (os::now_micros().max(0) as u64).saturating_add(NUMBER_AHEAD_MAX);
+        let most = (self.gate.core.time().max(0) as u64).saturating_add(NUMBER_AHEAD_MAX);
         if once.is_some_and(|once| once.number > most) {
-            let text = "the number of the request is a time more than a minute ahead of the node's clock";
+            let text = "the number of the request is a time more than 5 s ahead of the node's clock";
             return Err(problem("ahead", text.to_owned()));
         }
         let origin = Origin {
@@ -198,6 +206,12 @@ impl Session {
         };
         Ok((flow, EngineRequest { origin, body }))
     }
+}
+
+/// What a request that is sent again is told where it cannot be taken: the first time it may have been.
+fn unknown(error: &Error) -> Error {
+    let text = format!("whether the request took effect is not known: when it was sent again, {error}");
+    Error::Problem { code: "outcome_unknown".to_owned(), text }
 }
 
 /// Who asks on a session.

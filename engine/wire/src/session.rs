@@ -91,6 +91,9 @@ pub struct Request {
     /// The key by which it takes effect once, whichever client sends it.
     #[prost(message, optional, tag = "8")]
     pub key: Option<Key>,
+    /// Whether it was sent before, over a connection that was lost.
+    #[prost(bool, tag = "9")]
+    pub repeated: bool,
 }
 
 /// An idempotency key.

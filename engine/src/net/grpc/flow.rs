@@ -29,7 +29,6 @@ use crate::error::Error;
 use crate::idempotency_key::IdempotencyKey;
 use crate::key::Key;
 use crate::net::gate::Gate;
-use crate::os;
 use crate::storage_error::StorageError;
 
 /// Rows of a table that are asked for at a time.
@@ -61,7 +60,7 @@ pub(crate) async fn serve(gate: Gate, path: &str, request: Request<Paced>) -> Re
             let ask = service_fn(move |request: tonic::Request<Bytes>| {
                 let flow = flow.clone();
                 async move {
-                    let key = key(request.metadata())?;
+                    let key = key(request.metadata(), flow.gate.core.time())?;
                     flow.ask(input, &request.into_inner(), key).await.map(tonic::Response::new)
                 }
             });
@@ -71,7 +70,7 @@ pub(crate) async fn serve(gate: Gate, path: &str, request: Request<Paced>) -> Re
             let send = service_fn(move |request: tonic::Request<Streaming<Bytes>>| {
                 let flow = flow.clone();
                 async move {
-                    let key = key(request.metadata())?;
+                    let key = key(request.metadata(), flow.gate.core.time())?;
                     let summary = Bulk::new(flow, input, key).run(request.into_inner()).await?;
                     Ok::<_, Status>(tonic::Response::new(summary.encode_to_vec()))
                 }
@@ -260,9 +259,9 @@ impl Served {
 }
 
 /// The key of a call that is to take effect once: `idempotency-key` in its metadata.
-fn key(metadata: &MetadataMap) -> Result<Option<IdempotencyKey>, Status> {
+fn key(metadata: &MetadataMap, now: i64) -> Result<Option<IdempotencyKey>, Status> {
     let Some(key) = metadata.get("idempotency-key") else { return Ok(None) };
-    let key = IdempotencyKey::parse(key.to_str().unwrap_or_default(), os::now_micros());
+    let key = IdempotencyKey::parse(key.to_str().unwrap_or_default(), now);
     key.map(Some).map_err(|error| status(Code::InvalidArgument, &error.to_string()))
 }
 

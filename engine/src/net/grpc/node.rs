@@ -19,7 +19,6 @@ use super::raw::Typed;
 use super::{MESSAGE_BYTES_MAX, flows, watch};
 use crate::net::gate::Gate;
 use crate::net::session::open;
-use crate::os;
 
 /// Answers a request to a method.
 pub(crate) async fn serve(gate: Gate, method: &str, request: Request<Paced>) -> Response<Body> {
@@ -69,7 +68,7 @@ fn list(gate: &Gate, request: &CatalogRequest) -> Result<CatalogReply, Status> {
         name: plan.name.clone(),
     };
     let flows = gate.flows().into_iter().map(text).collect();
-    Ok(CatalogReply { node: gate.core.name().to_owned(), flows, now: os::now_micros() })
+    Ok(CatalogReply { node: gate.core.name().to_owned(), flows, now: gate.core.time() })
 }
 
 async fn status(gate: Gate, request: Request<Paced>) -> Response<Body> {

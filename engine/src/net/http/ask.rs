@@ -23,7 +23,7 @@ pub(super) async fn ask(app: App, target: Target, request: Request) -> Result<Re
     let input = flow.asked(&target.name)?;
     app.gate.check_rows(flow.id, &flow.plan, input)?;
     Format::of(request.headers())?;
-    let key = key::of(request.headers())?;
+    let key = key::of(request.headers(), app.gate.core.time())?;
     let body = Incoming::of(request, app.timeouts.body)?;
     let (body, held) =
         body.whole(&app.gate, "one row is asked with; leave out what it does not need").await?;

@@ -50,7 +50,7 @@ pub(super) async fn send(app: App, target: Target, request: Request) -> Result<R
     let input = flow.input(&target.name)?;
     app.gate.check_rows(flow.id, &flow.plan, input)?;
     let format = Format::of(request.headers())?;
-    let key = key::of(request.headers())?;
+    let key = key::of(request.headers(), app.gate.core.time())?;
     let incoming = Incoming::of(request, app.timeouts.body)?;
     let mut intake = Intake::new(app.gate.clone(), flow, input, key);
     let taken = match format {

@@ -5,15 +5,15 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use super::problem::Problem;
 use crate::error::Error;
 use crate::idempotency_key::IdempotencyKey;
-use crate::os;
 
 const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// The key of a request, if it has one; it may stand between double quotes.
+/// The key of a request, if it has one; it may stand between double quotes. `now` is the node's time in microseconds
+/// since 1970 UTC.
 ///
 /// # Errors
 /// It is none, or there are two.
-pub(super) fn of(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Problem> {
+pub(super) fn of(headers: &HeaderMap, now: i64) -> Result<Option<IdempotencyKey>, Problem> {
     let mut keys = headers.get_all(HEADER).iter();
     let Some(key) = keys.next() else { return Ok(None) };
     if keys.next().is_some() {
@@ -21,7 +21,7 @@ pub(super) fn of(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Problem>
     }
     let text = HeaderValue::to_str(key).unwrap_or_default();
     let text = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
-    match IdempotencyKey::parse(text, os::now_micros()) {
+    match IdempotencyKey::parse(text, now) {
         Ok(key) => Ok(Some(key)),
         Err(Error::IdempotencyKey { problem, .. }) => {
             Err(unfit(format!("the idempotency key is unfit: {problem}")))
