@@ -72,6 +72,24 @@ fn a_client_goes_on_where_the_node_is_served_again() {
     assert_eq!(client.in_flight(), 0);
 }
 
+#[test]
+fn what_is_under_way_is_sent_again_where_a_call_opens_the_new_session() {
+    let (node, server) = served(1);
+    let mut client = connect(&server);
+    let address = server.grpc().expect("it speaks gRPC");
+    drop(server);
+    let mut batch = client.batch("UpdateStream").expect("there is such a stream");
+    batch.push(&json!({ "name": "a", "value": "1" })).expect("it fits");
+    let ticket = client.submit(batch).expect("the client does not know that nobody is there");
+    let _server = node.serve(&Listen { grpc: Some(address), ..Listen::default() }).expect("it listens again");
+    // The first call meets the connection that has ended.
+    while client.flows().is_err() {}
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || tell.send(client.wait(ticket).map(|answer| answer.accepted)));
+    let accepted = told.recv_timeout(Duration::from_secs(10)).expect("the request is answered");
+    assert_eq!(accepted.expect("answered"), 1);
+}
+
 /// A server that stops reads no further and answers what it has read: nothing is done whose answer is lost.
 #[test]
 fn a_server_that_stops_answers_what_it_does() {

@@ -340,19 +340,29 @@ impl Remote {
             Err(status) => return self.lost(status.message()),
         };
         for answer in answers {
-            let (Some(Sent { flow, plan, .. }), Some(outcome)) =
-                (self.sent.remove(&answer.number), answer.outcome)
-            else {
+            let (Some(sent), Some(outcome)) = (self.sent.remove(&answer.number), answer.outcome) else {
                 continue;
             };
-            let revised = answer.revision.map(|revision| self.revised(flow, revision));
+            let revised = match answer.revision.map(|revision| (revision, self.revised(sent.flow, revision)))
+            {
+                None => Ok(None),
+                Some((_, Ok(Some(newer)))) => Ok(Some(newer)),
+                Some((revision, Ok(None))) => Err(format!(
+                    "the request was done by revision {revision}, which was replaced again meanwhile"
+                )),
+                // Without the revision the answer cannot be read: the next session gives it again.
+                Some((_, Err(error))) => {
+                    self.sent.insert(answer.number, sent);
+                    self.lost(&error.to_string());
+                    continue;
+                }
+            };
             let answer_of = match &revised {
-                None => convert::answer(outcome, &plan),
-                Some(Ok(newer)) => convert::answer(outcome, newer),
-                Some(Err(text)) => Err(Error::Problem { code: "revised".into(), text: text.clone() }),
+                Ok(newer) => convert::answer(outcome, newer.as_ref().unwrap_or(&sent.plan)),
+                Err(text) => Err(Error::Problem { code: "revised".into(), text: text.clone() }),
             };
             self.stale |= matches!(answer_of, Ok(Answer::Problem(_)));
-            let revised = revised.and_then(Result::ok);
+            let revised = revised.ok().flatten();
             self.received.push_back(Answered { request: answer.number, answer: answer_of, revised });
         }
         if std::mem::take(&mut self.stale) {
@@ -361,16 +371,15 @@ impl Remote {
         }
     }
 
-    /// The plan of a newer revision, by which a request was done.
-    fn revised(&mut self, flow: FlowId, revision: i64) -> Result<Arc<Plan>, String> {
+    /// The plan of a newer revision, by which a request was done; none where the node has it no more.
+    ///
+    /// # Errors
+    /// The node cannot be asked.
+    fn revised(&mut self, flow: FlowId, revision: i64) -> Result<Option<Arc<Plan>>, Error> {
         if self.catalog.load().revision(flow, revision).is_none() {
-            // Where that fails, the revision is still not known.
-            drop(self.refresh());
+            self.refresh()?;
         }
-        let plan = self.catalog.load().revision(flow, revision).cloned();
-        plan.ok_or_else(|| {
-            format!("the request was done by revision {revision}, which was replaced again meanwhile")
-        })
+        Ok(self.catalog.load().revision(flow, revision).cloned())
     }
 
     /// The session is lost; what is under way waits for the next one.

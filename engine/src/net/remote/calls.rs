@@ -64,9 +64,16 @@ impl Remote {
         R: Message + Default + Send + Sync + 'static,
     {
         if self.session.is_none() {
-            self.reconnect()?;
+            match self.sent.is_empty() {
+                true => self.reconnect()?,
+                // Nobody else would send it on the new session.
+                false => self.repeat(),
+            }
         }
-        let Some(session) = &mut self.session else { return Err(Error::Stopped) };
+        let Some(session) = &mut self.session else {
+            let (address, why) = (self.options.address().to_owned(), "it does not come back".to_owned());
+            return Err(Error::Disconnected { address, why });
+        };
         let (request, path) = (tonic::Request::new(request), PathAndQuery::from_static(path));
         let codec = ProstCodec::<Q, R>::default();
         let answered = self.runtime.block_on(session.grpc.unary(request, path, codec));
