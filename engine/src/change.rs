@@ -32,8 +32,9 @@ pub enum Change {
     Check(FlowId, Arc<Plan>, Sender<Vec<(String, usize)>>),
     /// Lets a paused flow go on as it was.
     Resume(FlowId, Sender<()>),
-    /// Puts a newer revision in the place of a paused flow; tells when it runs.
-    Replace(FlowId, Arc<Plan>, Sender<()>),
+    /// Puts a newer revision in the place of a paused flow, at this time in microseconds since 1970 UTC; tells when it
+    /// runs.
+    Replace(FlowId, Arc<Plan>, i64, Sender<()>),
     /// Ends a paused flow, with its rows.
     Drop(FlowId, Sender<()>),
 }
@@ -63,9 +64,9 @@ impl Changes {
                 worker.resume(flow);
                 let _ = done.send(());
             }
-            Change::Replace(flow, plan, done) => {
+            Change::Replace(flow, plan, at, done) => {
                 egress.revised(flow, &plan);
-                worker.replace(flow, &plan);
+                worker.replace(flow, &plan, at);
                 self.replacing.push((flow, done));
             }
             Change::Drop(flow, done) => {

@@ -64,6 +64,9 @@ pub(crate) trait Workers {
     /// Sends one of them a command; one that has ended needs not be told.
     fn tell_one(&self, worker: usize, command: Command);
 
+    /// The time, in microseconds since 1970 UTC.
+    fn now(&self) -> i64;
+
     /// Lets the journal keep what it was given, where no thread of its own does.
     fn commit(&self) {}
 }
@@ -129,9 +132,10 @@ impl Flows {
                 catalog.put(id, flow);
             }
             FlowChange::Replaced(file) => {
+                let at = file.at;
                 let flow = parse(file)?;
                 workers.ask(|done| Command::Change(Change::Pause(id, done)))?;
-                workers.ask(|done| Command::Change(Change::Replace(id, flow.plan().clone(), done)))?;
+                workers.ask(|done| Command::Change(Change::Replace(id, flow.plan().clone(), at, done)))?;
                 catalog.replace(id, flow);
             }
             FlowChange::Dropped => {
@@ -179,7 +183,7 @@ impl Flows {
         let mut catalog = Catalog::clone(&self.catalog.load());
         let id = catalog.add(flow.clone())?;
         self.give_up_snapshot();
-        self.keep(id, FlowChange::Installed(FlowFile::of(&flow)), workers)?;
+        self.keep(id, FlowChange::Installed(FlowFile::of(&flow, workers.now())), workers)?;
         workers.ask(|done| Command::Change(Change::Install(id, flow.plan().clone(), done)))?;
         self.catalog.store(Arc::new(catalog));
         log::deployed(flow.name(), flow.revision());
@@ -203,12 +207,14 @@ impl Flows {
             return Err(Error::Evolution(evolution));
         }
         self.give_up_snapshot();
-        let kept = self.keep(id, FlowChange::Replaced(FlowFile::of(&flow)), workers);
+        // Later than all that was done by the older one.
+        let at = workers.now();
+        let kept = self.keep(id, FlowChange::Replaced(FlowFile::of(&flow, at)), workers);
         if kept.is_err() {
             workers.ask(|done| Command::Change(Change::Resume(id, done)))?;
         }
         kept?;
-        workers.ask(|done| Command::Change(Change::Replace(id, plan.clone(), done)))?;
+        workers.ask(|done| Command::Change(Change::Replace(id, plan.clone(), at, done)))?;
         let mut catalog = Catalog::clone(&self.catalog.load());
         let breaks =
             catalog.plans().find(|(of, _)| *of == id).map_or_else(Vec::new, |(_, old)| breaks(old, plan));

@@ -77,7 +77,8 @@ impl IdempotencyKey {
     pub(crate) fn once(self, holder: &str, plan: &Plan, input: InputId) -> Once {
         let stream = &plan.inputs[usize::from(input.0)].name;
         let of = client(&format!("{}.{stream}", plan.name), self.hash);
-        Once { client: client(holder, of), number: self.micros, answered: 0 }
+        // Whoever has a key may have sent it before.
+        Once { client: client(holder, of), number: self.micros, answered: 0, repeated: true }
     }
 }
 

@@ -65,11 +65,14 @@ pub(crate) struct FlowFile {
     pub(crate) file: String,
     /// Its text.
     pub(crate) text: String,
+    /// When it came, in microseconds since 1970 UTC.
+    #[serde(default)]
+    pub(crate) at: i64,
 }
 
 impl FlowFile {
-    pub(crate) fn of(flow: &Flow) -> Self {
-        FlowFile { file: flow.plan().file.clone(), text: flow.text().to_owned() }
+    pub(crate) fn of(flow: &Flow, at: i64) -> Self {
+        FlowFile { file: flow.plan().file.clone(), text: flow.text().to_owned(), at }
     }
 }
 

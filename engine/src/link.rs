@@ -162,7 +162,7 @@ impl Link for Connection {
             Connection::Remote(_) => {
                 // The node knows whose key it is.
                 let (client, number) = key.numbers();
-                Once { client, number, answered: 0 }
+                Once { client, number, answered: 0, repeated: true }
             }
         }
     }

@@ -564,6 +564,10 @@ impl Workers for Doors {
         if answers.len() == self.0.len() { Ok(answers) } else { Err(Error::Stopped) }
     }
 
+    fn now(&self) -> i64 {
+        os::now_micros()
+    }
+
     fn count(&self) -> usize {
         self.0.len()
     }

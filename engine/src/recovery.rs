@@ -207,7 +207,7 @@ impl<'r, W: Workers> Recovery<'r, W> {
             match Piece::parse(chunk.body).map_err(unknown)? {
                 Piece::Node { next_flow } => self.flows.reserve(next_flow),
                 Piece::Revision { flow, file, text } => {
-                    let file = FlowFile { file: file.to_owned(), text: text.to_owned() };
+                    let file = FlowFile { file: file.to_owned(), text: text.to_owned(), at: 0 };
                     let change = match last.replace(flow) == Some(flow) {
                         true => FlowChange::Replaced(file),
                         false => FlowChange::Installed(file),
@@ -222,7 +222,7 @@ impl<'r, W: Workers> Recovery<'r, W> {
 
     fn state(&mut self, state: &State<'_>) -> Result<(), Error> {
         for worker in 0..self.workers.count() {
-            self.batches.stamp(worker, state.flow, state.stamp, self.workers)?;
+            self.batches.stamp(worker, state.flow, state.stamp, state.rerouted, self.workers)?;
         }
         for item in state.items() {
             let item = item.map_err(|error| Error::Start(format!("the snapshot cannot be read: {error}")))?;

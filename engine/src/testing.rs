@@ -351,6 +351,10 @@ impl Workers for OneWorker {
         }
     }
 
+    fn now(&self) -> i64 {
+        self.0.borrow().now
+    }
+
     fn count(&self) -> usize {
         1
     }

@@ -209,6 +209,51 @@ fn answers_follow_the_flow_to_newer_revisions_as_long_as_they_can_be_told() {
     assert_eq!(all_hits(&again), 1);
 }
 
+/// A newer revision may send the rows of an input to other partitions, which know nothing of what was done in those of
+/// before.
+#[test]
+fn a_repeat_behind_a_revision_that_routes_otherwise_has_no_second_effect() {
+    let directory = TempDir::new().expect("a directory");
+    let start = || Node::builder("A").workers(2).data(directory.path()).start().expect("it starts");
+    let by = |revision: u32, column: &str| {
+        let text = format!(
+            "flow pages revision {revision}
+             input Hit: {{ page: int, other: int }}
+             table Hits: {{ page: int, n: int }} {{ key page }}
+             on Hit as h {{ upsert Hits {{ page: h.{column}, n += 1 }} }}"
+        );
+        Flow::parse("pages.flow", &text).expect("it compiles")
+    };
+    let made = now_millis();
+    let send = |node: &Node, page: i64| {
+        let mut client = node.client();
+        let key = format!("{made}-page-{page}");
+        let mut batch = client.batch("Hit").expect("there is such a stream").once(&key).expect("a key");
+        batch.push(&json!({ "page": page, "other": page + 1000 })).expect("it fits");
+        let ticket = client.submit(batch).expect("sent");
+        let answer = client.wait(ticket).expect("answered");
+        (answer.accepted, answer.refused.first().map(|refused| refused.code))
+    };
+    let node = start();
+    node.deploy(by(1, "page")).expect("deployed");
+    (0..10).for_each(|page| assert_eq!(send(&node, page), (1, None)));
+    node.deploy(by(2, "other")).expect("deployed");
+    let none_again = |node: &Node| {
+        for page in 0..10 {
+            // Some rows find the partition that has done them; of the others it is not known.
+            assert!(matches!(send(node, page), (1, None) | (0, Some(RefusalCode::Unknown))), "page {page}");
+        }
+        assert_eq!(all_hits(node), 10);
+    };
+    none_again(&node);
+    drop(node);
+    let node = start();
+    none_again(&node);
+    (0..2).for_each(|_| assert!(node.snapshot().expect("it is taken").rows >= 10));
+    drop(node);
+    none_again(&start());
+}
+
 #[test]
 fn a_key_for_one_stream_is_none_for_another() {
     let text = "flow two revision 1

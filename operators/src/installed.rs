@@ -48,6 +48,8 @@ pub(crate) struct Installed {
     /// What came since the flow was paused; `None` while it runs.
     held: Option<Vec<Request>>,
     migration: Option<Migration>,
+    /// When the newer revision came, in microseconds since 1970 UTC.
+    replaced_at: i64,
 }
 
 impl Installed {
@@ -60,6 +62,7 @@ impl Installed {
             under_way,
             held: None,
             migration: None,
+            replaced_at: 0,
         }
     }
 
@@ -142,7 +145,8 @@ impl Installed {
     }
 
     /// Begins the change to a newer revision of a flow that is paused everywhere.
-    pub(crate) fn migrate(&mut self, plan: Arc<Plan>) {
+    pub(crate) fn migrate(&mut self, plan: Arc<Plan>, at: i64) {
+        self.replaced_at = at;
         let old = self.machine.borrow().plan().clone();
         self.migration = Some(Migration::new(&old, plan));
     }
@@ -164,7 +168,7 @@ impl Installed {
             self.past.pop_front();
         }
         self.past.push_back(machine.plan().clone());
-        Some(machine.revised(plan))
+        Some(machine.revised(plan, self.replaced_at))
     }
 
     /// Goes on with the dataflow of the new revision; the old one ends, as its input does.

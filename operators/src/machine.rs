@@ -21,7 +21,7 @@ use crate::effects::Effects;
 use crate::recorder::{FlowPartition, Follows, Kept, Recorder, Records, Turn};
 use crate::refusal::Reason;
 use crate::restore::{RestoreError, Restorer};
-use crate::route::Router;
+use crate::route::{Router, same_ways};
 use crate::run::{Run, Scratch};
 use crate::snapshot::FlowPlace;
 use crate::split::{Routed, Share};
@@ -107,9 +107,9 @@ impl Machine {
         }
     }
 
-    /// The flow at a newer revision: its rows (which have the new bytes already) and counts go on, and so do its clock
+    /// The flow at a newer revision from this time on, in microseconds since 1970 UTC: its rows (which have the new bytes already) and counts go on, and so do its clock
     /// and its chance.
-    pub(crate) fn revised(&mut self, plan: Arc<Plan>) -> Machine {
+    pub(crate) fn revised(&mut self, plan: Arc<Plan>, at: i64) -> Machine {
         let old = &self.plan;
         let mut machine = Machine::new(plan.clone(), self.context.node.clone(), self.seed, self.measured);
         let tables = std::mem::take(&mut self.tables);
@@ -119,6 +119,9 @@ impl Machine {
         machine.counts = self.counts.revised(old, &plan);
         machine.recorder = std::mem::take(&mut self.recorder);
         machine.recorder.revise(&|output| same_output(output, old, &plan));
+        if !same_ways(old, &plan) {
+            machine.recorder.reroute(at.max(0) as u64);
+        }
         machine
     }
 
@@ -454,9 +457,15 @@ impl Machine {
         }
     }
 
-    /// Later stamps are larger than this one.
-    pub(crate) fn observe(&mut self, stamp: Stamp) {
+    /// Later stamps are larger than this one, and rows last found other partitions then.
+    pub(crate) fn observe(&mut self, stamp: Stamp, rerouted: u64) {
         self.clock.observe(stamp);
+        self.recorder.reroute(rerouted);
+    }
+
+    /// When rows last found other partitions than before.
+    pub(crate) fn rerouted(&self) -> u64 {
+        self.recorder.rerouted()
     }
 
     /// The last stamp.

@@ -108,6 +108,9 @@ pub(crate) struct Recorder {
     /// Among the worker's records the last one of any of so many partitions.
     newest: HashMap<u32, u64>,
     remembered: HashMap<FlowPartition, Remembered>,
+    /// When rows last found other partitions than before, in microseconds since 1970 UTC: a request of before that may be
+    /// a repeat may have been done in another one.
+    rerouted: u64,
     records: Records,
 }
 
@@ -164,6 +167,11 @@ impl Recorder {
         let seen = match (&self.once, self.remembered.get(&part)) {
             (Some(once), Some(remembered)) => remembered.seen(once),
             _ => Seen::New,
+        };
+        let elsewhere = |once: &Once| once.repeated && once.number <= self.rerouted;
+        let seen = match seen {
+            Seen::New if self.once.as_ref().is_some_and(elsewhere) => Seen::Forgotten,
+            seen => seen,
         };
         let turn = match seen {
             Seen::New => Turn::Run,
@@ -313,6 +321,16 @@ impl Recorder {
             self.remembered.insert(part, Remembered::read(remembered)?);
         }
         Ok(())
+    }
+
+    /// Rows may find other partitions than before this time.
+    pub(crate) fn reroute(&mut self, at: u64) {
+        self.rerouted = self.rerouted.max(at);
+    }
+
+    /// When rows last found other partitions.
+    pub(crate) fn rerouted(&self) -> u64 {
+        self.rerouted
     }
 
     /// The flow has a newer revision, with other numbers of its outputs ([`Remembered::revise`]).

@@ -328,7 +328,7 @@ mod tests {
     use super::*;
 
     fn once(client: u64, number: u64, answered: u64) -> Once {
-        Once { client, number, answered }
+        Once { client, number, answered, repeated: false }
     }
 
     /// An answer of so many accepted rows, with a reply or without.

@@ -139,6 +139,31 @@ fn stored<'a>(value: Value<'a>, ty: &Type, expr: &Expr) -> Result<Value<'a>, Fau
     }
 }
 
+/// Whether the rows of every input that both revisions have find the same partitions: by the same columns, as they stand.
+/// Of values that are computed it is not known.
+pub(crate) fn same_ways(old: &Plan, new: &Plan) -> bool {
+    let both = old.inputs.iter().zip(&old.steps).filter_map(|(stream, step)| {
+        let input = new.input(&stream.name)?;
+        Some((step, &new.steps[usize::from(input.0)]))
+    });
+    both.into_iter().all(|(before, after)| match (columns(before, old), columns(after, new)) {
+        (Some(before), Some(after)) => before == after,
+        _ => matches!((&before.route, &after.route), (Route::Entry, Route::Entry)),
+    })
+}
+
+/// By which columns of an input its rows are routed, to how many partitions.
+fn columns(step: &Step, plan: &Plan) -> Option<(Vec<String>, u32)> {
+    let Route::Hash { by, partitions } = &step.route else { return None };
+    let types = partition_types(step, plan, by);
+    let name = |(expr, ty): (&Expr, &Type)| {
+        let column = input_column(expr, ty, &step.rows[0])?;
+        Some(step.rows[0].column(column).name.clone())
+    };
+    let names: Option<Vec<String>> = by.iter().zip(&types).map(name).collect();
+    Some((names?, *partitions))
+}
+
 /// The types of the partition columns of the tables that the step touches (all tables of a step have the same).
 fn partition_types(step: &Step, plan: &Plan, by: &[Expr]) -> Vec<Type> {
     match crate::step::tables_of(step).next() {

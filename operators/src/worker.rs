@@ -288,14 +288,14 @@ impl Worker {
         held.into_iter().for_each(|request| self.submit(flow, request));
     }
 
-    /// Begins to put a newer revision in the place of a flow: its tables, counts and clock go on. The flow is paused,
+    /// Begins to put a newer revision in the place of a flow, at this time in microseconds since 1970 UTC: its tables, counts and clock go on. The flow is paused,
     /// and idle on all workers; the evolution is allowed; no row is [`Worker::too_long`].
     ///
     /// The change goes on with every [`Worker::turn`], so that other flows do, too. All workers have ended it
     /// ([`Worker::is_changing`]) before another flow is installed, replaced or dropped.
-    pub fn replace(&mut self, flow: FlowId, plan: &Arc<Plan>) {
+    pub fn replace(&mut self, flow: FlowId, plan: &Arc<Plan>, at: i64) {
         if let Some(installed) = self.flows.get_mut(&flow) {
-            installed.migrate(plan.clone());
+            installed.migrate(plan.clone(), at);
         }
     }
 
@@ -399,10 +399,11 @@ impl Worker {
         installed.machine.borrow_mut().load(item)
     }
 
-    /// Later stamps of a flow are larger than this one.
-    pub fn observe(&mut self, flow: FlowId, stamp: Stamp) {
+    /// Later stamps of a flow are larger than this one, and its rows last found other partitions at this time, in
+    /// microseconds since 1970 UTC.
+    pub fn observe(&mut self, flow: FlowId, stamp: Stamp, rerouted: u64) {
         if let Some(installed) = self.flows.get(&flow) {
-            installed.machine.borrow_mut().observe(stamp);
+            installed.machine.borrow_mut().observe(stamp, rerouted);
         }
     }
 
@@ -421,7 +422,7 @@ impl Worker {
         let machine =
             self.flows.get(&flow).expect("flows do not go while a snapshot is made").machine.borrow();
         let mut from = begun.unwrap_or_else(|| machine.place());
-        let mut out = StateWriter::new(flow, machine.stamp());
+        let mut out = StateWriter::new(flow, machine.stamp(), machine.rerouted());
         out.reserve(most);
         let (rows, done) = machine.write(&mut from, most, &mut out);
         place.flow = (!done).then_some((flow, from));

@@ -67,7 +67,7 @@ fn send(
         });
         write.expect("it fits");
     }
-    let once = Some(Once { client: 5, number, answered: 0 });
+    let once = Some(Once { client: 5, number, answered: 0, repeated: false });
     let origin = Origin { worker: WorkerId(0), client: 1, request: number, revision: 1, once };
     worker.submit(FLOW, Request { origin, body: Body::Rows { input: InputId(input), batch } });
     worker.turn(number as i64);

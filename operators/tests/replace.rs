@@ -54,7 +54,7 @@ fn a_thousand_replacements_keep_the_rows_and_one_dataflow() {
         next.revision = 2 + round as i64;
         worker.pause(FLOW);
         assert!(worker.is_idle(FLOW));
-        worker.replace(FLOW, &Arc::new(next));
+        worker.replace(FLOW, &Arc::new(next), 0);
         while worker.is_changing(FLOW) {
             worker.turn(0);
         }
@@ -83,7 +83,7 @@ fn what_is_held_back_is_done_by_the_new_revision_and_its_answer_says_so() {
     let [Delivery::Part { part, revised: None, .. }] = &worker.deliveries()[..] else { panic!("one answer") };
     assert_eq!(part.origin.request, 1);
     assert!(worker.is_idle(FLOW));
-    worker.replace(FLOW, &new);
+    worker.replace(FLOW, &new, 0);
     worker.turn(0);
     worker.turn(0);
     let [Delivery::Part { part, revised: Some(plan), .. }] = &worker.deliveries()[..] else {
@@ -105,7 +105,7 @@ fn a_request_that_would_only_have_read_is_not_done_by_rules_that_write() {
     worker.install(FLOW, &reads);
     worker.pause(FLOW);
     worker.submit(FLOW, request(1, 1, &reads));
-    worker.replace(FLOW, &plan(2, ""));
+    worker.replace(FLOW, &plan(2, ""), 0);
     worker.turn(0);
     worker.turn(0);
     let [Delivery::Part { part, .. }] = &worker.deliveries()[..] else { panic!("one answer") };

@@ -58,7 +58,7 @@ fn send(worker: &mut Worker, plan: &Plan, number: u64, input: u16, rows: &Rows) 
         });
         write.expect("it fits");
     }
-    let once = Some(Once { client: 9, number, answered: 0 });
+    let once = Some(Once { client: 9, number, answered: 0, repeated: false });
     match ask(worker, number, once, Body::Rows { input: InputId(input), batch }) {
         Answer::Rows(answer) => answer,
         other => panic!("{other:?}"),
@@ -97,7 +97,7 @@ fn journal(worker: &mut Worker, journal: &mut Journal) {
 
 fn load(worker: &mut Worker, piece: &StatePiece) -> Result<u64, RestoreError> {
     let Ok(Piece::State(state)) = Piece::parse(&piece.body) else { panic!("it is state") };
-    worker.observe(state.flow, state.stamp);
+    worker.observe(state.flow, state.stamp, state.rerouted);
     let items = state.items().map(|item| item.expect("an item"));
     items.map(|item| worker.load(state.flow, item)).sum()
 }

@@ -52,6 +52,8 @@ pub struct Once {
     pub number: u64,
     /// All of the client's requests up to this number are answered, and it will repeat none of them.
     pub answered: u64,
+    /// Whether it may have been sent before.
+    pub repeated: bool,
 }
 
 /// One request to one flow.

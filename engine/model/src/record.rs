@@ -174,7 +174,7 @@ impl RecordWriter {
     pub fn finish(&mut self, of: Identity, out: &mut Vec<u8>) -> usize {
         out.reserve(HEAD_BYTES + self.changes.len());
         out.push(RECORD_FORMAT);
-        let once = of.once.unwrap_or(Once { client: 0, number: 0, answered: 0 });
+        let once = of.once.unwrap_or(Once { client: 0, number: 0, answered: 0, repeated: false });
         out.extend_from_slice(&once.client.to_le_bytes());
         out.extend_from_slice(&once.number.to_le_bytes());
         out.extend_from_slice(&once.answered.to_le_bytes());
@@ -224,7 +224,8 @@ impl<'r> Record<'r> {
             RECORD_FORMAT => {}
             other => return Err(RecordError::Format(other)),
         }
-        let once = Once { client: rest.u64()?, number: rest.u64()?, answered: rest.u64()? };
+        let (client, number, answered) = (rest.u64()?, rest.u64()?, rest.u64()?);
+        let once = Once { client, number, answered, repeated: false };
         let once = (once.client != 0).then_some(once);
         let of = Identity { once, revision: rest.u64()? as i64 };
         let length = rest.u32()? as usize;
@@ -311,7 +312,7 @@ mod tests {
     use crate::row::ROW_HEADER_BYTES;
 
     fn of() -> Identity {
-        Identity { once: Some(Once { client: 7, number: 9, answered: 8 }), revision: 2 }
+        Identity { once: Some(Once { client: 7, number: 9, answered: 8, repeated: false }), revision: 2 }
     }
 
     /// A row of a header and `bytes`.
@@ -366,7 +367,7 @@ mod tests {
         writer.delete(TableId(2), b"k");
         writer.accept();
         let mut out = Vec::new();
-        let once = Some(Once { client: 1, number: 2, answered: 1 });
+        let once = Some(Once { client: 1, number: 2, answered: 1, repeated: false });
         let answer = writer.finish(Identity { once, revision: 3 }, &mut out);
         let mut wanted = vec![1, 1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0];
         wanted.extend_from_slice(&[1, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0]);

@@ -13,7 +13,7 @@
 //! | 1, 1 | format, 1; kind: 0 the node, 1 a revision, 2 state |
 //! | | of the node: 4 number of the next flow |
 //! | | of a revision: 4 flow, 4 length, name of its file, 4 length, its text |
-//! | | of state: 4 flow, 8 last stamp of its clock, then items to the end |
+//! | | of state: 4 flow, 8 last stamp of its clock, 8 when its rows last found other ways, then items to the end |
 //!
 //! | bytes | what |
 //! |---|---|
@@ -67,6 +67,9 @@ pub struct State<'p> {
     pub flow: FlowId,
     /// Later stamps are larger.
     pub stamp: Stamp,
+    /// When a newer revision last sent rows of an input to other partitions, in microseconds since 1970 UTC; 0 where none
+    /// did.
+    pub rerouted: u64,
     items: &'p [u8],
 }
 
@@ -158,10 +161,11 @@ pub struct StateWriter {
 impl StateWriter {
     /// Begins a piece of what a worker has of a flow.
     #[must_use]
-    pub fn new(flow: FlowId, stamp: Stamp) -> Self {
+    pub fn new(flow: FlowId, stamp: Stamp, rerouted: u64) -> Self {
         let mut out = vec![SNAPSHOT_FORMAT, STATE];
         out.extend_from_slice(&flow.0.to_le_bytes());
         out.extend_from_slice(&stamp.0.to_le_bytes());
+        out.extend_from_slice(&rerouted.to_le_bytes());
         StateWriter { out, open: None }
     }
 
@@ -245,8 +249,8 @@ impl<'p> Piece<'p> {
                 Piece::Revision { flow, file: rest.text()?, text: rest.text()? }
             }
             STATE => {
-                let (flow, stamp) = (FlowId(rest.u32()?), Stamp(rest.u64()?));
-                return Ok(Piece::State(State { flow, stamp, items: rest.0 }));
+                let (flow, stamp, rerouted) = (FlowId(rest.u32()?), Stamp(rest.u64()?), rest.u64()?);
+                return Ok(Piece::State(State { flow, stamp, rerouted, items: rest.0 }));
             }
             _ => return Err(SnapshotError::Meaning("a kind of piece")),
         };
@@ -320,7 +324,7 @@ mod tests {
     const STANDING: Standing<'_> = Standing { of: 8, number: 3, seq: 7, remembered: b"answers" };
 
     fn written() -> Vec<u8> {
-        let mut writer = StateWriter::new(FlowId(5), Stamp(9));
+        let mut writer = StateWriter::new(FlowId(5), Stamp(9), 3);
         writer.partition(STANDING);
         writer.row(TableId(1), PartitionId(3), &row(b"one"));
         writer.row(TableId(1), PartitionId(3), &row(b"two"));
@@ -332,7 +336,7 @@ mod tests {
     fn state_reads_as_it_was_written() {
         let bytes = written();
         let Ok(Piece::State(state)) = Piece::parse(&bytes) else { unreachable!("it is state") };
-        assert_eq!((state.flow, state.stamp), (FlowId(5), Stamp(9)));
+        assert_eq!((state.flow, state.stamp, state.rerouted), (FlowId(5), Stamp(9), 3));
         let items: Vec<_> = state.items().map(|item| item.expect("an item")).collect();
         let both = [row(b"one"), row(b"two")].concat();
         assert_eq!(
@@ -360,10 +364,11 @@ mod tests {
     /// The bytes are a promise: files and other nodes rest on them.
     #[test]
     fn the_format_stays() {
-        let mut writer = StateWriter::new(FlowId(5), Stamp(9));
+        let mut writer = StateWriter::new(FlowId(5), Stamp(9), 3);
         writer.partition(Standing { of: 2, number: 1, seq: 3, remembered: b"r" });
         writer.row(TableId(4), PartitionId(1), &row(b""));
         let mut wanted = vec![1, 2, 5, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0];
+        wanted.extend_from_slice(&[3, 0, 0, 0, 0, 0, 0, 0]);
         wanted.extend_from_slice(&[0, 2, 0, 0, 0, 1, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, b'r']);
         wanted.extend_from_slice(&[1, 4, 0, 1, 0, 0, 0, 16, 0, 0, 0, 16, 0, 0, 0]);
         wanted.extend_from_slice(&[0; 12]);

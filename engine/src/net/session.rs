@@ -190,7 +190,7 @@ impl Session {
                 let key = IdempotencyKey::of(key.hash, key.micros);
                 Some(key.once(self.gate.caller.token_name(), plan, *input))
             }
-            (None, of) => of.map(|of| of.once(request.number)),
+            (None, of) => of.map(|of| of.once(request.number, request.repeated)),
         };
         let most = (self.gate.core.time().max(0) as u64).saturating_add(NUMBER_AHEAD_MAX);
         if once.is_some_and(|once| once.number > most) {
@@ -224,8 +224,9 @@ struct Asker {
 
 impl Asker {
     /// By what a repeat of its request of this number is recognised.
-    fn once(self, number: u64) -> Once {
-        Once { client: self.client, number, answered: self.answered.min(number.saturating_sub(1)) }
+    fn once(self, number: u64, repeated: bool) -> Once {
+        let answered = self.answered.min(number.saturating_sub(1));
+        Once { client: self.client, number, answered, repeated }
     }
 }
 

@@ -37,8 +37,8 @@ enum Thing {
     Partition(FlowId, FlowPartition, u64),
     /// Rows of a partition.
     Rows(FlowId, TableId, PartitionId),
-    /// The last stamp of a flow's clock.
-    Stamp(FlowId, Stamp),
+    /// The last stamp of a flow's clock, and when its rows last found other partitions.
+    Stamp(FlowId, Stamp, u64),
 }
 
 impl Restore {
@@ -63,7 +63,7 @@ impl Restore {
                 Thing::Rows(flow, table, partition) => {
                     worker.load(flow, Item::Rows(table, partition, bytes))?;
                 }
-                Thing::Stamp(flow, stamp) => worker.observe(flow, stamp),
+                Thing::Stamp(flow, stamp, rerouted) => worker.observe(flow, stamp, rerouted),
             }
             begin = end;
         }
@@ -114,9 +114,10 @@ impl Batches {
         owner: usize,
         flow: FlowId,
         stamp: Stamp,
+        rerouted: u64,
         workers: &impl Workers,
     ) -> Result<(), Error> {
-        self.push(owner, Thing::Stamp(flow, stamp), &[], workers)
+        self.push(owner, Thing::Stamp(flow, stamp, rerouted), &[], workers)
     }
 
     /// An item of a snapshot is to be taken. How many rows are in it, damaged ones included.
