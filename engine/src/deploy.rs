@@ -214,12 +214,14 @@ impl Flows {
             workers.ask(|done| Command::Change(Change::Resume(id, done)))?;
         }
         kept?;
-        workers.ask(|done| Command::Change(Change::Replace(id, plan.clone(), at, done)))?;
         let mut catalog = Catalog::clone(&self.catalog.load());
         let breaks =
             catalog.plans().find(|(of, _)| *of == id).map_or_else(Vec::new, |(_, old)| breaks(old, plan));
         catalog.replace(id, flow.clone());
+        // Before the first answer of the new revision: a client that gets one asks for its plan. What comes for the
+        // new one meanwhile is held back with the rest.
         self.catalog.store(Arc::new(catalog));
+        workers.ask(|done| Command::Change(Change::Replace(id, plan.clone(), at, done)))?;
         log::deployed(flow.name(), flow.revision());
         Ok(Deployed { flow, before: Before::Older(evolution), breaks })
     }
