@@ -423,6 +423,7 @@ impl Machine {
     /// # Errors
     /// It is no record of this flow, or not the next of its partition; some of it may have been done.
     pub(crate) fn restore(&mut self, part: FlowPartition, seq: u64, body: &[u8]) -> Result<(), RestoreError> {
+        let part = part.checked().ok_or(RestoreError::Partition(part))?;
         match self.recorder.restore(part, seq) {
             Follows::Next => {}
             Follows::Had => return Ok(()),
@@ -446,6 +447,7 @@ impl Machine {
         match item {
             Item::Partition(standing) => {
                 let part = FlowPartition { of: standing.of, number: standing.number };
+                let part = part.checked().ok_or(RestoreError::Partition(part))?;
                 self.recorder.restore_head(part, standing.seq, standing.remembered)?;
                 Ok(0)
             }

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use anabranch_model::message::{Once, Refusal, RowsAnswer};
-use anabranch_model::partition::PartitionId;
+use anabranch_model::partition::{MAX_PARTITIONS, PartitionId};
 use anabranch_model::plan::OutputId;
 use anabranch_model::record::{Identity, RecordError, RecordWriter, parse_answer};
 
@@ -19,6 +19,13 @@ pub struct FlowPartition {
     pub of: u32,
     /// Which of them.
     pub number: u32,
+}
+
+impl FlowPartition {
+    /// It, if there can be such a one.
+    pub(crate) fn checked(self) -> Option<Self> {
+        (self.number < self.of && self.of <= MAX_PARTITIONS).then_some(self)
+    }
 }
 
 /// A record that was made.
@@ -316,6 +323,10 @@ impl Recorder {
         seq: u64,
         remembered: &[u8],
     ) -> Result<(), RecordError> {
+        // Half of the numbers are enough for ever, and nothing overflows.
+        if seq > u64::MAX / 2 {
+            return Err(RecordError::Meaning("a number of a record"));
+        }
         self.last.entry(part).or_default().seq = seq;
         if !remembered.is_empty() {
             self.remembered.insert(part, Remembered::read(remembered)?);

@@ -33,6 +33,8 @@ pub enum RestoreError {
         /// The record's partition.
         part: FlowPartition,
     },
+    /// There can be no such partition.
+    Partition(FlowPartition),
     /// The flow has no such table with such a partition.
     NoPartition {
         /// The table.
@@ -79,6 +81,9 @@ impl fmt::Display for RestoreError {
             RestoreError::NoFlow(flow) => write!(f, "a record of flow number {}, which is not there", flow.0),
             RestoreError::Order { part: FlowPartition { of, number }, seq } => {
                 write!(f, "record {seq} of partition {number} of {of} does not follow the one before it")
+            }
+            RestoreError::Partition(FlowPartition { of, number }) => {
+                write!(f, "something of partition {number} of {of}, which cannot be")
             }
             RestoreError::NoPartition { table, partition } => write!(
                 f,

@@ -30,7 +30,8 @@ impl HybridClock {
     #[inline]
     pub fn tick(&mut self, now: i64) -> Stamp {
         let time = (now.clamp(0, MICROS_MAX) as u64) << COUNTER_BITS;
-        self.last = time.max(self.last + 1);
+        // Only a stamp that somebody made up brings it to the last one there is.
+        self.last = time.max(self.last.saturating_add(1));
         Stamp(self.last)
     }
 

@@ -14,7 +14,8 @@ fn layer(package: &str) -> Option<u32> {
         | "anabranch-benches"
         | "anabranch-sim"
         | "anabranch-lang-fuzz"
-        | "anabranch-log-fuzz" => Some(4),
+        | "anabranch-log-fuzz"
+        | "anabranch-operators-fuzz" => Some(4),
         _ => None,
     }
 }
