@@ -6,9 +6,10 @@ mod measures;
 use std::collections::VecDeque;
 
 use anabranch_log::{
-    Disk, Error as LogError, Kind, Position, Record, Spare, SpareOrder, Writer, record_bytes,
+    BODY_BYTES_MAX, Disk, Error as LogError, Kind, Position, Record, Spare, SpareOrder, Writer, record_bytes,
 };
 use anabranch_model::message::{FlowId, Recorded, WorkerId};
+use anabranch_model::record::RECORD_BYTES_MAX;
 use anabranch_operators::Records;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,9 @@ use crate::tally::{Tallies, Tally};
 /// A segment is made aside when so great a part of the one before is used: there is time enough to fill it with zeros, and
 /// a node that keeps little makes none.
 const SPARE_AT_PART: u64 = 8;
+
+// What workers record is never too long for the journal.
+const _: () = assert!(RECORD_BYTES_MAX <= BODY_BYTES_MAX);
 
 pub(crate) use self::measures::{JournalMeasures, JournalWindow, Kept};
 

@@ -8,7 +8,7 @@ use anabranch_model::expr::{Expr, Place};
 use anabranch_model::key::{KeyReader, MAX_KEY_BYTES};
 use anabranch_model::partition::{PartitionId, partition_hash, partition_of};
 use anabranch_model::plan::{Plan, Step, TableId, WriteKind};
-use anabranch_model::record::RecordWriter;
+use anabranch_model::record::{PUT_BYTES, RecordWriter};
 use anabranch_model::row::{ROW_STAMP_BYTES, Template};
 use anabranch_model::stamp::Stamp;
 use anabranch_table::{KeyHash, MAX_ROWS};
@@ -113,6 +113,9 @@ impl Direct {
         let table = tables.get_mut(self.table, partition);
         if table.len() >= MAX_ROWS && table.get(key).is_none() {
             return Err(Reason::partition_full(&self.name, self.place));
+        }
+        if record.as_ref().is_some_and(|record| !record.takes(PUT_BYTES + bytes)) {
+            return Err(Reason::too_much_changed());
         }
         table.put_with(hash, key, bytes, |row| {
             self.template.fill(input, row);

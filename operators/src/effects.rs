@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use anabranch_model::batch::{Batch, BatchMark, SchemaId};
 use anabranch_model::message::{Refusal, Replies, RowsAnswer};
 use anabranch_model::plan::OutputId;
+use anabranch_model::record::REPLY_BYTES;
 
 use crate::refusal::Reason;
 
@@ -50,6 +51,12 @@ impl Effects {
     /// The replies of the present step.
     pub(crate) fn replied(&self) -> impl Iterator<Item = (u32, OutputId, &[u8])> {
         self.replies.since(self.replies_mark)
+    }
+
+    /// Bytes of the replies of the present step in a record.
+    pub(crate) fn replied_bytes(&self) -> usize {
+        let (replies, bytes) = self.replies.mark();
+        (replies - self.replies_mark.0) * REPLY_BYTES + bytes - self.replies_mark.1
     }
 
     /// A part of the request was done before, with this answer.

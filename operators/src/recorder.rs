@@ -12,6 +12,9 @@ use anabranch_model::record::{Identity, RecordError, RecordWriter, parse_answer}
 
 use crate::remembered::{Remembered, Seen};
 
+/// Bytes that are kept for the next answer where there are no records.
+const ANSWER_BYTES_KEPT: usize = 64 << 10;
+
 /// A partition of a flow: partition `number` of those tables that have `of` of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FlowPartition {
@@ -252,7 +255,10 @@ impl Recorder {
                 }
                 match self.keeps {
                     true => self.records.made.push(Made { part, seq: last.seq, end: bytes.len() }),
-                    false => bytes.clear(),
+                    false => {
+                        bytes.clear();
+                        bytes.shrink_to(ANSWER_BYTES_KEPT);
+                    }
                 }
             }
             kept.rests_on = kept.rests_on.max(last.count);

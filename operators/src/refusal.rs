@@ -42,6 +42,17 @@ impl Reason {
         Reason { code: RefusalCode::Unavailable, text, place }
     }
 
+    /// R015: what a request changes and replies in one partition is too much to be recorded.
+    #[cold]
+    pub(crate) fn too_much_changed() -> Self {
+        let limit = anabranch_model::record::CHANGE_BYTES_MAX >> 20;
+        let text = format!(
+            "R015: what one request changes and replies in a partition comes to over {limit} MiB; send fewer rows in a \
+             request"
+        );
+        Reason { code: RefusalCode::Unavailable, text, place: Place { line: 0, column: 0 } }
+    }
+
     /// R014: the request is a repeat, and what it repeats is forgotten.
     pub(crate) fn forgotten() -> Self {
         let text = "R014: the request was made too long ago: whether it took effect then is not known any more, and \

@@ -9,7 +9,7 @@ use anabranch_model::key::MAX_KEY_BYTES;
 use anabranch_model::message::MAX_SENT_BYTES;
 use anabranch_model::partition::PartitionId;
 use anabranch_model::plan::{Plan, TableId, WriteKind};
-use anabranch_model::record::RecordWriter;
+use anabranch_model::record::{DELETE_BYTES, PUT_BYTES, RecordWriter};
 use anabranch_model::row::{ROW_STAMP_BYTES, Row};
 use anabranch_model::stamp::Stamp;
 use anabranch_model::types::Shape;
@@ -134,11 +134,11 @@ impl Run<'_> {
         }
     }
 
-    /// What one request may send is bounded; the row that goes beyond it is taken back with its step.
+    /// What one request may send, and have recorded, is bounded; the row that goes beyond it is taken back with its step.
     fn check_sent(&self, place: Place) -> Result<(), Reason> {
         match self.effects.sent_bytes() > MAX_SENT_BYTES {
             true => Err(Reason::too_much_sent(place)),
-            false => Ok(()),
+            false => check_room(self.record.as_deref(), self.effects, 0),
         }
     }
 
@@ -179,6 +179,7 @@ impl Run<'_> {
         if table.is_full_for(key) {
             return Err(Reason::partition_full(name(), write.place));
         }
+        check_room(self.record.as_deref(), self.effects, PUT_BYTES + row.len())?;
         table.put(key, row);
         if let Some(record) = &mut self.record {
             record.put(write.table, row);
@@ -218,26 +219,34 @@ impl Run<'_> {
         let Scratch { rows, lets, key: buffer, .. } = &mut *self.scratch;
         let frame = frame(self.input, rows, lets, &program.shapes, self.context);
         let table = self.tables.get_mut(of, self.partition);
-        let mut remove = |table: &mut Table, key: &[u8]| {
-            table.remove(key);
-            if let Some(record) = &mut self.record {
-                record.delete(of, key);
-            }
-        };
         if let Some(sought) = &find.key {
             let Some(key) = sought_key(sought, &frame, buffer)? else { return Ok(()) };
             if let Some(row) = table.get(key)
                 && holds(find, &frame, row)?
             {
-                remove(table, key);
+                check_room(self.record.as_deref(), self.effects, DELETE_BYTES + key.len())?;
+                table.remove(key);
+                self.record.iter_mut().for_each(|record| record.delete(of, key));
             }
             return Ok(());
         }
         let Some(partition) = sought_key(&find.partition, &frame, buffer)? else { return Ok(()) };
-        for key in matching_keys(table, find, &frame, partition)? {
-            remove(table, &key);
+        let keys = matching_keys(table, find, &frame, partition)?;
+        let bytes = keys.iter().map(|key| DELETE_BYTES + key.len()).sum();
+        check_room(self.record.as_deref(), self.effects, bytes)?;
+        for key in keys {
+            table.remove(&key);
+            self.record.iter_mut().for_each(|record| record.delete(of, &key));
         }
         Ok(())
+    }
+}
+
+/// Whether so many bytes more fit into the record of a request, with the replies of its present step.
+fn check_room(record: Option<&RecordWriter>, effects: &Effects, more: usize) -> Result<(), Reason> {
+    match record.is_none_or(|record| record.takes(more + effects.replied_bytes())) {
+        true => Ok(()),
+        false => Err(Reason::too_much_changed()),
     }
 }
 

@@ -94,9 +94,11 @@ impl Program {
     pub(crate) fn of(step: &Step, plan: &Plan, node: &str, profiled: Option<Clock>) -> Self {
         let compiler = Compiler { plan, scope: CellScope { shapes: &step.rows, node } };
         let rule = |rule: &anabranch_model::plan::Rule| (rule.filter.clone(), compiler.ops(&rule.actions));
-        // Sending can be refused, too, when a request has sent too much.
-        let undone = step.undo || step.rules.iter().any(|rule| sends(&rule.actions));
-        let mut undo: Vec<TableId> = if undone { written_by(step) } else { Vec::new() };
+        let mut undo = written_by(step);
+        // Sending can be refused, too, when a request has sent too much, and a change, when it has changed too much.
+        if !step.undo && undo.len() <= 1 && !step.rules.iter().any(|rule| sends(&rule.actions)) {
+            undo.clear();
+        }
         undo.sort_unstable();
         undo.dedup();
         let mut foreseen = Vec::new();

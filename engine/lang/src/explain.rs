@@ -120,6 +120,7 @@ const PAGES: &[(&str, &str)] = &[
     page!("R012"),
     page!("R013"),
     page!("R014"),
+    page!("R015"),
 ];
 
 /// The page of a code, in Markdown; upper and lower case are the same. For an unknown code,

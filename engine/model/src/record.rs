@@ -16,10 +16,12 @@
 
 use std::fmt;
 
+use crate::batch::MAX_BATCH_BYTES;
 use crate::expr::Place;
 use crate::message::{Once, Refusal, RowsAnswer};
 use crate::plan::{OutputId, RefusalCode, TableId};
 use crate::rest::{Rest, Unread};
+use crate::row::ROW_HEADER_BYTES;
 
 /// The format that is written.
 pub const RECORD_FORMAT: u8 = 1;
@@ -27,8 +29,40 @@ pub const RECORD_FORMAT: u8 = 1;
 const PUT: u8 = 0;
 const DELETE: u8 = 1;
 
+/// Bytes of a put beside its row.
+pub const PUT_BYTES: usize = 3;
+
+/// Bytes of a delete beside its key.
+pub const DELETE_BYTES: usize = 5;
+
 /// Bytes before the changes.
 const HEAD_BYTES: usize = 37;
+
+/// Bytes of the counts in an answer.
+const COUNTS_BYTES: usize = 12;
+
+/// Bytes of a refusal beside its text.
+const REFUSAL_BYTES: usize = 17;
+
+/// Bytes of a reply beside its row.
+pub const REPLY_BYTES: usize = 6;
+
+/// Bytes of the changes and replies of a record, at most; a row that would add more is to be refused
+/// ([`RecordWriter::takes`]).
+pub const CHANGE_BYTES_MAX: usize = 56 << 20;
+
+/// Bytes of the texts of refusals in a record, at most; further refusals are recorded without their texts.
+pub const REFUSAL_TEXT_BYTES_MAX: usize = 4 << 20;
+
+/// Bytes of a record, at most: all rows of the largest batch may be refused.
+pub const RECORD_BYTES_MAX: usize = HEAD_BYTES
+    + COUNTS_BYTES
+    + CHANGE_BYTES_MAX
+    + REFUSAL_TEXT_BYTES_MAX
+    + MAX_BATCH_BYTES / ROW_HEADER_BYTES * REFUSAL_BYTES;
+
+/// Bytes of each buffer that a writer keeps from record to record: there is a writer for each partition.
+const KEPT_BYTES: usize = 64 << 10;
 
 /// Whose request it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,6 +160,13 @@ impl RecordWriter {
         self.changes.extend_from_slice(key);
     }
 
+    /// Whether so many bytes of changes and replies more fit into the record ([`PUT_BYTES`], [`DELETE_BYTES`] and
+    /// [`REPLY_BYTES`] of them beside each row or key).
+    #[inline]
+    pub fn takes(&self, more: usize) -> bool {
+        self.brief || self.changes.len() + self.replies.len() + more <= CHANGE_BYTES_MAX
+    }
+
     /// Where the changes end now, for [`RecordWriter::truncate`].
     #[inline]
     pub fn mark(&self) -> usize {
@@ -143,8 +184,11 @@ impl RecordWriter {
         self.accepted += 1;
     }
 
-    /// A row was refused.
+    /// A row was refused. Its text is left out where the record has [`REFUSAL_TEXT_BYTES_MAX`] of them.
     pub fn refuse(&mut self, refusal: &Refusal) {
+        let texts = self.refusals.len() - self.refused as usize * REFUSAL_BYTES;
+        let fits = texts + refusal.text.len() <= REFUSAL_TEXT_BYTES_MAX;
+        let text = if fits { refusal.text.as_str() } else { "" };
         self.refused += 1;
         let place = refusal.place.unwrap_or(Place { line: 0, column: 0 });
         let out = &mut self.refusals;
@@ -152,8 +196,8 @@ impl RecordWriter {
         out.push(refusal.code as u8);
         out.extend_from_slice(&place.line.to_le_bytes());
         out.extend_from_slice(&place.column.to_le_bytes());
-        out.extend_from_slice(&(refusal.text.len() as u32).to_le_bytes());
-        out.extend_from_slice(refusal.text.as_bytes());
+        out.extend_from_slice(&(text.len() as u32).to_le_bytes());
+        out.extend_from_slice(text.as_bytes());
     }
 
     /// A rule replied to a row.
@@ -188,7 +232,7 @@ impl RecordWriter {
 
     /// Appends the answer alone, as the end of a record has it, and begins anew.
     pub fn finish_answer(&mut self, out: &mut Vec<u8>) {
-        out.reserve(12 + self.refusals.len() + self.replies.len());
+        out.reserve(COUNTS_BYTES + self.refusals.len() + self.replies.len());
         out.extend_from_slice(&self.accepted.to_le_bytes());
         out.extend_from_slice(&self.refused.to_le_bytes());
         out.extend_from_slice(&self.refusals);
@@ -200,7 +244,10 @@ impl RecordWriter {
     /// Forgets what was done.
     pub fn clear(&mut self) {
         (self.accepted, self.refused, self.replied) = (0, 0, 0);
-        [&mut self.changes, &mut self.refusals, &mut self.replies].into_iter().for_each(Vec::clear);
+        for bytes in [&mut self.changes, &mut self.refusals, &mut self.replies] {
+            bytes.clear();
+            bytes.shrink_to(KEPT_BYTES);
+        }
     }
 }
 
@@ -309,7 +356,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::row::ROW_HEADER_BYTES;
 
     fn of() -> Identity {
         Identity { once: Some(Once { client: 7, number: 9, answered: 8, repeated: false }), revision: 2 }
@@ -374,6 +420,29 @@ mod tests {
         wanted.extend_from_slice(&[6, 0, 0, 0, 2, 0, 1, 1, 0, b'k', 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
         assert_eq!(out, wanted);
         assert_eq!(parse_answer(&out[answer..]).expect("an answer").accepted, 1);
+    }
+
+    #[test]
+    fn no_request_makes_a_record_beyond_its_limit() {
+        let mut writer = RecordWriter::default();
+        let change = row(&vec![0; 1 << 20]);
+        while writer.takes(PUT_BYTES + change.len()) {
+            writer.put(TableId(0), &change);
+        }
+        let left = CHANGE_BYTES_MAX - writer.changes.len();
+        assert!(left < change.len() + PUT_BYTES, "{left}");
+        assert!(writer.takes(left) && !writer.takes(left + 1));
+        writer.reply(0, OutputId(0), &row(&vec![0; left - REPLY_BYTES - ROW_HEADER_BYTES]));
+        let rows = MAX_BATCH_BYTES / ROW_HEADER_BYTES;
+        (0..rows).for_each(|row| writer.refuse(&Refusal { row: row as u32, ..refusal() }));
+        let mut out = Vec::new();
+        writer.finish(of(), &mut out);
+        assert!(out.len() <= RECORD_BYTES_MAX && out.len() + 100 > RECORD_BYTES_MAX, "{}", out.len());
+        let refusals = Record::parse(&out).and_then(|record| record.answer()).expect("an answer").refusals;
+        assert_eq!((refusals.len(), refusals[0].text.as_str()), (rows, "it is there"));
+        assert_eq!(refusals[rows - 1], Refusal { row: rows as u32 - 1, text: String::new(), ..refusal() });
+        let kept = [&writer.changes, &writer.refusals, &writer.replies].map(Vec::capacity);
+        assert!(kept.iter().all(|kept| *kept <= 2 * KEPT_BYTES), "{kept:?}");
     }
 
     #[test]
