@@ -98,16 +98,20 @@ impl Flows {
         self.journal.keeps()
     }
 
-    /// Adds the flows that a node is started with. Those that its journal has, too, may be newer revisions.
+    /// Adds the flows that a node is started with. Those that its journal has, too, may be newer revisions; older ones,
+    /// which whoever started the node before may still name, are passed over.
     ///
     /// # Errors
     /// Two of them have one name; as [`Flows::deploy`].
     pub(crate) fn start(&self, flows: Vec<Flow>, workers: &impl Workers) -> Result<(), Error> {
         for flow in flows {
-            if self.keeps() {
-                self.deploy(flow, workers).map(drop)?
-            } else {
-                self.install(flow, workers).map(drop)?
+            let running = self.catalog.load().named(flow.name()).map(|(_, running)| running.revision());
+            match running.filter(|_| self.keeps()) {
+                Some(running) if running > flow.revision() => {
+                    log::passed_over(&flow, running);
+                }
+                Some(_) => drop(self.deploy(flow, workers)?),
+                None => drop(self.install(flow, workers)?),
             }
         }
         Ok(())

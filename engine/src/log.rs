@@ -10,6 +10,7 @@ use anabranch_lang::evolution::Evolution;
 use crossbeam_channel::Receiver;
 
 use crate::deploy::SharedCatalog;
+use crate::flow::Flow;
 use crate::measures::SlowRequest;
 use crate::recovery::RecoveryProgress;
 use crate::snapshot::SnapshotTaken;
@@ -97,6 +98,19 @@ pub(crate) fn no_spare(error: &anabranch_log::Error) {
 /// The journal takes nothing any more.
 pub(crate) fn journal_failed(why: &str) {
     tracing::error!(target: TARGET, why, "the journal has failed: nothing is written any more");
+}
+
+/// A node was started with a revision of a flow that is older than the one that its journal has.
+pub(crate) fn passed_over(flow: &Flow, running: i64) {
+    let (file, flow, revision) = (flow.plan().file.as_str(), flow.name(), flow.revision());
+    tracing::warn!(
+        target: TARGET,
+        flow,
+        revision,
+        file,
+        running,
+        "the file is passed over: the data directory has a newer revision of the flow, which runs on"
+    );
 }
 
 /// A flow was installed, or put in the place of an older revision.

@@ -116,8 +116,8 @@ impl NodeBuilder {
     }
 
     /// The directory where the node keeps what it does. What it has acknowledged is there when it starts again, with the
-    /// flows that ran; a flow that is added here, too, may be the same or a newer revision. Where nothing is said the node
-    /// is in memory.
+    /// flows that ran. A flow that is added here, too, may be a newer revision; an older one is passed over with a warning
+    /// in the log, and a flow that was dropped is there again, without rows. Where nothing is said the node is in memory.
     ///
     /// ```
     /// # let directory = std::env::temp_dir().join(format!("anabranch-doc-{}", std::process::id()));

@@ -84,10 +84,29 @@ fn newer_revisions_and_dropped_flows_come_back_as_they_were() {
     assert_eq!(rows(&again), before);
     assert_eq!(again.client().scan("QueryTable").expect("it begins").count(), 0);
     drop(again);
-    // A flow that is given may be the same or a newer revision, and no other.
+}
+
+#[test]
+fn a_node_starts_with_the_flows_that_it_was_started_with_before() {
+    let directory = TempDir::new().expect("a directory");
     let start = |flow| Node::builder("A").data(directory.path()).flow(flow).start();
-    assert!(matches!(start(counts(1, "")), Err(Error::Evolution(_))), "an older one");
-    assert_eq!(start(counts(3, ", kind: text default 'old'")).expect("it starts").flows()[0].revision(), 3);
+    let first = start(counts(1, "")).expect("it starts");
+    first.deploy(counts(2, ", kind: text?")).expect("deployed");
+    hit(&first, 0..3);
+    let before = rows(&first);
+    drop(first);
+    let again = start(counts(1, "")).expect("it starts");
+    assert_eq!((again.flows()[0].revision(), rows(&again)), (2, before.clone()), "the newer one runs on");
+    drop(again);
+    let other = start(counts(2, ", sort: text?"));
+    assert!(matches!(other, Err(Error::Evolution(_))), "the same revision cannot be another flow");
+    drop(other);
+    let newer = start(counts(3, ", kind: text?, more: int?")).expect("it starts");
+    assert_eq!((newer.flows()[0].revision(), rows(&newer).len()), (3, before.len()));
+    newer.drop_flow("counts").expect("dropped");
+    drop(newer);
+    let anew = start(counts(1, "")).expect("it starts");
+    assert_eq!((anew.flows()[0].revision(), rows(&anew).len()), (1, 0), "named, it is there again");
 }
 
 /// Rows taken and refused on `Hit`, and rows of `Told`.

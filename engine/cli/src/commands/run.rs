@@ -47,8 +47,10 @@ Exit codes: 0 all is well (rows that the flow refused are counted, and are no fa
 or a file of rows has a bad line that stops, 2 there is no such stream or table, 3 a file cannot be read
 or an address cannot be had.")]
 pub(crate) struct Run {
-    /// Flow files; none is needed where others can be deployed to the node
-    #[arg(required_unless_present_any = ["listen", "http", "data"], value_name = "FILE")]
+    /// Flow files; none is needed where others can be deployed to the node.
+    /// Where the data directory has a newer revision of one, that runs on; one
+    /// that was dropped is installed again, without rows
+    #[arg(required_unless_present_any = ["listen", "http", "data"], value_name = "FILE", verbatim_doc_comment)]
     files: Vec<String>,
     /// The node's name
     #[arg(long, default_value = "A", value_name = "NAME", value_parser = node_name)]
