@@ -120,7 +120,8 @@ impl Flows {
     /// Does a change again that a journal has.
     ///
     /// # Errors
-    /// The flow does not compile any more, or is not there.
+    /// The flow does not compile any more; it is there although it is installed, or is not although it is changed; the
+    /// revision may not follow the one before it. The node must not serve.
     pub(crate) fn restore(
         &self,
         id: FlowId,
@@ -129,24 +130,28 @@ impl Flows {
     ) -> Result<(), Error> {
         let mut catalog = Catalog::clone(&self.catalog.load());
         let parse = |file: FlowFile| Flow::parse(&file.file, &file.text);
-        match change {
-            FlowChange::Installed(file) => {
+        let old = catalog.plans().find(|(of, _)| *of == id).map(|(_, plan)| plan.clone());
+        match (change, old) {
+            (FlowChange::Installed(file), None) => {
                 let flow = parse(file)?;
                 workers.ask(|done| Command::Change(Change::Install(id, flow.plan().clone(), done)))?;
                 catalog.put(id, flow);
             }
-            FlowChange::Replaced(file) => {
+            (FlowChange::Replaced(file), Some(old)) => {
                 let at = file.at;
                 let flow = parse(file)?;
                 workers.ask(|done| Command::Change(Change::Pause(id, done)))?;
+                follows(id, &old, flow.plan(), workers)?;
                 workers.ask(|done| Command::Change(Change::Replace(id, flow.plan().clone(), at, done)))?;
                 catalog.replace(id, flow);
             }
-            FlowChange::Dropped => {
+            (FlowChange::Dropped, Some(_)) => {
                 workers.ask(|done| Command::Change(Change::Pause(id, done)))?;
                 workers.ask(|done| Command::Change(Change::Drop(id, done)))?;
                 catalog.remove(id);
             }
+            (FlowChange::Installed(_), Some(_)) => return Err(unknown_change(id, "is installed twice")),
+            (_, None) => return Err(unknown_change(id, "is changed and was never installed")),
         }
         self.catalog.store(Arc::new(catalog));
         Ok(())
@@ -203,8 +208,7 @@ impl Flows {
     ) -> Result<Deployed, Error> {
         let plan = flow.plan();
         workers.ask(|done| Command::Change(Change::Pause(id, done)))?;
-        let too_long = workers.ask(|found| Command::Change(Change::Check(id, plan.clone(), found)))?;
-        evolution.changes.extend(too_long.concat().iter().map(|(table, bytes)| refused(table, *bytes)));
+        evolution.changes.extend(too_long(id, plan, workers)?);
         if !evolution.allowed() {
             workers.ask(|done| Command::Change(Change::Resume(id, done)))?;
             log::turned_down(flow.name(), flow.revision(), &evolution);
@@ -298,6 +302,37 @@ impl Flows {
 /// No panic can leave half changed what our locks guard.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether a revision that a journal has may follow the one before it; the flow is paused.
+fn follows(id: FlowId, old: &Plan, new: &Arc<Plan>, workers: &impl Workers) -> Result<(), Error> {
+    let mut evolution = evolution(old, new);
+    if evolution.allowed() {
+        evolution.changes.extend(too_long(id, new, workers)?);
+    }
+    if evolution.allowed() {
+        return Ok(());
+    }
+    let text = format!(
+        "the journal has a revision that may not follow the one before it; start the release of the engine that wrote it, \
+         or take a copy of the directory from before:\n{evolution}"
+    );
+    Err(Error::Start(text.trim_end().to_owned()))
+}
+
+/// A journal has a change that no node makes.
+fn unknown_change(id: FlowId, what: &str) -> Error {
+    let text = format!(
+        "the journal cannot be done again: flow number {} {what}; take a copy of the directory from before",
+        id.0
+    );
+    Error::Start(text)
+}
+
+/// What keeps stored rows from following their flow, which is paused, to a newer revision: they may become too long.
+fn too_long(id: FlowId, plan: &Arc<Plan>, workers: &impl Workers) -> Result<Vec<Step>, Error> {
+    let found = workers.ask(|found| Command::Change(Change::Check(id, plan.clone(), found)))?;
+    Ok(found.concat().iter().map(|(table, bytes)| refused(table, *bytes)).collect())
 }
 
 fn refused(table: &str, bytes: usize) -> Step {

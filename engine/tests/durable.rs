@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use anabranch::{Error, Flow, Node};
+use anabranch::{DirectoryDisk, Error, Flow, Node};
+use anabranch_log::{Config, Kind, LogNumber, Position, Reader, Record};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -146,6 +147,53 @@ fn counts_go_on_where_they_were() {
     assert_eq!(counted(&last).0, 0, "another flow of the same name");
     drop(last);
     assert_eq!(counted(&node(directory.path(), 1)).0, 0);
+}
+
+fn notes(revision: u32, columns: &str) -> String {
+    format!(
+        "flow notes revision {revision}
+         input Note: {{ id: int, text: text }}
+         table Notes: {{ id: int, text: text{columns} }} {{ key id }}
+         on Note as n {{ upsert Notes {{ id: n.id, text: n.text }} }}"
+    )
+}
+
+#[test]
+fn a_change_of_a_flow_that_no_node_makes_is_told_when_the_journal_is_read() {
+    let file = |text: &str| json!({ "file": "notes.flow", "text": text });
+    let other_type = notes(2, "").replace("text: text", "text: bytes");
+    let default = format!(", more: text default '{}'", "x".repeat(1 << 10));
+    let changes = [
+        (0, json!({ "installed": file(&notes(1, "")) }), "flow number 0 is installed twice"),
+        (1, json!({ "replaced": file(&notes(2, "")) }), "flow number 1 is changed and was never installed"),
+        (7, json!("dropped"), "flow number 7 is changed and was never installed"),
+        (0, json!({ "replaced": file(&other_type) }), "may not follow the one before it"),
+        (0, json!({ "replaced": file(&notes(1, ", more: text?")) }), "may not follow the one before it"),
+        (0, json!({ "replaced": file(&notes(2, &default)) }), "a stored row may come to"),
+    ];
+    for (flow, change, wanted) in changes {
+        let directory = TempDir::new().expect("a directory");
+        let first = node(directory.path(), 2);
+        first.deploy(Flow::parse("notes.flow", &notes(1, "")).expect("it compiles")).expect("deployed");
+        let long = json!({ "id": 1, "text": "x".repeat((4 << 20) - 512) });
+        assert_eq!(first.client().send("Note", &[long]).expect("sent").accepted, 1);
+        drop(first);
+        append(directory.path(), flow, change.to_string().as_bytes());
+        let error = Node::builder("A").data(directory.path()).start().expect_err(wanted);
+        assert!(matches!(&error, Error::Start(text) if text.contains(wanted)), "{error}");
+    }
+}
+
+/// Appends a change of a flow to the journal of a node that has stopped.
+fn append(directory: &Path, flow: u32, body: &[u8]) {
+    let disk = std::sync::Arc::new(DirectoryDisk::lock(directory).expect("no node has it"));
+    let config = Config::new([1; 16]).segment_bytes(1 << 20);
+    let mut reader = Reader::open(disk, config, LogNumber(1)).expect("a journal");
+    while reader.next().expect("it is whole").is_some() {}
+    let mut writer = reader.into_writer().expect("a writer");
+    let position = Position { flow, ..Position::default() };
+    writer.append(&Record { kind: Kind::Flow, position, body }).expect("there is room");
+    writer.write().and_then(|_| writer.sync()).expect("it is kept");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anabranch_model::batch::Batch;
 use anabranch_model::eval::evaluate;
 use anabranch_model::frame::{Chance, Frame, StepContext};
-use anabranch_model::message::{Answer, PAGE_BYTES, Page, Reads, Refusal, RefusedRow};
+use anabranch_model::message::{Answer, PAGE_BYTES, Page, Reads, Refusal, RefusedRow, RowsAnswer};
 use anabranch_model::partition::PartitionId;
 use anabranch_model::plan::{InputId, OutputId, Plan, RefusalCode, Route, Sync, TableId};
 use anabranch_model::snapshot::{Item, StateWriter};
@@ -20,7 +20,7 @@ use crate::direct::Direct;
 use crate::effects::Effects;
 use crate::recorder::{FlowPartition, Follows, Kept, Recorder, Records, Turn};
 use crate::refusal::Reason;
-use crate::restore::{RestoreError, Restorer};
+use crate::restore::{RestoreError, Restorer, check_answer};
 use crate::route::{Router, same_ways};
 use crate::run::{Run, Scratch};
 use crate::snapshot::FlowPlace;
@@ -433,8 +433,10 @@ impl Machine {
         let restorer = restorer.get_or_insert_with(|| Restorer::new(plan));
         let record = restorer.restore(part, body, plan, tables, clock)?;
         if let Some(once) = &record.of.once {
-            record.answer()?;
-            self.recorder.remember(part, once, record.answer_bytes());
+            check_answer(&record.answer()?, plan)?;
+            if !self.recorder.remember(part, once, record.answer_bytes()) {
+                return Err(RestoreError::Twice { part, seq });
+            }
         }
         Ok(())
     }
@@ -448,7 +450,8 @@ impl Machine {
             Item::Partition(standing) => {
                 let part = FlowPartition { of: standing.of, number: standing.number };
                 let part = part.checked().ok_or(RestoreError::Partition(part))?;
-                self.recorder.restore_head(part, standing.seq, standing.remembered)?;
+                let check = |answer: &RowsAnswer| check_answer(answer, &self.plan);
+                self.recorder.restore_head(part, standing.seq, standing.remembered, check)?;
                 Ok(0)
             }
             Item::Rows(table, partition, rows) => {

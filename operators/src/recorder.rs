@@ -11,6 +11,7 @@ use anabranch_model::plan::OutputId;
 use anabranch_model::record::{Identity, RecordError, RecordWriter, parse_answer};
 
 use crate::remembered::{Remembered, Seen};
+use crate::restore::RestoreError;
 
 /// Bytes that are kept for the next answer where there are no records.
 const ANSWER_BYTES_KEPT: usize = 64 << 10;
@@ -299,9 +300,10 @@ impl Recorder {
         Follows::Next
     }
 
-    /// A record that was read from a journal tells that a request was done, with this answer.
-    pub(crate) fn remember(&mut self, part: FlowPartition, once: &Once, answer: &[u8]) {
-        self.remembered.entry(part).or_default().remember(once, answer);
+    /// A record that was read from a journal tells that a request was done, with this answer. Whether it can have been:
+    /// not where the client had done it, or a newer one, before.
+    pub(crate) fn remember(&mut self, part: FlowPartition, once: &Once, answer: &[u8]) -> bool {
+        self.remembered.entry(part).or_default().remember(once, answer)
     }
 
     /// The partitions that have records, in no order.
@@ -319,23 +321,26 @@ impl Recorder {
         (self.last.get(&part).map_or(0, |last| last.seq), bytes)
     }
 
-    /// A partition stands where [`Recorder::head`] said.
+    /// A partition stands where [`Recorder::head`] said; `check` looks at the answers that have more than a count.
     ///
     /// # Errors
-    /// The bytes are not what it gave.
+    /// The bytes are not what it gave; what `check` finds wrong.
     pub(crate) fn restore_head(
         &mut self,
         part: FlowPartition,
         seq: u64,
         remembered: &[u8],
-    ) -> Result<(), RecordError> {
+        check: impl Fn(&RowsAnswer) -> Result<(), RestoreError>,
+    ) -> Result<(), RestoreError> {
         // Half of the numbers are enough for ever, and nothing overflows.
         if seq > u64::MAX / 2 {
-            return Err(RecordError::Meaning("a number of a record"));
+            return Err(RecordError::Meaning("a number of a record").into());
         }
         self.last.entry(part).or_default().seq = seq;
         if !remembered.is_empty() {
-            self.remembered.insert(part, Remembered::read(remembered)?);
+            let remembered = Remembered::read(remembered)?;
+            remembered.long_answers().try_for_each(|answer| check(&answer?))?;
+            self.remembered.insert(part, remembered);
         }
         Ok(())
     }

@@ -14,7 +14,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, HashMap, VecDeque};
 
-use anabranch_model::message::Once;
+use anabranch_model::message::{Once, RowsAnswer};
 use anabranch_model::plan::OutputId;
 use anabranch_model::record::{RecordError, RecordWriter, parse_answer};
 use anabranch_model::rest::Rest;
@@ -141,20 +141,24 @@ impl Remembered {
         }
     }
 
-    /// A request was done, with this answer ([`parse_answer`]); it is new.
+    /// A request was done, with this answer ([`parse_answer`]). Whether it is newer than all of its client; else nothing
+    /// is remembered of it, as it is none of those that [`Remembered::seen`] calls new.
     #[inline]
-    pub(crate) fn remember(&mut self, once: &Once, answer: &[u8]) {
+    pub(crate) fn remember(&mut self, once: &Once, answer: &[u8]) -> bool {
+        let share = (ANSWERS_REMEMBERED_MAX / (self.clients.len() + 1)).max(ANSWERS_KEPT);
+        let client = self.clients.entry(once.client).or_insert_with(|| {
+            self.oldest.push(Reverse((once.number, once.client)));
+            Client::default()
+        });
+        if client.done.back().is_some_and(|(last, _)| once.number <= *last) {
+            return false;
+        }
         let answered = Answered::of(answer);
         if let Answered::Long(bytes) = &answered {
             self.bytes += bytes.len();
             self.long.insert((once.number, once.client));
         }
         self.answers += 1;
-        let share = (ANSWERS_REMEMBERED_MAX / (self.clients.len() + 1)).max(ANSWERS_KEPT);
-        let client = self.clients.entry(once.client).or_insert_with(|| {
-            self.oldest.push(Reverse((once.number, once.client)));
-            Client::default()
-        });
         client.done.push_back((once.number, answered));
         client.forgotten = client.forgotten.max(once.answered);
         let has_answers = client.done.partition_point(|(number, _)| *number <= once.answered);
@@ -175,6 +179,7 @@ impl Remembered {
         while self.bytes > ANSWERS_REMEMBERED_BYTES_MAX {
             self.lose_answer();
         }
+        true
     }
 
     /// Forgets the client whose last request is the oldest.
@@ -209,6 +214,16 @@ impl Remembered {
         {
             self.bytes -= bytes.len();
         }
+    }
+
+    /// The answers that have more than a count of accepted rows.
+    pub(crate) fn long_answers(&self) -> impl Iterator<Item = Result<RowsAnswer, RecordError>> {
+        let answer = |(number, client): &(u64, u64)| {
+            let client = self.clients.get(client)?;
+            let (_, Answered::Long(bytes)) = &client.done[client.at(*number)?] else { return None };
+            Some(parse_answer(bytes))
+        };
+        self.long.iter().filter_map(answer)
     }
 
     /// The flow has a newer revision: its outputs have other numbers, or rows (`None`) in which old replies cannot be

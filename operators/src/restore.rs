@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use anabranch_model::key::KeyReader;
-use anabranch_model::message::FlowId;
+use anabranch_model::key::{KeyReader, MAX_KEY_BYTES};
+use anabranch_model::message::{FlowId, RowsAnswer};
 use anabranch_model::partition::PartitionId;
-use anabranch_model::plan::{Plan, TableId};
+use anabranch_model::plan::{OutputId, Plan, TableId};
 use anabranch_model::record::{Change, Record, RecordError};
 use anabranch_model::row::{ROW_STAMP_BYTES, Row, RowError};
 use anabranch_model::snapshot::SnapshotError;
@@ -21,6 +21,13 @@ pub enum RestoreError {
     NoFlow(FlowId),
     /// It is not the next of its partition: what is missing or doubled lies before it.
     Order {
+        /// The partition.
+        part: FlowPartition,
+        /// The record's number in it.
+        seq: u64,
+    },
+    /// Its request was done before, or came too late: it is no new one in its partition.
+    Twice {
         /// The partition.
         part: FlowPartition,
         /// The record's number in it.
@@ -53,6 +60,10 @@ pub enum RestoreError {
         /// Bytes of the key.
         bytes: usize,
     },
+    /// The flow has no such output, and a reply of it is remembered.
+    NoOutput(OutputId),
+    /// A reply that is remembered does not fit its output.
+    Reply(RowError),
     /// Bytes of a snapshot are no piece of one.
     Snapshot(SnapshotError),
 }
@@ -85,6 +96,9 @@ impl fmt::Display for RestoreError {
             RestoreError::Partition(FlowPartition { of, number }) => {
                 write!(f, "something of partition {number} of {of}, which cannot be")
             }
+            RestoreError::Twice { part: FlowPartition { of, number }, seq } => {
+                write!(f, "record {seq} of partition {number} of {of} does a request that was done before it")
+            }
             RestoreError::NoPartition { table, partition } => write!(
                 f,
                 "rows of partition {} of table number {}, which the flow does not have",
@@ -98,6 +112,10 @@ impl fmt::Display for RestoreError {
             RestoreError::Key { table, bytes } => {
                 write!(f, "a row of table number {} has a key of {bytes} bytes", table.0)
             }
+            RestoreError::NoOutput(output) => {
+                write!(f, "a reply of output number {}, which the flow does not have", output.0)
+            }
+            RestoreError::Reply(error) => write!(f, "a reply does not fit its output: {error}"),
             RestoreError::Snapshot(error) => error.fmt(f),
             RestoreError::Record(error) => error.fmt(f),
             RestoreError::Row(error) => write!(f, "a row of a record does not fit its table: {error}"),
@@ -106,6 +124,18 @@ impl fmt::Display for RestoreError {
 }
 
 impl std::error::Error for RestoreError {}
+
+/// Whether an answer that is remembered can be told.
+///
+/// # Errors
+/// A reply in it is of no output of the flow, or does not fit it.
+pub(crate) fn check_answer(answer: &RowsAnswer, plan: &Plan) -> Result<(), RestoreError> {
+    for (_, output, row) in answer.replies.iter() {
+        let of = plan.outputs.get(usize::from(output.0)).ok_or(RestoreError::NoOutput(output))?;
+        Row::check(row, &of.shape).map_err(RestoreError::Reply)?;
+    }
+    Ok(())
+}
 
 /// Makes the changes of a record again.
 #[derive(Debug)]
@@ -153,7 +183,11 @@ impl Restorer {
                     Row::check(row, &of.shape)?;
                     let stamp = row[ROW_STAMP_BYTES].try_into().expect("a stamp has eight bytes");
                     clock.observe(Stamp(u64::from_le_bytes(stamp)));
-                    rows.put(self.keys[usize::from(table.0)].read(row, &mut self.key), row);
+                    let key = self.keys[usize::from(table.0)].read(row, &mut self.key);
+                    if key.len() > MAX_KEY_BYTES {
+                        return Err(RestoreError::Key { table, bytes: key.len() });
+                    }
+                    rows.put(key, row);
                 }
                 Change::Delete(_, key) => drop(rows.remove(key)),
             }

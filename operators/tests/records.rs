@@ -6,10 +6,11 @@ use std::sync::Arc;
 use anabranch_model::message::{
     Answer, Body, Delivery, FlowId, Once, Origin, Page, Reads, Refusal, Request, RowsAnswer, WorkerId,
 };
-use anabranch_model::plan::{InputId, Plan, RefusalCode, TableId};
-use anabranch_model::record::Record;
+use anabranch_model::plan::{InputId, OutputId, Plan, RefusalCode, TableId};
+use anabranch_model::record::{Identity, Record, RecordWriter};
 use anabranch_model::row::RowError;
-use anabranch_model::{Batch, SchemaId, Value};
+use anabranch_model::snapshot::{Item, Piece};
+use anabranch_model::{Batch, RowWriter, SchemaId, Shape, Value};
 use anabranch_operators::{
     ANSWERS_REMEMBERED_MAX, FlowPartition, Records, RestoreError, Worker, WorkerConfig,
 };
@@ -24,6 +25,7 @@ output Told: { id: int, n: int? }
 policy few { partitions 8 }
 table  Items: { shelf: int, id: int, n: int } { key shelf, id  partition by shelf  replicate few }
 table  Sums: { shelf: int, items: int } { key shelf  replicate few }
+table  Names: { name: text } { key name  replicate few }
 on Set as s { upsert Items { ..s } }
 on Add as a {
   insert Items { ..a }
@@ -258,4 +260,77 @@ fn a_record_that_does_not_follow_is_refused() {
     assert_eq!(again.restore(FLOW, made.part, 1, body), order(1), "it is there");
     let other = FlowPartition { of: 9, number: 0 };
     assert!(matches!(again.restore(FLOW, other, 1, body), Err(RestoreError::NoTable { .. })));
+}
+
+/// A record of one change, or of none, with a reply.
+fn record(once: Option<Once>, put: Option<&[u8]>, reply: Option<(u16, &[u8])>) -> Vec<u8> {
+    let (mut writer, mut body) = (RecordWriter::default(), Vec::new());
+    put.into_iter().for_each(|row| writer.put(TableId(2), row));
+    reply.into_iter().for_each(|(output, row)| writer.reply(0, OutputId(output), row));
+    writer.finish(Identity { once, revision: 1 }, &mut body);
+    body
+}
+
+/// A packed row of a shape.
+fn packed(shape: &Shape, values: &[Value<'_>]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut writer = RowWriter::new(&mut bytes, shape);
+    values.iter().for_each(|value| writer.value(value).expect("it fits"));
+    writer.finish().expect("it is whole");
+    bytes
+}
+
+#[test]
+fn a_record_that_no_worker_makes_is_refused_and_not_met_later() {
+    let plan = plan();
+    let part = FlowPartition { of: 8, number: 1 };
+    let restore = |body: &[u8]| {
+        let mut again = worker(true);
+        again.install(FLOW, &plan);
+        again.restore(FLOW, part, 1, body)
+    };
+    let once = Some(Once { client: 5, number: 1, answered: 0, repeated: false });
+    let told = packed(&plan.outputs[0].shape, &[Value::Int(1), Value::Null]);
+    assert_eq!(restore(&record(once, None, Some((0, &told)))), Ok(()));
+    let mut again = worker(true);
+    again.install(FLOW, &plan);
+    let repeated = record(once, None, Some((0, &told)));
+    assert_eq!(again.restore(FLOW, part, 1, &repeated), Ok(()));
+    assert_eq!(again.restore(FLOW, part, 2, &repeated), Err(RestoreError::Twice { part, seq: 2 }));
+    let unknown = restore(&record(once, None, Some((1, &told))));
+    assert_eq!(unknown, Err(RestoreError::NoOutput(OutputId(1))));
+    let item = packed(&plan.tables[0].shape, &[Value::Int(1), Value::Int(1), Value::Int(1)]);
+    let unlike = restore(&record(once, None, Some((0, &item))));
+    assert!(matches!(unlike, Err(RestoreError::Reply(_))), "{unlike:?}");
+    let named = |bytes: usize| packed(&plan.tables[2].shape, &[Value::from("x".repeat(bytes))]);
+    assert_eq!(restore(&record(None, Some(&named(4000)), None)), Ok(()));
+    let long = restore(&record(None, Some(&named(5000)), None));
+    assert!(matches!(long, Err(RestoreError::Key { table: TableId(2), .. })), "{long:?}");
+}
+
+#[test]
+fn an_answer_of_a_snapshot_that_cannot_be_told_is_refused() {
+    let plan = plan();
+    let mut first = worker(true);
+    first.install(FLOW, &plan);
+    assert_eq!(send(&mut first, &plan, 1, 1, &[(1, 1, 1)]).0.replies.len(), 1);
+    let piece = first.snapshot_piece(&mut first.snapshot(), 1 << 20).expect("a piece");
+    let load = |plan: &Arc<Plan>| {
+        let mut again = worker(true);
+        again.install(FLOW, plan);
+        let Ok(Piece::State(state)) = Piece::parse(&piece.body) else { panic!("it is state") };
+        let partitions = state.items().map(|item| item.expect("an item"));
+        let partitions = partitions.filter(|item| matches!(item, Item::Partition(_)));
+        partitions.map(|item| again.load(FLOW, item)).collect::<Result<Vec<u64>, _>>()
+    };
+    assert!(load(&plan).is_ok());
+    let other = |text: &str| {
+        let compiled = anabranch_lang::compile("f.flow", text);
+        Arc::new(compiled.plan.unwrap_or_else(|| panic!("{:?}", compiled.diagnostics)))
+    };
+    let longer = TEXT.replace("Told: { id: int, n: int? }", "Told: { id: int, n: int?, of: text? }");
+    let unlike = load(&other(&longer));
+    assert!(matches!(unlike, Err(RestoreError::Reply(_))), "{unlike:?}");
+    let silent = TEXT.lines().filter(|line| !line.contains("Told")).collect::<Vec<_>>().join("\n");
+    assert_eq!(load(&other(&silent)), Err(RestoreError::NoOutput(OutputId(0))));
 }
