@@ -49,7 +49,7 @@ fn compile(name: &str, revision: u32) -> Flow {
         "flow {name} revision {revision}
          policy few {{ partitions {PARTITIONS} copies 1 }}
          input  Add: {{ page: text, by: int, id: int }}
-         input  Forget, Note: {{ page: text, id: int }}
+         input  Forget, Note, Try: {{ page: text, id: int }}
          output Told, Changed: {{ page: text, n: int, id: int }}
          table  Hits: {{ page: text, n: int, id: int{columns} }} {{ key page replicate few }}
          table  Gone: {{ page: text, n: int, id: int }} {{ key page replicate few }}
@@ -68,7 +68,14 @@ fn compile(name: &str, revision: u32) -> Flow {
            delete Hits where page = f.page
            upsert Gone {{ page: f.page, n += 1, id: f.id }}
          }}
-         on Note as n route by n.page {{ upsert Notes {{ ..n }} }}"
+         on Note as n route by n.page {{ upsert Notes {{ ..n }} }}
+         on Try as t route by t.page {{
+           delete Hits where page = t.page
+           delete Notes where page = t.page
+           upsert Hits {{ page: t.page, n: 0, id: t.id{values} }}
+           upsert Gone {{ page: t.page, n += 1, id: t.id }}
+           require t.id < 0 else invalid 'never'
+         }}"
     );
     Flow::parse(&format!("{name}.flow"), &text).expect("it compiles")
 }

@@ -279,6 +279,7 @@ fn step(rows: &mut Rows, request: &Request, page: &str, by: i64, revision: u32) 
             rows.insert(key("Hits"), written(n));
             Ok(Some(n))
         }
+        "Try" => Err("invalid"),
         "Forget" => {
             rows.remove(&key("Hits")).ok_or("not_found")?;
             let n = rows.get(&key("Gone")).map_or(0, |row| row.n) + 1;

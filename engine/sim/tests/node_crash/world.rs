@@ -395,7 +395,7 @@ fn page(chance: &mut Chance) -> String {
 }
 
 fn request(chance: &mut Chance, id: i64) -> Request {
-    let input = ["Add", "Add", "Forget", "Forget", "Note"][chance.below(5) as usize];
+    let input = ["Add", "Add", "Forget", "Forget", "Note", "Try"][chance.below(6) as usize];
     let count = if chance.coin() { 1 } else { 2 + chance.below(3) };
     let rows = (0..count).map(|_| (page(chance), 1 + chance.below(3) as i64)).collect();
     Request { input, id, rows }
