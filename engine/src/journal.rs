@@ -423,8 +423,8 @@ impl<D: Disk> Keeper<D> {
         }
     }
 
-    /// Nothing is kept any more.
-    fn broken(&mut self, why: String) {
+    /// Nothing is kept any more, for this reason.
+    pub(crate) fn broken(&mut self, why: String) {
         if std::mem::replace(&mut self.progress, Progress::Broken) != Progress::Broken {
             log::journal_failed(&why);
         }

@@ -419,7 +419,7 @@ impl Node {
         self.asides.extend(keeping.map_err(no_thread)?);
         let snapshots = Snapshots::new(disk, self.door.clone(), due, data.snapshot_after);
         let take = move || take_snapshots(snapshots, &told, &core);
-        self.asides.push(os::spawn_aside("anabranch-snapshot", take).map_err(no_thread)?);
+        self.asides.push(os::spawn_vital("anabranch-snapshot", take).map_err(no_thread)?);
         Ok(())
     }
 

@@ -119,8 +119,9 @@ pub(crate) fn start(how: Start<'_>) -> Result<(Vec<Door>, WorkerThreads), String
     Ok((doors.into_iter().flatten().collect(), threads))
 }
 
-/// Ends the process when its thread panics. A worker that panicked is a bug of the engine and has left its tables in a
-/// state that nobody knows: no answer may rest on them, and nobody may wait for one for ever.
+/// Ends the process when its thread panics. That is a bug of the engine. A worker has left its tables in a state that
+/// nobody knows: no answer may rest on them. Of a journal nobody knows what it has kept. And nobody may wait for either
+/// for ever.
 struct AbortOnPanic;
 
 impl Drop for AbortOnPanic {
@@ -165,6 +166,17 @@ impl Aside {
         // What made it panic has told so.
         let _ = self.0.join();
     }
+}
+
+/// Runs `work`, which nobody may wait for in vain, on a thread of its own: where it panics the process ends.
+///
+/// # Errors
+/// The operating system refuses it.
+pub(crate) fn spawn_vital(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<Aside> {
+    spawn_aside(name, move || {
+        let _abort = AbortOnPanic;
+        work();
+    })
 }
 
 /// Runs `work` on a thread of its own.
@@ -244,4 +256,28 @@ fn plain(error: io::Error) -> io::Error {
         _ => return error,
     };
     io::Error::new(error.kind(), why)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    /// Says to this test that it runs in the process that is to end.
+    const TO_END: &str = "ANABRANCH_TEST_TO_END";
+
+    #[test]
+    fn a_panic_where_nobody_may_wait_in_vain_ends_the_process() {
+        if std::env::var_os(TO_END).is_some() {
+            let panics = spawn_vital("panics", || std::panic::resume_unwind(Box::new("a bug")));
+            panics.expect("a thread").wait();
+            return;
+        }
+        let test = std::env::current_exe().expect("this program");
+        let name = "os::tests::a_panic_where_nobody_may_wait_in_vain_ends_the_process";
+        let mut process = Command::new(test);
+        process.args([name, "--exact"]).env(TO_END, "1").stdout(Stdio::null()).stderr(Stdio::null());
+        assert!(!process.status().expect("it runs").success(), "it went on");
+    }
 }

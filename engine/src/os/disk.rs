@@ -41,7 +41,7 @@ impl DirectoryDisk {
     /// # Errors
     /// Another process has it, or the operating system refuses; the text says what was tried and what to do.
     pub fn lock(path: &Path) -> io::Result<Self> {
-        fs::create_dir_all(path).map_err(|error| unusable(path, &error))?;
+        make(path, sync).map_err(|error| unusable(path, &error))?;
         let options = options().write(true).create(true).truncate(false).clone();
         let lock = options.open(path.join(LOCK)).map_err(|error| unusable(path, &error))?;
         match lock.try_lock() {
@@ -66,6 +66,25 @@ impl DirectoryDisk {
             None => Err(io::Error::new(ErrorKind::PermissionDenied, "it was opened to be read only")),
         }
     }
+}
+
+/// Makes a directory with those above it that are not there. Each is in the one above it for good: else all that the
+/// journal syncs could go with a name that was never synced.
+fn make(path: &Path, sync: impl Fn(&Path) -> io::Result<()>) -> io::Result<()> {
+    let above = |path: &Path| match path.parent() {
+        Some(above) if !above.as_os_str().is_empty() => above.to_owned(),
+        Some(_) => PathBuf::from("."),
+        None => path.to_owned(),
+    };
+    let named = path.ancestors().filter(|path| !path.as_os_str().is_empty());
+    let made: Vec<&Path> = named.take_while(|path| !path.exists()).collect();
+    fs::create_dir_all(path)?;
+    made.into_iter().rev().try_for_each(|made| sync(&above(made)))
+}
+
+/// Brings the names in a directory to the disk.
+fn sync(directory: &Path) -> io::Result<()> {
+    options().open(directory)?.sync_all()
 }
 
 fn options() -> OpenOptions {
@@ -147,7 +166,7 @@ impl Disk for DirectoryDisk {
     }
 
     fn sync_directory(&self) -> io::Result<()> {
-        options().open(&self.path)?.sync_all()
+        sync(&self.path)
     }
 }
 
@@ -175,5 +194,41 @@ impl DiskFile for DirectoryFile {
 
     fn sync_data(&self) -> io::Result<()> {
         self.0.sync_data()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    /// The directories that are synced when one is made.
+    fn synced(path: &Path) -> io::Result<Vec<PathBuf>> {
+        let synced = RefCell::new(Vec::new());
+        make(path, |directory| {
+            synced.borrow_mut().push(directory.to_owned());
+            sync(directory)
+        })?;
+        Ok(synced.into_inner())
+    }
+
+    #[test]
+    fn every_directory_that_is_made_is_synced_into_the_one_above_it() -> io::Result<()> {
+        let root = tempfile::tempdir()?;
+        let root = root.path();
+        assert_eq!(synced(&root.join("a/b/c"))?, [root.to_owned(), root.join("a"), root.join("a/b")]);
+        assert_eq!(synced(&root.join("a/b/c"))?, [PathBuf::new(); 0], "it is there");
+        assert_eq!(synced(&root.join("a/d"))?, [root.join("a")]);
+        assert!(root.join("a/b/c").is_dir() && root.join("a/d").is_dir());
+        Ok(())
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_synced_is_not_used() -> io::Result<()> {
+        let root = tempfile::tempdir()?;
+        let failed = make(&root.path().join("data"), |_| Err(io::Error::other("no sync")));
+        assert!(failed.is_err());
+        Ok(())
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anabranch_log::{Disk, Error as LogError, Spare, SpareOrder};
 use crossbeam_channel::{Receiver, Sender, bounded, select, unbounded};
 
-use super::{Aside, Door, now, now_micros, spawn_aside};
+use super::{Aside, Door, now, now_micros, spawn_vital};
 use crate::journal::{Entry, JournalMeasures, Keeper, Keeping};
 use crate::safe::Safe;
 
@@ -49,14 +49,14 @@ pub(crate) fn keep<D: SharedDisk>(
 ) -> io::Result<[Aside; 2]> {
     let (orders, ordered) = bounded::<SpareOrder>(1);
     let (to, made) = unbounded();
-    let spares = spawn_aside("anabranch-spare", move || {
+    let spares = spawn_vital("anabranch-spare", move || {
         for order in ordered {
             if to.send(order.make(&disk)).is_err() {
                 return;
             }
         }
     })?;
-    let journal = spawn_aside("anabranch-journal", move || {
+    let journal = spawn_vital("anabranch-journal", move || {
         run(keeper.spares_aside(), &Maker { orders, made }, &ways);
     })?;
     Ok([journal, spares])
@@ -71,11 +71,11 @@ fn run<D: Disk>(mut keeper: Keeper<D>, maker: &Maker<D::File>, ways: &Ways) {
             _ => select! {
                 recv(entries) -> entry => match entry {
                     Ok(entry) => keeper.take(std::iter::once(entry)),
-                    Err(_) => return,
+                    Err(_) => return ended(keeper, ways, "nobody can reach it"),
                 },
                 recv(maker.made) -> made => match made {
                     Ok(made) => keeper.put_spare(made),
-                    Err(_) => return,
+                    Err(_) => return ended(keeper, ways, "nobody makes its segments"),
                 },
             },
         }
@@ -100,8 +100,50 @@ fn run<D: Disk>(mut keeper: Keeper<D>, maker: &Maker<D::File>, ways: &Ways) {
     }
 }
 
+/// The journal ends without being told to: nothing more becomes safe, and whoever waits is told so.
+fn ended<D: Disk>(mut keeper: Keeper<D>, ways: &Ways, why: &str) {
+    keeper.set_now(now_micros());
+    keeper.broken(format!("the journal has ended: {why}; start the node again, and report this"));
+    ways.wake();
+}
+
 impl Ways {
     fn wake(&self) {
         self.doors.iter().for_each(|door| door.thread.unpark());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anabranch_log::{Config, LogNumber, MemoryDisk, Reader};
+
+    use super::*;
+    use crate::safe::Condition;
+    use crate::snapshot::{Due, Handover, SnapshotDoor};
+
+    /// What is said of a journal that has lost who gives it entries, or who makes its segments.
+    fn said(entries: bool, segments: bool) -> String {
+        let (given, entries) = (entries, unbounded());
+        let (orders, made) = (bounded(1), unbounded());
+        let (entry, segment) = (given.then_some(entries.0), segments.then_some(made.0));
+        let safe = Safe::none(1);
+        let reader = Reader::open(MemoryDisk::default(), Config::new([7; 16]), LogNumber(1));
+        let writer = reader.and_then(Reader::into_writer).expect("it is empty");
+        let snapshots = Handover::new(SnapshotDoor::default(), Due::new(0, u64::MAX));
+        let keeper = Keeper::new(writer, safe.clone(), snapshots).spares_aside();
+        let measures = JournalMeasures::default();
+        let ways = Ways { safe: safe.clone(), entries: entries.1, doors: Vec::new(), measures };
+        run(keeper, &Maker { orders: orders.0, made: made.1 }, &ways);
+        drop((entry, segment));
+        match &**safe.condition() {
+            Condition::Broken(trouble) => trouble.why.clone(),
+            other => format!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_journal_that_ends_without_being_told_to_says_so() {
+        assert!(said(true, false).contains("nobody makes its segments"), "{}", said(true, false));
+        assert!(said(false, true).contains("nobody can reach it"), "{}", said(false, true));
     }
 }
