@@ -218,7 +218,7 @@ mod tests {
         let root = tempfile::tempdir()?;
         let root = root.path();
         assert_eq!(synced(&root.join("a/b/c"))?, [root.to_owned(), root.join("a"), root.join("a/b")]);
-        assert_eq!(synced(&root.join("a/b/c"))?, [PathBuf::new(); 0], "it is there");
+        assert!(synced(&root.join("a/b/c"))?.is_empty(), "it is there");
         assert_eq!(synced(&root.join("a/d"))?, [root.join("a")]);
         assert!(root.join("a/b/c").is_dir() && root.join("a/d").is_dir());
         Ok(())
