@@ -9,6 +9,7 @@ use anabranch_model::message::{Once, Refusal, RowsAnswer};
 use anabranch_model::partition::{MAX_PARTITIONS, PartitionId};
 use anabranch_model::plan::OutputId;
 use anabranch_model::record::{Identity, RecordError, RecordWriter, parse_answer};
+use foldhash::fast::RandomState;
 
 use crate::remembered::{Remembered, Seen};
 use crate::restore::RestoreError;
@@ -115,10 +116,10 @@ pub(crate) struct Recorder {
     /// The partition of the present step, and where its changes began.
     step: Option<(PartitionId, usize)>,
     /// The last record of each partition.
-    last: HashMap<FlowPartition, Last>,
+    last: HashMap<FlowPartition, Last, RandomState>,
     /// Among the worker's records the last one of any of so many partitions.
-    newest: HashMap<u32, u64>,
-    remembered: HashMap<FlowPartition, Remembered>,
+    newest: HashMap<u32, u64, RandomState>,
+    remembered: HashMap<FlowPartition, Remembered, RandomState>,
     /// When rows last found other partitions than before, in microseconds since 1970 UTC: a request of before that may be
     /// a repeat may have been done in another one.
     rerouted: u64,

@@ -18,6 +18,7 @@ use anabranch_model::message::{Once, RowsAnswer};
 use anabranch_model::plan::OutputId;
 use anabranch_model::record::{RecordError, RecordWriter, parse_answer};
 use anabranch_model::rest::Rest;
+use foldhash::fast::RandomState;
 
 /// Answers that a partition remembers, at most.
 pub const ANSWERS_REMEMBERED_MAX: usize = 16_384;
@@ -37,7 +38,7 @@ const LOST: u32 = u32::MAX;
 /// Requests that a partition has done.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Remembered {
-    clients: HashMap<u64, Client>,
+    clients: HashMap<u64, Client, RandomState>,
     /// Clients that are not known may have had requests up to this number.
     horizon: u64,
     answers: usize,
@@ -161,7 +162,7 @@ impl Remembered {
         self.answers += 1;
         client.done.push_back((once.number, answered));
         client.forgotten = client.forgotten.max(once.answered);
-        let has_answers = client.done.partition_point(|(number, _)| *number <= once.answered);
+        let has_answers = client.done.iter().take_while(|(number, _)| *number <= once.answered).count();
         let too_many =
             client.done.len() - has_answers > share && self.answers - has_answers > ANSWERS_REMEMBERED_MAX;
         let gone = (has_answers + usize::from(too_many)).min(client.done.len() - 1);
