@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anabranch_model::message::{Body, FlowId, Once, Origin, Request};
-use anabranch_operators::{RestoreError, Worker};
+use anabranch_operators::Worker;
 use crossbeam_channel::Sender;
 
 use crate::change::{Change, Changes};
@@ -11,7 +11,7 @@ use crate::egress::{Egress, Outlet, Reply, SINGLE};
 use crate::journal::JournalDoor;
 use crate::load::Unanswered;
 use crate::measures::TellSlow;
-use crate::recovery::Restore;
+use crate::recovery::{Restore, Unrestored};
 use crate::safe::{Condition, Safe};
 use crate::snapshot::{PIECE_BYTES, Part as SnapshotPart, Run};
 use crate::status::Part;
@@ -38,7 +38,7 @@ pub enum Command {
     /// Records of a journal, to be done again.
     Restore(Restore),
     /// Asks whether all records so far could be done again.
-    Restored(Sender<Result<(), RestoreError>>),
+    Restored(Sender<Result<(), Unrestored>>),
     /// Asks for the next piece of a snapshot.
     Snapshot(Run),
     /// A subscription; every worker gets it and says that it has it.
@@ -80,7 +80,7 @@ pub(crate) struct Driver {
     drained: Vec<Sender<()>>,
     journal: JournalDoor,
     /// Why a record could not be done again.
-    unrestored: Option<RestoreError>,
+    unrestored: Option<Unrestored>,
     snapshot: Option<SnapshotPart>,
     /// Bytes of a piece of a snapshot.
     piece_bytes: usize,

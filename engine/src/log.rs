@@ -10,6 +10,7 @@ use anabranch_lang::evolution::Evolution;
 use crossbeam_channel::Receiver;
 
 use crate::deploy::SharedCatalog;
+use crate::error::Error;
 use crate::flow::Flow;
 use crate::measures::SlowRequest;
 use crate::recovery::RecoveryProgress;
@@ -42,6 +43,15 @@ pub(crate) fn recovered(rows: u64, records: u64, millis: u128) {
 /// A snapshot is damaged: the one before it is taken, with more of the journal.
 pub(crate) fn snapshot_damaged(file: &str, offset: u64, what: &str) {
     tracing::warn!(target: TARGET, file, offset, what, "a damaged snapshot is passed over");
+}
+
+/// An old revision in a snapshot does not compile.
+pub(crate) fn revision_passed_over(why: &Error) {
+    tracing::warn!(
+        target: TARGET,
+        %why,
+        "an old revision of a flow is passed over; late requests that were made for it are not understood"
+    );
 }
 
 /// A snapshot is there.

@@ -5,8 +5,10 @@
 //! batches that come back to be filled anew: so many there are, and no more memory is taken.
 
 mod batch;
+mod place;
 
 pub(crate) use batch::Restore;
+pub(crate) use place::Unrestored;
 
 use std::fmt;
 use std::sync::Arc;
@@ -28,6 +30,7 @@ use crate::log;
 use crate::planted::Planted;
 use crate::tally::Tally;
 use batch::Batches;
+use place::Place;
 
 /// Bytes of snapshot and journal after which it is told how far the recovery is.
 const TOLD_BYTES: u64 = 4 << 20;
@@ -101,9 +104,20 @@ pub(crate) struct Recovery<'r, W> {
     /// Bytes of the records behind its begin.
     record_bytes: u64,
     told: u64,
+    /// Revisions of the snapshot.
+    revisions: Revisions,
     /// What flows had counted.
     tally: Tally,
     planted: Planted,
+}
+
+/// The revisions of flows that a snapshot has, oldest first.
+#[derive(Default)]
+struct Revisions {
+    /// The flow that was installed last.
+    installed: Option<FlowId>,
+    /// The last revision, where it does not compile.
+    failed: Option<(FlowId, Error)>,
 }
 
 /// What a node has started from.
@@ -150,6 +164,7 @@ impl<'r, W: Workers> Recovery<'r, W> {
             snapshot_bytes: 0,
             record_bytes: 0,
             told: 0,
+            revisions: Revisions::default(),
             tally: Tally::default(),
             planted: Planted::None,
         }
@@ -199,33 +214,58 @@ impl<'r, W: Workers> Recovery<'r, W> {
     }
 
     fn snapshot<F: DiskFile>(&mut self, mut snapshot: SnapshotReader<F>) -> Result<(), Error> {
-        let mut last = None;
+        let begin = snapshot.summary().begin;
         loop {
-            self.read(snapshot.position());
+            let at = snapshot.position();
+            self.read(at);
             let Some(chunk) = snapshot.next().map_err(damaged)? else { break };
-            let unknown = |error| Error::Start(format!("the snapshot cannot be read: {error}"));
+            let place = Place::Chunk(begin.0, at);
+            let unknown = |error| place.unusable(format_args!("cannot be read: {error}"));
             match Piece::parse(chunk.body).map_err(unknown)? {
                 Piece::Node { next_flow } => self.flows.reserve(next_flow),
                 Piece::Revision { flow, file, text } => {
                     let file = FlowFile { file: file.to_owned(), text: text.to_owned(), at: 0 };
-                    let change = match last.replace(flow) == Some(flow) {
-                        true => FlowChange::Replaced(file),
-                        false => FlowChange::Installed(file),
-                    };
-                    self.flows.restore(flow, change, self.workers)?;
+                    self.revision(flow, file, place)?;
                 }
-                Piece::State(state) => self.state(&state)?,
+                Piece::State(state) => {
+                    self.revisions.check()?;
+                    self.state(&state, place)?;
+                }
             }
         }
+        self.revisions.check()?;
         self.settle()
     }
 
-    fn state(&mut self, state: &State<'_>) -> Result<(), Error> {
+    /// Installs a revision of a flow, or puts it in the place of the one before. One that does not compile, and is not the
+    /// last, is passed over: its tables are empty, and only late requests would know it.
+    fn revision(&mut self, flow: FlowId, file: FlowFile, place: Place) -> Result<(), Error> {
+        match self.revisions.failed.take() {
+            Some((of, error)) if of == flow => log::revision_passed_over(&error),
+            Some((_, error)) => return Err(error),
+            None => {}
+        }
+        let change = match self.revisions.installed == Some(flow) {
+            true => FlowChange::Replaced(file),
+            false => FlowChange::Installed(file),
+        };
+        match self.flows.restore(flow, change, self.workers) {
+            Err(error @ Error::Flow(_)) => self.revisions.failed = Some((flow, place.outdated(&error))),
+            other => {
+                other?;
+                self.revisions.installed = Some(flow);
+            }
+        }
+        Ok(())
+    }
+
+    fn state(&mut self, state: &State<'_>, place: Place) -> Result<(), Error> {
+        self.batches.at(place);
         for worker in 0..self.workers.count() {
             self.batches.stamp(worker, state.flow, state.stamp, state.rerouted, self.workers)?;
         }
         for item in state.items() {
-            let item = item.map_err(|error| Error::Start(format!("the snapshot cannot be read: {error}")))?;
+            let item = item.map_err(|error| place.unusable(format_args!("cannot be read: {error}")))?;
             let Some(item) = self.planted.loaded(item) else { continue };
             let number = match item {
                 Item::Partition(standing) => standing.number,
@@ -242,6 +282,7 @@ impl<'r, W: Workers> Recovery<'r, W> {
         let part = FlowPartition { of: of.of, number: of.number };
         let owner = of.number as usize % self.workers.count();
         let to = (FlowId(of.flow), part, of.seq);
+        self.batches.at(Place::Record(entry.number.0));
         match self.planted {
             Planted::None => self.batches.record(owner, to, entry.record.body, self.workers),
             bug => {
@@ -261,17 +302,18 @@ impl<'r, W: Workers> Recovery<'r, W> {
         if !self.planted.restores(&change) {
             return Ok(());
         }
-        self.flows.restore(FlowId(entry.record.position.flow), change, self.workers)
+        let restored = self.flows.restore(FlowId(entry.record.position.flow), change, self.workers);
+        restored.map_err(|error| match error {
+            Error::Flow(_) => Place::Record(entry.number.0).outdated(&error),
+            error => error,
+        })
     }
 
     /// Waits until all that was read is done.
     fn settle(&mut self) -> Result<(), Error> {
         self.batches.send_all(self.workers)?;
         let results = self.workers.ask(Command::Restored)?;
-        match results.into_iter().find_map(Result::err) {
-            None => Ok(()),
-            Some(error) => Err(Error::Start(format!("the journal cannot be done again: {error}"))),
-        }
+        results.into_iter().find_map(Result::err).map_or(Ok(()), |unrestored| Err(unrestored.unusable()))
     }
 
     /// So many bytes were read.
@@ -286,12 +328,18 @@ impl<'r, W: Workers> Recovery<'r, W> {
 
 /// What a record tells as JSON.
 fn told<T: DeserializeOwned>(entry: &Entry<'_>, of: &str) -> Result<T, Error> {
-    serde_json::from_slice(entry.record.body).map_err(|error| {
-        Error::Start(format!(
-            "record {} of the journal tells of {of} in an unknown way: {error}",
-            entry.number
-        ))
-    })
+    let unknown = |error| {
+        let place = Place::Record(entry.number.0);
+        place.unusable(format_args!("tells of {of} in an unknown way: {error}"))
+    };
+    serde_json::from_slice(entry.record.body).map_err(unknown)
+}
+
+impl Revisions {
+    /// The last revision of each flow compiles.
+    fn check(&mut self) -> Result<(), Error> {
+        self.failed.take().map_or(Ok(()), |(_, error)| Err(error))
+    }
 }
 
 fn damaged(error: LogError) -> Error {

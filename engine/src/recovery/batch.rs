@@ -11,6 +11,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use crate::deploy::Workers;
 use crate::driver::Command;
 use crate::error::Error;
+use crate::recovery::place::{Place, Unrestored};
 
 /// Bytes after which a batch is given to its worker: little enough to stay in a processor's cache on the way.
 const BATCH_BYTES: usize = 256 << 10;
@@ -22,7 +23,7 @@ const WINDOW_BATCHES: usize = 4;
 #[derive(Debug)]
 pub struct Restore {
     worker: usize,
-    things: Vec<(Thing, usize)>,
+    things: Vec<(Thing, Place, usize)>,
     /// Their bytes; the number beside each says where its bytes end.
     bytes: Vec<u8>,
     back: Sender<Restore>,
@@ -41,30 +42,37 @@ enum Thing {
     Stamp(FlowId, Stamp, u64),
 }
 
+impl Thing {
+    fn restore(self, bytes: &[u8], worker: &mut Worker) -> Result<(), RestoreError> {
+        match self {
+            Thing::Record(flow, part, seq) => worker.restore(flow, part, seq, bytes)?,
+            Thing::Partition(flow, FlowPartition { of, number }, seq) => {
+                worker.load(flow, Item::Partition(Standing { of, number, seq, remembered: bytes }))?;
+            }
+            Thing::Rows(flow, table, partition) => {
+                worker.load(flow, Item::Rows(table, partition, bytes))?;
+            }
+            Thing::Stamp(flow, stamp, rerouted) => worker.observe(flow, stamp, rerouted),
+        }
+        Ok(())
+    }
+}
+
 impl Restore {
-    fn push(&mut self, thing: Thing, bytes: &[u8]) {
+    fn push(&mut self, thing: Thing, place: Place, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
-        self.things.push((thing, self.bytes.len()));
+        self.things.push((thing, place, self.bytes.len()));
     }
 
     /// Does the records again, and takes what is of a snapshot.
     ///
     /// # Errors
     /// What is wrong with the first that cannot be done.
-    pub(crate) fn run(&self, worker: &mut Worker) -> Result<(), RestoreError> {
+    pub(crate) fn run(&self, worker: &mut Worker) -> Result<(), Unrestored> {
         let mut begin = 0;
-        for &(thing, end) in &self.things {
-            let bytes = &self.bytes[begin..end];
-            match thing {
-                Thing::Record(flow, part, seq) => worker.restore(flow, part, seq, bytes)?,
-                Thing::Partition(flow, FlowPartition { of, number }, seq) => {
-                    worker.load(flow, Item::Partition(Standing { of, number, seq, remembered: bytes }))?;
-                }
-                Thing::Rows(flow, table, partition) => {
-                    worker.load(flow, Item::Rows(table, partition, bytes))?;
-                }
-                Thing::Stamp(flow, stamp, rerouted) => worker.observe(flow, stamp, rerouted),
-            }
+        for &(thing, place, end) in &self.things {
+            let done = thing.restore(&self.bytes[begin..end], worker);
+            done.map_err(|error| Unrestored { place, error })?;
             begin = end;
         }
         Ok(())
@@ -87,6 +95,8 @@ pub(crate) struct Batches {
     /// Those that are empty or being filled, by worker; the last one is being filled.
     here: Vec<Vec<Restore>>,
     back: Receiver<Restore>,
+    /// Where what comes now stands.
+    at: Place,
 }
 
 impl Batches {
@@ -94,7 +104,12 @@ impl Batches {
         let (to, back) = bounded(workers * WINDOW_BATCHES);
         let batch = |worker| Restore { worker, things: Vec::new(), bytes: Vec::new(), back: to.clone() };
         let of = |worker| (0..WINDOW_BATCHES).map(|_| batch(worker)).collect();
-        Batches { here: (0..workers).map(of).collect(), back }
+        Batches { here: (0..workers).map(of).collect(), back, at: Place::Record(0) }
+    }
+
+    /// What comes from now on stands there.
+    pub(crate) fn at(&mut self, place: Place) {
+        self.at = place;
     }
 
     /// A record is to be done again.
@@ -147,8 +162,9 @@ impl Batches {
         bytes: &[u8],
         workers: &impl Workers,
     ) -> Result<(), Error> {
+        let place = self.at;
         let batch = self.present(owner)?;
-        batch.push(thing, bytes);
+        batch.push(thing, place, bytes);
         match batch.bytes.len() >= BATCH_BYTES {
             true => self.send(owner, workers),
             false => Ok(()),
