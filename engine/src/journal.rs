@@ -357,6 +357,11 @@ impl<D: Disk> Keeper<D> {
         Kept { records: self.records, bytes: self.bytes, waiting }
     }
 
+    /// Whether counts wait to be kept: it is to be called again after a while, though nothing comes.
+    pub(crate) fn has_counts(&self) -> bool {
+        self.progress == Progress::Done && self.tallies.due()
+    }
+
     /// Makes safe what was written.
     pub(crate) fn sync(&mut self) -> Keeping {
         match self.writer.sync() {
@@ -369,7 +374,9 @@ impl<D: Disk> Keeper<D> {
                 if safe.next() == self.writer.next() {
                     self.snapshots.kept(self.writer.snapshot_start());
                     // The records before its begin will be dropped, the last one of counts among them.
-                    self.tallies.due |= std::mem::take(&mut self.snapshot_begins);
+                    if std::mem::take(&mut self.snapshot_begins) {
+                        self.tallies.keep_again();
+                    }
                 }
             }
             Err(error) => self.refused(&error),
@@ -510,7 +517,7 @@ impl<D: Disk> Keeper<D> {
 
     /// Gives the counts to the writer, where there are newer ones.
     fn append_tally(&mut self, aside: bool) -> Result<Progress, LogError> {
-        if !self.tallies.due {
+        if !self.tallies.due_at(self.now, self.stopped) {
             return Ok(Progress::Done);
         }
         let body = serde_json::to_vec(&self.tallies.sum()).unwrap_or_default();
@@ -522,7 +529,7 @@ impl<D: Disk> Keeper<D> {
         self.snapshots.appended(body.len());
         self.records += 1;
         self.bytes += record_bytes(body.len()) as u64;
-        self.tallies.due = false;
+        self.tallies.kept(self.now);
         Ok(Progress::Done)
     }
 }

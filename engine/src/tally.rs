@@ -1,8 +1,8 @@
 //! Counts of flows as they stand in the journal, so that they go on where a node starts again.
 //!
 //! Workers say every second what they have counted, where that has changed, and once more when they stop; the journal
-//! keeps the sums, and the last record of them counts. So what was counted in the second before a crash is forgotten:
-//! counts tell how much was done, and nothing rests on them.
+//! keeps the sums once a second, and the last record of them counts. So what was counted in the two seconds before a crash
+//! is forgotten: counts tell how much was done, and nothing rests on them.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use anabranch_model::plan::RefusalCode;
 use anabranch_operators::FlowStatus;
 use serde::{Deserialize, Serialize};
 
-/// How often a worker says what it has counted, in microseconds of the node's clock.
+/// How often a worker says what it has counted, and how often it is kept, in microseconds of the node's clock.
 pub(crate) const COUNTED_EVERY: i64 = 1_000_000;
 
 /// Counts of flows, by their numbers.
@@ -108,7 +108,9 @@ pub(crate) struct Tallies {
     before: Tally,
     workers: BTreeMap<u32, Tally>,
     /// Whether they are to be kept: a worker has said more, or their record is about to be dropped.
-    pub(crate) due: bool,
+    due: bool,
+    /// The time at which they may be kept again.
+    again_at: i64,
 }
 
 impl Tallies {
@@ -121,6 +123,26 @@ impl Tallies {
     pub(crate) fn counted(&mut self, worker: WorkerId, tally: Tally) {
         self.workers.insert(worker.0, tally);
         self.due = true;
+    }
+
+    /// Whether they are to be kept, some time.
+    pub(crate) fn due(&self) -> bool {
+        self.due
+    }
+
+    /// Whether they are to be kept at this time; `last` when nothing comes after it.
+    pub(crate) fn due_at(&self, now: i64, last: bool) -> bool {
+        self.due && (last || now >= self.again_at)
+    }
+
+    /// They were kept at this time.
+    pub(crate) fn kept(&mut self, now: i64) {
+        (self.due, self.again_at) = (false, now.saturating_add(COUNTED_EVERY));
+    }
+
+    /// Their record is about to be dropped: they are to be kept at once.
+    pub(crate) fn keep_again(&mut self) {
+        (self.due, self.again_at) = (true, i64::MIN);
     }
 
     /// The flow is gone.

@@ -72,7 +72,8 @@ pub struct Stage {
 
 /// A journal that is driven by hand.
 struct Journal {
-    commit: Box<dyn FnMut() -> Keeping>,
+    /// Given the time.
+    commit: Box<dyn FnMut(i64) -> Keeping>,
     entries: Sender<Entry>,
 }
 
@@ -96,7 +97,7 @@ impl Stage {
     }
 
     fn commit(&mut self) -> Option<Keeping> {
-        self.journal.as_mut().map(|journal| (journal.commit)())
+        self.journal.as_mut().map(|journal| (journal.commit)(self.now))
     }
 
     /// Somebody waits: where the disk refuses they would for ever, so the journal gives up.
@@ -106,7 +107,7 @@ impl Stage {
         {
             // The journal has the other end.
             let _ = journal.entries.send(Entry::Stop);
-            (journal.commit)();
+            (journal.commit)(self.now);
         }
     }
 
@@ -215,7 +216,8 @@ impl TestNode {
         let handover = Handover::new(SnapshotDoor::to(tell.clone()), due.clone());
         let mut keeper = Keeper::new(writer, safe, handover).spares_aside().counts_on(node.flows.before());
         let aside = disk.clone();
-        let commit = Box::new(move || {
+        let commit = Box::new(move |now| {
+            keeper.set_now(now);
             keeper.take(taken.try_iter());
             loop {
                 let keeping = keeper.commit();

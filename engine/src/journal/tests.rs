@@ -95,3 +95,32 @@ fn a_journal_that_is_stopped_while_it_is_halted_ends() {
     assert_eq!(keeper.commit(), Keeping::Ended);
     assert!(matches!(**safe.condition(), Condition::Broken(_)) && safe_records(&safe) < 20);
 }
+
+/// How many records of counts a journal has.
+fn records_of_counts(disk: &MemoryDisk) -> usize {
+    let mut reader = Reader::open(disk.clone(), Config::new([7; 16]), LogNumber(1)).expect("it is there");
+    let mut count = 0;
+    while let Some(entry) = reader.next().expect("it is whole") {
+        count += usize::from(entry.record.kind == Kind::Counts);
+    }
+    count
+}
+
+#[test]
+fn counts_are_kept_once_a_second_and_when_the_journal_ends() {
+    let disk = MemoryDisk::default();
+    let (mut keeper, _) = keeper(&disk);
+    let second = crate::tally::COUNTED_EVERY;
+    for now in (second..4 * second).step_by(second as usize / 4) {
+        keeper.set_now(now);
+        keeper.take((0..4).map(|worker| Entry::Counted(WorkerId(worker), Tally::default())));
+        keeper.commit();
+    }
+    assert_eq!(records_of_counts(&disk), 3, "however many workers tell");
+    assert!(keeper.has_counts());
+    keeper.set_now(4 * second);
+    keeper.commit();
+    assert_eq!((records_of_counts(&disk), keeper.has_counts()), (4, false));
+    keeper.take([Entry::Counted(WorkerId(0), Tally::default()), Entry::Stop].into_iter());
+    assert_eq!((keeper.commit(), records_of_counts(&disk)), (Keeping::Ended, 5));
+}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anabranch_log::{Disk, Error as LogError, Spare, SpareOrder};
-use crossbeam_channel::{Receiver, Sender, bounded, select, unbounded};
+use crossbeam_channel::{Receiver, Sender, after, bounded, never, select, unbounded};
 
 use super::{Aside, Door, now, now_micros, spawn_vital};
 use crate::journal::{Entry, JournalMeasures, Keeper, Keeping};
@@ -16,6 +16,9 @@ const ENTRIES_PER_SYNC: usize = 1024;
 
 /// How long the journal waits before it tries a disk again that was full.
 const HALTED_RETRY: Duration = Duration::from_millis(100);
+
+/// How long the journal waits before it looks again whether counts may be kept.
+const COUNTS_RETRY: Duration = Duration::from_millis(500);
 
 /// A disk that several threads may use.
 pub(crate) trait SharedDisk: Disk<File: Send> + Send + Sync + 'static {}
@@ -69,6 +72,7 @@ fn run<D: Disk>(mut keeper: Keeper<D>, maker: &Maker<D::File>, ways: &Ways) {
         match keeping {
             Keeping::Halted => std::thread::park_timeout(HALTED_RETRY),
             _ => select! {
+                recv(if keeper.has_counts() { after(COUNTS_RETRY) } else { never() }) -> _ => {}
                 recv(entries) -> entry => match entry {
                     Ok(entry) => keeper.take(std::iter::once(entry)),
                     Err(_) => return ended(keeper, ways, "nobody can reach it"),
