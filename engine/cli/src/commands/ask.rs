@@ -26,9 +26,10 @@ pub(crate) struct Ask {
     /// The columns of the row: column=value
     #[arg(value_name = "COLUMN=VALUE")]
     row: Vec<String>,
-    /// The row takes effect once, however often it is sent with this key: a UUID of version 7, or the milliseconds since
-    /// 1970 UTC, `-` and a text of your own
-    #[arg(long, value_name = "KEY")]
+    /// The row takes effect once, however often it is sent with this key:
+    /// a UUID of version 7, or the milliseconds since 1970 UTC, `-` and a text
+    /// of your own
+    #[arg(long, value_name = "KEY", verbatim_doc_comment)]
     key: Option<String>,
     #[command(flatten)]
     at: At,

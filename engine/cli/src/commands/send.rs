@@ -44,9 +44,10 @@ pub(crate) struct Send {
     /// The words are whole rows as JSON objects; without a word, standard input has one a line
     #[arg(long)]
     json_rows: bool,
-    /// The rows take effect once, however often they are sent with this key: a UUID of version 7, or the milliseconds since
-    /// 1970 UTC, `-` and a text of your own
-    #[arg(long, value_name = "KEY")]
+    /// The rows take effect once, however often they are sent with this key:
+    /// a UUID of version 7, or the milliseconds since 1970 UTC, `-` and a text
+    /// of your own
+    #[arg(long, value_name = "KEY", verbatim_doc_comment)]
     key: Option<String>,
     #[command(flatten)]
     at: At,
