@@ -108,6 +108,7 @@ impl Heap {
     }
 
     /// Whether there is [`Heap::room`].
+    #[inline]
     pub(crate) fn has_room(&self, handle: Handle, row_bytes: usize) -> bool {
         let class = &self.classes[(handle >> SLOT_BITS) as usize];
         let slot = class.slot(handle & ((1 << SLOT_BITS) - 1));
