@@ -2,7 +2,7 @@
 //! disk.
 //!
 //! One request in flight, on one client in the process: how long it takes beside a bare `pwrite` and `fdatasync` of as many
-//! bytes into a file that is as long and as full of zeros; both take turns, so that the disk's moods meet both. Rates:
+//! bytes into a file that is as long and as full of zeros; both take turns, 50 each, so that the disk's moods meet both. Rates:
 //! batches of 256 updates, 64 of them in flight, on the durable node and on one in memory, in turns of a second; and what
 //! a sync that takes long does to the slowest requests. `DATA=/dev/shm` shows what is left where syncs cost nothing.
 
@@ -25,8 +25,9 @@ use serde_json::json;
 /// Bytes that one update of the reference flow takes in the journal.
 const RECORD_BYTES: usize = 176;
 
-const SINGLE_ROUNDS: u64 = 1000;
-const RATE_ROUNDS: usize = 7;
+const SINGLE_ROUNDS: u64 = 40;
+const SINGLE_TURNS: u64 = 50;
+const RATE_ROUNDS: usize = 9;
 
 fn main() {
     let root = std::env::var_os("DATA").map_or_else(|| env!("CARGO_TARGET_TMPDIR").into(), PathBuf::from);
@@ -50,15 +51,20 @@ fn single(data: &Path) {
     let mut client = node.client();
     let (mut ours, mut floor) = (histogram(), histogram());
     for round in 0..SINGLE_ROUNDS {
-        let row = json!({ "name": format!("key{round:09}"), "value": "value-xxxxxxxxxxxxxxxxxx" });
-        let began = Instant::now();
-        client.ask("UpdateStream", &row).unwrap();
-        ours.record(began.elapsed().as_nanos() as u64).unwrap();
-
-        let began = Instant::now();
-        bare.write_all_at(&[1; RECORD_BYTES], round * RECORD_BYTES as u64).unwrap();
-        bare.sync_data().unwrap();
-        floor.record(began.elapsed().as_nanos() as u64).unwrap();
+        for turn in 0..SINGLE_TURNS {
+            let row =
+                json!({ "name": format!("key{round:05}{turn:04}"), "value": "value-xxxxxxxxxxxxxxxxxx" });
+            let began = Instant::now();
+            client.ask("UpdateStream", &row).unwrap();
+            ours.record(began.elapsed().as_nanos() as u64).unwrap();
+        }
+        for turn in 0..SINGLE_TURNS {
+            let began = Instant::now();
+            let at = (round * SINGLE_TURNS + turn) * RECORD_BYTES as u64;
+            bare.write_all_at(&[1; RECORD_BYTES], at).unwrap();
+            bare.sync_data().unwrap();
+            floor.record(began.elapsed().as_nanos() as u64).unwrap();
+        }
     }
     println!("one request in flight, microseconds\n");
     println!("                      p50      p99    p99.9");

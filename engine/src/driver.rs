@@ -239,6 +239,11 @@ impl Driver {
         })
     }
 
+    /// Whether something waits here for the journal.
+    pub(crate) fn waits(&self) -> bool {
+        self.egress.holds_any()
+    }
+
     /// Parks the thread while there is nothing to do.
     pub(crate) fn park(&mut self, at_most: Duration) {
         self.worker.park(at_most);

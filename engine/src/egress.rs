@@ -221,6 +221,11 @@ impl Egress {
         self.held.holds(flow)
     }
 
+    /// Whether anything does.
+    pub(crate) fn holds_any(&self) -> bool {
+        !self.held.is_empty()
+    }
+
     /// Of what is lost only who asked hears, and only that it is.
     fn let_out(&mut self, delivery: Delivery, lost: Option<String>, now: u64) {
         match delivery {

@@ -77,6 +77,11 @@ impl Held {
         })
     }
 
+    /// Whether nothing waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting.iter().all(|queues| queues.synced.is_empty() && queues.written.is_empty())
+    }
+
     /// Whether something of a flow waits.
     pub(crate) fn holds(&self, flow: FlowId) -> bool {
         let of = |delivery: &Delivery| match delivery {

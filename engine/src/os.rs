@@ -27,6 +27,9 @@ const COMMANDS_PER_TURN: usize = 64;
 /// Turns without work before a worker parks. A parked worker takes some 5 us to wake, a turn without work 0.1 us.
 const IDLE_TURNS_MAX: u32 = 200;
 
+/// As many where something waits for the journal: longer than most syncs take.
+const IDLE_TURNS_WAITING_MAX: u32 = 3000;
+
 /// How long a worker parks at most; it is woken when there is work.
 const PARK_AT_MOST: Duration = Duration::from_secs(1);
 
@@ -147,7 +150,7 @@ fn drive(mut driver: Driver, commands: &Receiver<Command>) {
         }
         busy |= driver.turn(now_micros());
         idle_turns = if busy { 0 } else { idle_turns + 1 };
-        if idle_turns > IDLE_TURNS_MAX {
+        if idle_turns > if driver.waits() { IDLE_TURNS_WAITING_MAX } else { IDLE_TURNS_MAX } {
             driver.park(PARK_AT_MOST);
         } else if !busy {
             // Another worker may need this processor to have something for us.

@@ -3,6 +3,11 @@
 //! Two, so that one that has gone bad is survived. With fewer than two, everything stays. Snapshots go before the
 //! segments that they rest on, the oldest segment first, and each name is gone for good before the next goes: after a
 //! crash at any point there is a journal without a gap that begins at or before what the kept snapshots need.
+//!
+//! A few of the segments that may go stay as files without a meaning: the next segments are made of them, which costs the
+//! operating system less than new ones ([`segment::prepare`]).
+
+use std::io;
 
 use crate::disk::Disk;
 use crate::error::{Error, Tried};
@@ -47,21 +52,37 @@ pub(crate) fn drop_before<D: Disk>(disk: &D, counted: Option<LogNumber>) -> Resu
     let segments = segment::list(disk)?;
     let old_segments = segments.windows(2).take_while(|pair| pair[1] <= oldest.next());
     let old_segments = old_segments.map(|pair| segment::name(pair[0]));
-    Ok(Dropped { snapshots: remove(disk, old_snapshots)?, segments: remove(disk, old_segments)? })
+    let snapshots = drop_all(disk, old_snapshots, |name| disk.remove(name))?;
+    let mut free = segment::free_places(disk)?.into_iter();
+    let mut going = Vec::new();
+    let segments = drop_all(disk, old_segments, |name| match free.next() {
+        Some(place) => disk.rename(name, place.going).map(|()| going.push(place)),
+        None => disk.remove(name),
+    })?;
+    // Only now that the name of the segment is gone for good may its bytes change.
+    for place in going {
+        let failed = |why| Tried("rename", place.going).failed(why);
+        disk.rename(place.going, place.old).map_err(failed)?;
+    }
+    Ok(Dropped { snapshots, segments })
 }
 
-fn remove<D: Disk>(disk: &D, names: impl Iterator<Item = String>) -> Result<u64, Error> {
-    let mut removed = 0;
+fn drop_all<D: Disk>(
+    disk: &D,
+    names: impl Iterator<Item = String>,
+    mut drop: impl FnMut(&str) -> io::Result<()>,
+) -> Result<u64, Error> {
+    let mut dropped = 0;
     for name in names {
         // What was there before is gone for good, and the names of what stays are durable, before this one goes.
         segment::sync_names(disk)?;
-        disk.remove(&name).map_err(|why| Tried("remove", &name).failed(why))?;
-        removed += 1;
+        drop(&name).map_err(|why| Tried("remove", &name).failed(why))?;
+        dropped += 1;
     }
-    if removed > 0 {
+    if dropped > 0 {
         segment::sync_names(disk)?;
     }
-    Ok(removed)
+    Ok(dropped)
 }
 
 /// Whether begin and end of a snapshot are what was written: its chunks would take long to read.

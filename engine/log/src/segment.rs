@@ -3,11 +3,11 @@
 //! A segment gets its name only when its header and its space are durable, and the one before it is durable, too. So
 //! a file of this name is whole, and whatever is wrong in a segment that has a successor is damage.
 
-use std::fmt;
+use std::{fmt, io};
 
 use crc32c::crc32c;
 
-use crate::disk::{Disk, DiskFile};
+use crate::disk::{Access, Disk, DiskFile};
 use crate::error::{Error, Tried};
 use crate::record::{LogNumber, u32_at, u64_at};
 
@@ -155,6 +155,68 @@ pub struct Spare<F> {
     pub(crate) bytes: u64,
 }
 
+/// Where a segment that is not needed any more waits to be made the next one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    /// Its name while that of the segment is not gone for good.
+    pub(crate) going: &'static str,
+    /// Its name behind that.
+    pub(crate) old: &'static str,
+}
+
+/// As many as a node makes between two snapshots, where nothing else is said.
+const PLACES: [Place; 4] = [
+    Place { going: "going-1.tmp", old: "old-1.tmp" },
+    Place { going: "going-2.tmp", old: "old-2.tmp" },
+    Place { going: "going-3.tmp", old: "old-3.tmp" },
+    Place { going: "going-4.tmp", old: "old-4.tmp" },
+];
+
+/// Bytes of zeros that are written at once, and after how many they are synced: a sync of the journal that comes meanwhile
+/// stands behind few of them.
+const ZEROS: usize = 1 << 20;
+const ZEROS_PER_SYNC: u64 = 4 << 20;
+
+/// The places where nothing waits.
+pub(crate) fn free_places<D: Disk>(disk: &D) -> Result<Vec<Place>, Error> {
+    let names = names(disk)?;
+    let taken = |name: &str| names.iter().any(|there| there == name);
+    Ok(PLACES.into_iter().filter(|place| !taken(place.going) && !taken(place.old)).collect())
+}
+
+/// A file of zeros made of an old segment of the same length, if one waits: its memory in the operating system is there
+/// already, which new files have to be given page by page.
+fn reuse<D: Disk>(disk: &D, name: &str, bytes: u64) -> io::Result<Option<D::File>> {
+    let names = disk.list()?;
+    let Some(old) =
+        PLACES.into_iter().map(|place| place.old).find(|old| names.iter().any(|there| there == old))
+    else {
+        return Ok(None);
+    };
+    match disk.rename(old, name) {
+        Ok(()) => {}
+        // Somebody else has just taken it.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    }
+    let file = disk.open(name, Access::Write)?;
+    if file.bytes()? != bytes {
+        disk.remove(name)?;
+        return Ok(None);
+    }
+    let zeros = vec![0; ZEROS.min(bytes as usize)];
+    let mut at = 0;
+    while at < bytes {
+        let count = (bytes - at).min(ZEROS as u64);
+        file.write_at(&zeros[..count as usize], at)?;
+        at += count;
+        if at % ZEROS_PER_SYNC == 0 {
+            file.sync_data()?;
+        }
+    }
+    Ok(Some(file))
+}
+
 /// Makes a file of zeros whose space is durable. What is left of an earlier one of the name goes.
 ///
 /// # Errors
@@ -163,7 +225,11 @@ pub(crate) fn prepare<D: Disk>(disk: &D, name: &'static str, bytes: u64) -> Resu
     if names(disk)?.iter().any(|there| there == name) {
         disk.remove(name).map_err(|why| Tried("remove", name).failed(why))?;
     }
-    let made = disk.create(name, bytes).and_then(|file| file.sync_data().map(|()| file));
+    let made = reuse(disk, name, bytes).and_then(|reused| match reused {
+        Some(file) => Ok(file),
+        None => disk.create(name, bytes),
+    });
+    let made = made.and_then(|file| file.sync_data().map(|()| file));
     match made {
         Ok(file) => Ok(Spare { file, name, bytes }),
         Err(why) => {

@@ -20,6 +20,10 @@ const HALTED_RETRY: Duration = Duration::from_millis(100);
 /// How long the journal waits before it looks again whether counts may be kept.
 const COUNTS_RETRY: Duration = Duration::from_millis(500);
 
+/// How often the journal looks for more before it parks: who has just been answered often asks again at once, and to be
+/// woken takes longer than to look.
+const LOOKS: u32 = 100;
+
 /// A disk that several threads may use.
 pub(crate) trait SharedDisk: Disk<File: Send> + Send + Sync + 'static {}
 
@@ -69,6 +73,7 @@ fn run<D: Disk>(mut keeper: Keeper<D>, maker: &Maker<D::File>, ways: &Ways) {
     let Ways { safe, entries, measures, .. } = ways;
     let mut keeping = Keeping::On;
     while keeping != Keeping::Ended {
+        look(entries);
         match keeping {
             Keeping::Halted => std::thread::park_timeout(HALTED_RETRY),
             _ => select! {
@@ -101,6 +106,16 @@ fn run<D: Disk>(mut keeper: Keeper<D>, maker: &Maker<D::File>, ways: &Ways) {
             // One order is out at a time, so it does not wait. The thread ends after this one.
             let _ = maker.orders.send(order);
         }
+    }
+}
+
+/// Waits a moment for entries with the thread in hand.
+fn look(entries: &Receiver<Entry>) {
+    for _ in 0..LOOKS {
+        if !entries.is_empty() {
+            return;
+        }
+        std::thread::yield_now();
     }
 }
 
