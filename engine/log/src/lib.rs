@@ -37,6 +37,6 @@ pub use record::{BODY_BYTES_MAX, Entry, Kind, LogNumber, Position, Record, recor
 pub use recover::{Recovery, recover, recover_telling, set_aside};
 pub use recovery::{Reader, Torn};
 pub use retention::{Dropped, retain};
-pub use segment::Spare;
+pub use segment::{Spare, fill_with_zeros};
 pub use snapshot::{Chunk, SnapshotReader, SnapshotStart, SnapshotWriter, Summary};
 pub use writer::{GATHERED_BYTES_MAX, SpareOrder, Writer};

@@ -204,17 +204,26 @@ fn reuse<D: Disk>(disk: &D, name: &str, bytes: u64) -> io::Result<Option<D::File
         disk.remove(name)?;
         return Ok(None);
     }
+    fill_with_zeros(&file, bytes)?;
+    Ok(Some(file))
+}
+
+/// Writes so many zeros from the begin of a file on, and syncs them a part at a time; the last part is left to the caller.
+///
+/// # Errors
+/// The world's.
+pub fn fill_with_zeros<F: DiskFile>(file: &F, bytes: u64) -> io::Result<()> {
     let zeros = vec![0; ZEROS.min(bytes as usize)];
     let mut at = 0;
     while at < bytes {
         let count = (bytes - at).min(ZEROS as u64);
         file.write_at(&zeros[..count as usize], at)?;
         at += count;
-        if at % ZEROS_PER_SYNC == 0 {
+        if at.is_multiple_of(ZEROS_PER_SYNC) {
             file.sync_data()?;
         }
     }
-    Ok(Some(file))
+    Ok(())
 }
 
 /// Makes a file of zeros whose space is durable. What is left of an earlier one of the name goes.

@@ -8,16 +8,10 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use anabranch_log::{Access, Disk, DiskFile};
+use anabranch_log::{Access, Disk, DiskFile, fill_with_zeros};
 
 /// The file whose lock says that a node uses the directory.
 const LOCK: &str = "lock";
-
-/// Bytes of zeros that are written at once.
-const ZEROS: usize = 1 << 20;
-
-/// Bytes of zeros after which they are synced: a journal that syncs meanwhile waits for few of them.
-const ZEROS_PER_SYNC: u64 = 4 << 20;
 
 /// Who may open the files: their owner. They have rows of users.
 const MODE: u32 = 0o600;
@@ -134,17 +128,9 @@ impl Disk for DirectoryDisk {
     fn create(&self, name: &str, bytes: u64) -> io::Result<DirectoryFile> {
         self.writable()?;
         let file = options().write(true).create_new(true).open(self.path.join(name))?;
-        let zeros = vec![0; ZEROS.min(bytes as usize)];
-        let mut at = 0;
-        while at < bytes {
-            let count = (bytes - at).min(ZEROS as u64);
-            file.write_all_at(&zeros[..count as usize], at)?;
-            at += count;
-            if at.is_multiple_of(ZEROS_PER_SYNC) {
-                file.sync_data()?;
-            }
-        }
-        Ok(DirectoryFile(file))
+        let file = DirectoryFile(file);
+        fill_with_zeros(&file, bytes)?;
+        Ok(file)
     }
 
     fn open(&self, name: &str, access: Access) -> io::Result<DirectoryFile> {
