@@ -26,6 +26,7 @@ pub mod stamp;
 pub mod time;
 pub mod types;
 pub mod value;
+pub mod zone;
 
 pub use batch::{Batch, SchemaId};
 pub use decimal::Decimal;

@@ -7,7 +7,8 @@ use crate::{report, tree};
 fn layer(package: &str) -> Option<u32> {
     match package {
         "anabranch-model" => Some(0),
-        "anabranch-lang" | "anabranch-log" | "anabranch-table" | "anabranch-wire" => Some(1),
+        "anabranch-lang" | "anabranch-log" | "anabranch-table" | "anabranch-wire" | "anabranch-cluster"
+        | "anabranch-replica" => Some(1),
         "anabranch-operators" => Some(2),
         "anabranch" => Some(3),
         "anabranch-cli"
