@@ -198,7 +198,7 @@ impl Egress {
 
     /// Takes what a turn produced, when the worker had made these records; `now` is in microseconds of the worker's clock.
     pub(crate) fn deliver(&mut self, delivery: Delivery, recorded: Recorded, now: u64) {
-        if let Some(delivery) = self.held.take(recorded, delivery) {
+        if let Some(delivery) = self.held.take(recorded, delivery, now) {
             self.let_out(delivery, None, now);
         }
     }
@@ -206,7 +206,7 @@ impl Egress {
     /// Lets out what need not wait any longer. Whether there was something.
     pub(crate) fn release(&mut self, now: u64) -> bool {
         let mut released = false;
-        while let Some(release) = self.held.next() {
+        while let Some(release) = self.held.next(now) {
             released = true;
             match release {
                 Release::Out(delivery) => self.let_out(delivery, None, now),

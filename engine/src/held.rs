@@ -43,9 +43,10 @@ impl Held {
         &self.safe
     }
 
-    /// Takes a delivery of a worker that had made these records; gives it back where it may be seen now.
+    /// Takes a delivery of a worker that had made these records, at time `now`, in microseconds of the node's clock that only
+    /// goes forward; gives it back where it may be seen now.
     #[inline]
-    pub(crate) fn take(&mut self, recorded: Recorded, delivery: Delivery) -> Option<Delivery> {
+    pub(crate) fn take(&mut self, recorded: Recorded, delivery: Delivery, now: u64) -> Option<Delivery> {
         let (rests_on, sync) = match &delivery {
             Delivery::Part { part, .. } => (part.rests_on, part.sync),
             Delivery::Emitted(.., sync) | Delivery::Refused(.., sync) => (recorded, *sync),
@@ -57,7 +58,7 @@ impl Held {
         };
         // An answer whose records are safe does not stand behind others: a reader must not wait for a writer.
         let first = waiting.is_empty() || matches!(delivery, Delivery::Part { .. });
-        let safe = first && self.safe.covers(rests_on, sync);
+        let safe = first && self.safe.covers(rests_on, sync) && self.safe.leased(now);
         if safe || self.safe.planted().lets_out(&delivery) {
             return Some(delivery);
         }
@@ -68,9 +69,12 @@ impl Held {
         None
     }
 
-    /// The next that need not wait any longer.
-    pub(crate) fn next(&mut self) -> Option<Release> {
+    /// The next that need not wait any longer at time `now`.
+    pub(crate) fn next(&mut self, now: u64) -> Option<Release> {
         let safe = &self.safe;
+        if !safe.leased(now) {
+            return None;
+        }
         self.waiting.iter_mut().find_map(|queues| {
             next_of(&mut queues.synced, Sync::Disk, safe)
                 .or_else(|| next_of(&mut queues.written, Sync::Memory, safe))
@@ -173,38 +177,38 @@ mod tests {
     fn what_is_emitted_waits_for_its_records_and_for_what_came_before() {
         let safe = Safe::none(2);
         let mut held = Held::new(safe.clone());
-        assert!(held.take(of(0, 0), delivery(1)).is_some(), "it rests on nothing");
-        assert!(held.take(of(0, 5), delivery(2)).is_none());
-        assert!(held.take(of(0, 0), delivery(3)).is_none(), "it stays behind the one before");
-        assert!(held.take(of(1, 0), delivery(4)).is_some(), "of another worker");
+        assert!(held.take(of(0, 0), delivery(1), 0).is_some(), "it rests on nothing");
+        assert!(held.take(of(0, 5), delivery(2), 0).is_none());
+        assert!(held.take(of(0, 0), delivery(3), 0).is_none(), "it stays behind the one before");
+        assert!(held.take(of(1, 0), delivery(4), 0).is_some(), "of another worker");
         assert!(held.holds(FLOW) && !held.holds(FlowId(2)));
-        assert_eq!(number(held.next()), None);
+        assert_eq!(number(held.next(0)), None);
         safe.synced(of(0, 5));
-        assert_eq!([number(held.next()), number(held.next())], [Some((2, true)), Some((3, true))]);
-        assert!(held.next().is_none() && !held.holds(FLOW));
+        assert_eq!([number(held.next(0)), number(held.next(0))], [Some((2, true)), Some((3, true))]);
+        assert!(held.next(0).is_none() && !held.holds(FLOW));
     }
 
     #[test]
     fn an_answer_whose_records_are_safe_does_not_stand_behind_others() {
         let mut held = Held::new(Safe::none(1));
         let rows = Asked::Rows(InputId(0));
-        assert!(held.take(of(0, 9), part(1, of(0, 5), rows)).is_none());
-        assert!(held.take(of(0, 9), part(2, of(0, 0), Asked::Get(TableId(0)))).is_some());
-        assert!(held.take(of(0, 9), part(3, of(0, 1), Asked::Get(TableId(0)))).is_none());
+        assert!(held.take(of(0, 9), part(1, of(0, 5), rows), 0).is_none());
+        assert!(held.take(of(0, 9), part(2, of(0, 0), Asked::Get(TableId(0))), 0).is_some());
+        assert!(held.take(of(0, 9), part(3, of(0, 1), Asked::Get(TableId(0))), 0).is_none());
     }
 
     #[test]
     fn what_rests_on_written_records_does_not_wait_for_the_disk() {
         let safe = Safe::none(1);
         let mut held = Held::new(safe.clone());
-        assert!(held.take(of(0, 1), delivery(1)).is_none() && !safe.take_wants_written());
-        assert!(held.take(of(0, 1), emitted(2, Sync::Memory)).is_none() && safe.take_wants_written());
-        assert_eq!(number(held.next()), None);
+        assert!(held.take(of(0, 1), delivery(1), 0).is_none() && !safe.take_wants_written());
+        assert!(held.take(of(0, 1), emitted(2, Sync::Memory), 0).is_none() && safe.take_wants_written());
+        assert_eq!(number(held.next(0)), None);
         safe.written(of(0, 1));
-        assert_eq!([number(held.next()), number(held.next())], [Some((2, true)), None]);
-        assert!(held.take(of(0, 1), emitted(3, Sync::Memory)).is_some());
+        assert_eq!([number(held.next(0)), number(held.next(0))], [Some((2, true)), None]);
+        assert!(held.take(of(0, 1), emitted(3, Sync::Memory), 0).is_some());
         safe.synced(of(0, 1));
-        assert_eq!(number(held.next()), Some((1, true)));
+        assert_eq!(number(held.next(0)), Some((1, true)));
     }
 
     #[test]
@@ -212,13 +216,13 @@ mod tests {
         let safe = Safe::none(1);
         let mut held = Held::new(safe.clone());
         for count in 1..=3 {
-            assert!(held.take(of(0, count), delivery(count as u16)).is_none());
+            assert!(held.take(of(0, count), delivery(count as u16), 0).is_none());
         }
         safe.synced(of(0, 1));
         safe.broken(trouble());
-        let all = [number(held.next()), number(held.next()), number(held.next()), number(held.next())];
+        let all = [number(held.next(0)), number(held.next(0)), number(held.next(0)), number(held.next(0))];
         assert_eq!(all, [Some((1, true)), Some((2, false)), Some((3, false)), None]);
-        assert!(held.take(of(0, 1), delivery(1)).is_some(), "what was safe is still seen");
+        assert!(held.take(of(0, 1), delivery(1), 0).is_some(), "what was safe is still seen");
     }
 
     #[test]
@@ -226,15 +230,40 @@ mod tests {
         let safe = Safe::none(1);
         let mut held = Held::new(safe.clone());
         let get = Asked::Get(TableId(0));
-        assert!(held.take(of(0, 9), part(1, of(0, 5), Asked::Rows(InputId(0)))).is_none());
-        assert!(held.take(of(0, 9), part(2, of(0, 5), get)).is_none());
-        assert!(held.take(of(0, 9), part(3, of(0, 4), get)).is_none());
+        assert!(held.take(of(0, 9), part(1, of(0, 5), Asked::Rows(InputId(0))), 0).is_none());
+        assert!(held.take(of(0, 9), part(2, of(0, 5), get), 0).is_none());
+        assert!(held.take(of(0, 9), part(3, of(0, 4), get), 0).is_none());
         safe.synced(of(0, 4));
         safe.halted(trouble());
-        let all = [number(held.next()), number(held.next()), number(held.next())];
+        let all = [number(held.next(0)), number(held.next(0)), number(held.next(0))];
         assert_eq!(all, [Some((2, false)), Some((3, true)), None]);
         safe.goes_on();
         safe.synced(of(0, 5));
-        assert_eq!(number(held.next()), Some((1, true)));
+        assert_eq!(number(held.next(0)), Some((1, true)));
+    }
+
+    #[test]
+    fn what_copies_lack_waits_for_them_as_it_waits_for_the_disk() {
+        let safe = Safe::none(1);
+        let mut held = Held::new(safe.clone());
+        safe.written(of(0, 9));
+        safe.synced(of(0, 9));
+        safe.copied(WorkerId(0), 4, 3);
+        assert!(held.take(of(0, 9), part(1, of(0, 3), Asked::Get(TableId(0))), 0).is_some());
+        assert!(held.take(of(0, 4), delivery(4), 0).is_none(), "no copy has it on disk");
+        assert!(held.take(of(0, 4), emitted(5, Sync::Memory), 0).is_some(), "copies have it in memory");
+        safe.copied(WorkerId(0), u64::MAX, u64::MAX);
+        assert_eq!(number(held.next(0)), Some((4, true)), "nobody is waited for any more");
+    }
+
+    #[test]
+    fn nothing_leaves_behind_the_end_of_the_lease() {
+        let safe = Safe::none(1);
+        let mut held = Held::new(safe.clone());
+        safe.lease_until(10);
+        assert!(held.take(of(0, 0), delivery(1), 9).is_some());
+        assert!(held.take(of(0, 0), delivery(2), 10).is_none() && held.next(11).is_none());
+        safe.lease_until(20);
+        assert_eq!(number(held.next(11)), Some((2, true)));
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use anabranch_model::message::Recorded;
+use anabranch_model::message::{Recorded, WorkerId};
 use anabranch_model::plan::Sync;
 use arc_swap::ArcSwap;
 
@@ -16,16 +16,22 @@ pub(crate) struct Safe(Arc<Reached>, Planted);
 #[derive(Debug)]
 struct Reached {
     workers: Box<[Counts]>,
+    /// Until when the node may let out anything, in microseconds of its clock that only goes forward.
+    lease: AtomicU64,
     condition: ArcSwap<Condition>,
     /// Whether something waits for records to be written and need not wait for the sync.
     wants_written: AtomicBool,
 }
 
-/// The records of a worker, by count. INVARIANT: `synced <= written`.
+/// The records of a worker, by count. INVARIANT: `synced <= written`, `copies_synced <= copied`.
 #[derive(Debug)]
 struct Counts {
     written: AtomicU64,
     synced: AtomicU64,
+    /// What all copies that are waited for have, in memory.
+    copied: AtomicU64,
+    /// What they have as safe as the node itself would keep it.
+    copies_synced: AtomicU64,
 }
 
 /// Whether records become safe.
@@ -70,9 +76,15 @@ impl Safe {
     }
 
     fn at(workers: u32, count: u64) -> Self {
-        let counts = |_| Counts { written: AtomicU64::new(count), synced: AtomicU64::new(count) };
+        let counts = |_| Counts {
+            written: AtomicU64::new(count),
+            synced: AtomicU64::new(count),
+            copied: AtomicU64::new(u64::MAX),
+            copies_synced: AtomicU64::new(u64::MAX),
+        };
         let reached = Reached {
             workers: (0..workers).map(counts).collect(),
+            lease: AtomicU64::new(u64::MAX),
             condition: ArcSwap::from_pointee(Condition::Sound),
             wants_written: AtomicBool::new(false),
         };
@@ -98,13 +110,33 @@ impl Safe {
     #[inline]
     pub(crate) fn covers(&self, recorded: Recorded, sync: Sync) -> bool {
         let counts = &self.0.workers[recorded.by.0 as usize];
-        let reached = match sync {
-            Sync::Disk => &counts.synced,
-            Sync::Memory => &counts.written,
+        let (here, copies) = match sync {
+            Sync::Disk => (&counts.synced, &counts.copies_synced),
+            Sync::Memory => (&counts.written, &counts.copied),
         };
         // What became safe before is seen with it: an answer that was let out is on disk. With `wants_written` one order
         // of all: either who waits sees the count, or who counts sees that somebody waits.
-        reached.load(Ordering::SeqCst) >= recorded.count
+        here.load(Ordering::SeqCst) >= recorded.count && copies.load(Ordering::SeqCst) >= recorded.count
+    }
+
+    /// All copies that are waited for have the records of a worker up to these: in memory, and as safe as they are kept.
+    #[cfg_attr(not(test), expect(dead_code, reason = "a node has no copies yet"))]
+    pub(crate) fn copied(&self, by: WorkerId, memory: u64, synced: u64) {
+        let counts = &self.0.workers[by.0 as usize];
+        counts.copies_synced.store(synced, Ordering::SeqCst);
+        counts.copied.store(memory, Ordering::SeqCst);
+    }
+
+    /// The node may let out something until this time, in microseconds of its clock that only goes forward.
+    #[cfg_attr(not(test), expect(dead_code, reason = "a node has no lease yet"))]
+    pub(crate) fn lease_until(&self, until: u64) {
+        self.0.lease.store(until, Ordering::SeqCst);
+    }
+
+    /// Whether the node may let out something at this time.
+    #[inline]
+    pub(crate) fn leased(&self, now: u64) -> bool {
+        now < self.0.lease.load(Ordering::SeqCst)
     }
 
     /// Something waits for records to be written; whoever writes them wakes the workers then.
@@ -156,8 +188,6 @@ impl Safe {
 
 #[cfg(test)]
 mod tests {
-    use anabranch_model::message::WorkerId;
-
     use super::*;
 
     fn trouble(why: &str) -> Trouble {
