@@ -78,6 +78,8 @@ pub enum Holder {
 pub struct Standing {
     /// The term.
     pub term: Term,
+    /// The version of the zone's view with which it began.
+    pub since: u64,
     /// Who.
     pub holder: Holder,
 }
@@ -98,7 +100,7 @@ impl Owners {
     /// Of a node in a zone; nobody serves what is not told of.
     pub fn of(groups: impl IntoIterator<Item = (Group, Standing)>) -> Owners {
         let mut classes: BTreeMap<u16, Vec<Standing>> = BTreeMap::new();
-        let nobody = Standing { term: Term::FIRST, holder: Holder::Nobody };
+        let nobody = Standing { term: Term::FIRST, since: 0, holder: Holder::Nobody };
         for (group, standing) in groups {
             let of = classes.entry(group.copies).or_insert_with(|| vec![nobody; ZONE_PARTITIONS as usize]);
             if let Some(place) = of.get_mut(usize::from(group.number)) {
@@ -118,12 +120,24 @@ impl Owners {
     #[inline]
     pub fn standing(&self, group: Group) -> Standing {
         match &self.classes {
-            None => Standing { term: Term::FIRST, holder: Holder::Here },
+            None => Standing { term: Term::FIRST, since: 0, holder: Holder::Here },
             Some(classes) => {
                 let of = classes.get(&group.copies).and_then(|of| of.get(usize::from(group.number)));
-                of.copied().unwrap_or(Standing { term: Term::FIRST, holder: Holder::Nobody })
+                of.copied().unwrap_or(Standing { term: Term::FIRST, since: 0, holder: Holder::Nobody })
             }
         }
+    }
+
+    /// The same, but for groups that nobody serves.
+    pub fn without(&self, groups: impl IntoIterator<Item = Group>) -> Owners {
+        let mut owners = self.clone();
+        for group in groups {
+            let of = owners.classes.as_mut().and_then(|classes| classes.get_mut(&group.copies));
+            if let Some(standing) = of.and_then(|of| of.get_mut(usize::from(group.number))) {
+                standing.holder = Holder::Nobody;
+            }
+        }
+        owners
     }
 }
 
@@ -204,10 +218,14 @@ mod tests {
     #[test]
     fn a_node_without_a_zone_serves_everything_and_one_in_a_zone_what_it_is_told() {
         let group = Group { copies: 2, number: 7 };
-        assert_eq!(Owners::alone().standing(group), Standing { term: Term::FIRST, holder: Holder::Here });
-        let there = Standing { term: Term(3), holder: Holder::There(MemberId(2)) };
+        assert_eq!(
+            Owners::alone().standing(group),
+            Standing { term: Term::FIRST, since: 0, holder: Holder::Here }
+        );
+        let there = Standing { term: Term(3), since: 9, holder: Holder::There(MemberId(2)) };
         let owners = Owners::of([(group, there)]);
         assert_eq!(owners.standing(group), there);
+        assert_eq!(owners.without([group]).standing(group), Standing { holder: Holder::Nobody, ..there });
         assert_eq!(owners.standing(Group { copies: 2, number: 8 }).holder, Holder::Nobody);
         assert_eq!(owners.standing(Group { copies: 3, number: 7 }).holder, Holder::Nobody);
     }
