@@ -78,10 +78,18 @@ pub enum Holder {
 pub struct Standing {
     /// The term.
     pub term: Term,
-    /// The version of the zone's view with which it began.
+    /// The term in which the holder became so: a configuration that keeps the owner has a new term all the same.
+    pub tenure: Term,
+    /// The version of the zone's view with which the holder became so.
     pub since: u64,
     /// Who.
     pub holder: Holder,
+}
+
+impl Standing {
+    /// Nobody has ever served it.
+    pub const NOBODY: Standing =
+        Standing { term: Term::FIRST, tenure: Term::FIRST, since: 0, holder: Holder::Nobody };
 }
 
 /// Who serves what, as one node sees it.
@@ -100,9 +108,10 @@ impl Owners {
     /// Of a node in a zone; nobody serves what is not told of.
     pub fn of(groups: impl IntoIterator<Item = (Group, Standing)>) -> Owners {
         let mut classes: BTreeMap<u16, Vec<Standing>> = BTreeMap::new();
-        let nobody = Standing { term: Term::FIRST, since: 0, holder: Holder::Nobody };
         for (group, standing) in groups {
-            let of = classes.entry(group.copies).or_insert_with(|| vec![nobody; ZONE_PARTITIONS as usize]);
+            let of = classes
+                .entry(group.copies)
+                .or_insert_with(|| vec![Standing::NOBODY; ZONE_PARTITIONS as usize]);
             if let Some(place) = of.get_mut(usize::from(group.number)) {
                 *place = standing;
             }
@@ -120,10 +129,10 @@ impl Owners {
     #[inline]
     pub fn standing(&self, group: Group) -> Standing {
         match &self.classes {
-            None => Standing { term: Term::FIRST, since: 0, holder: Holder::Here },
+            None => Standing { holder: Holder::Here, ..Standing::NOBODY },
             Some(classes) => {
                 let of = classes.get(&group.copies).and_then(|of| of.get(usize::from(group.number)));
-                of.copied().unwrap_or(Standing { term: Term::FIRST, since: 0, holder: Holder::Nobody })
+                of.copied().unwrap_or(Standing::NOBODY)
             }
         }
     }
@@ -218,11 +227,8 @@ mod tests {
     #[test]
     fn a_node_without_a_zone_serves_everything_and_one_in_a_zone_what_it_is_told() {
         let group = Group { copies: 2, number: 7 };
-        assert_eq!(
-            Owners::alone().standing(group),
-            Standing { term: Term::FIRST, since: 0, holder: Holder::Here }
-        );
-        let there = Standing { term: Term(3), since: 9, holder: Holder::There(MemberId(2)) };
+        assert_eq!(Owners::alone().standing(group), Standing { holder: Holder::Here, ..Standing::NOBODY });
+        let there = Standing { term: Term(3), tenure: Term(2), since: 9, holder: Holder::There(MemberId(2)) };
         let owners = Owners::of([(group, there)]);
         assert_eq!(owners.standing(group), there);
         assert_eq!(owners.without([group]).standing(group), Standing { holder: Holder::Nobody, ..there });
