@@ -16,6 +16,7 @@ fn layer(package: &str) -> Option<u32> {
         | "anabranch-sim"
         | "anabranch-lang-fuzz"
         | "anabranch-log-fuzz"
+        | "anabranch-wire-fuzz"
         | "anabranch-operators-fuzz" => Some(4),
         _ => None,
     }
