@@ -73,6 +73,24 @@ fn a_client_goes_on_where_the_node_is_served_again() {
 }
 
 #[test]
+fn a_client_that_knows_two_nodes_goes_to_the_one_that_is_there() {
+    let ((_a, first), (_b, second)) = (served(1), served(1));
+    let address = |server: &Server| server.grpc().expect("it speaks gRPC").to_string();
+    let options = ConnectOptions::new(&address(&first)).also(&address(&second));
+    let mut client = options.connect().expect("it connects");
+    client.ask("UpdateStream", &json!({ "name": "a", "value": "1" })).expect("the first answers");
+    drop(first);
+    // The two are no zone: the second knows nothing of it.
+    assert_eq!(client.get("QueryTable", ["a"]).expect("the second answers"), None);
+    // Where the first is gone from the beginning it is the same.
+    let mut client = options.connect().expect("it connects");
+    assert_eq!(client.get("QueryTable", ["a"]).expect("the second answers"), None);
+    drop(second);
+    let lost = options.reconnect_within(Duration::ZERO).connect().expect_err("nobody is there");
+    assert!(matches!(lost, Error::Connect { .. }), "{lost}");
+}
+
+#[test]
 fn what_is_under_way_is_sent_again_where_a_call_opens_the_new_session() {
     let (node, server) = served(1);
     let mut client = connect(&server);

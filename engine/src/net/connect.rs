@@ -31,6 +31,8 @@ const RECONNECT_WITHIN: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub struct ConnectOptions {
     address: String,
+    /// Other nodes of its zone, in the order in which they are tried.
+    others: Vec<String>,
     token: Option<String>,
     trust: Option<Trust>,
     insecure: bool,
@@ -44,12 +46,27 @@ impl ConnectOptions {
         let address = address.to_owned();
         ConnectOptions {
             address,
+            others: Vec::new(),
             token: None,
             trust: None,
             insecure: false,
             within: CONNECT_WITHIN,
             reconnect_within: RECONNECT_WITHIN,
         }
+    }
+
+    /// Another node of the same zone, at `host:port`: tried where the ones named before it cannot be reached, when the client
+    /// connects and when its connection is lost. What was under way is sent again there, and takes effect once.
+    ///
+    /// ```no_run
+    /// use anabranch::ConnectOptions;
+    ///
+    /// let mut client = ConnectOptions::new("127.0.0.1:7401").also("127.0.0.1:7402").connect()?;
+    /// # Ok::<(), anabranch::Error>(())
+    /// ```
+    pub fn also(mut self, address: &str) -> Self {
+        self.others.push(address.to_owned());
+        self
     }
 
     /// Sends a token with every request: over TLS, or to this machine; to others without TLS only where that is said with
@@ -112,8 +129,26 @@ impl ConnectOptions {
         Client::connect_with(self)
     }
 
+    /// The node that is asked first.
     pub(crate) fn address(&self) -> &str {
         &self.address
+    }
+
+    /// These options once for each node, beginning with the first; in each the others follow in their order.
+    pub(crate) fn each(&self) -> impl Iterator<Item = ConnectOptions> {
+        std::iter::successors(Some(self.clone()), |options| {
+            let mut turned = options.clone();
+            let last = std::mem::take(&mut turned.address);
+            turned.others.push(last);
+            turned.address = turned.others.remove(0);
+            Some(turned)
+        })
+        .take(1 + self.others.len())
+    }
+
+    /// Whether no other node is named.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.others.is_empty()
     }
 
     /// The address without its port.
@@ -166,6 +201,7 @@ impl fmt::Debug for ConnectOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ConnectOptions")
             .field("address", &self.address)
+            .field("others", &self.others)
             .field("token", &self.token.as_ref().map(|_| "..."))
             .field("trust", &self.trust)
             .field("insecure", &self.insecure)
@@ -198,6 +234,17 @@ mod tests {
         }
         let error = to("node.example:1").connect().expect_err("nothing is sent").to_string();
         assert!(error.contains("without TLS") && !error.contains("secret"), "{error}");
+    }
+
+    #[test]
+    fn each_node_is_tried_in_its_turn() {
+        let options = ConnectOptions::new("a:1").also("b:1").also("c:1");
+        let tried: Vec<String> = options.each().map(|options| options.address().to_owned()).collect();
+        assert_eq!(tried, ["a:1", "b:1", "c:1"]);
+        // Who has moved to one begins there.
+        let moved = options.each().nth(1).unwrap();
+        let tried: Vec<String> = moved.each().map(|options| options.address().to_owned()).collect();
+        assert_eq!(tried, ["b:1", "c:1", "a:1"]);
     }
 
     #[test]

@@ -114,11 +114,11 @@ impl Remote {
             .enable_all()
             .build()
             .map_err(|error| problem(error.to_string()))?;
-        let (session, flows) = runtime.block_on(open(options))?;
+        let (options, session, flows) = runtime.block_on(open_any(options))?;
         let clock = (flows.now, os::now());
         let catalog = SharedCatalog::new(ArcSwap::from_pointee(catalog(flows)?));
         let remote = Remote {
-            options: options.clone(),
+            options,
             runtime,
             session: Some(session),
             catalog: catalog.clone(),
@@ -249,7 +249,8 @@ impl Remote {
         Ok(self.received.pop_front())
     }
 
-    /// Opens a new session, trying again for a while: a node that restarts is there after a moment.
+    /// Opens a new session, trying again for a while: a node that restarts is there after a moment, another of its zone at
+    /// once.
     fn reconnect(&mut self) -> Result<(), Error> {
         let options = self.options.clone();
         let opened = self.runtime.block_on(async {
@@ -258,7 +259,7 @@ impl Remote {
             let tries = async {
                 loop {
                     retry.tick().await;
-                    match open(&options).await {
+                    match open_any(&options).await {
                         // A token does not get better by trying again.
                         tried @ (Ok(_) | Err(Error::Denied(_))) => return tried,
                         Err(error) => last = error,
@@ -268,7 +269,8 @@ impl Remote {
             let opened = tokio::time::timeout(options.reconnect_within_time(), tries).await;
             opened.unwrap_or(Err(last))
         });
-        let (session, flows) = opened?;
+        let (options, session, flows) = opened?;
+        self.options = options;
         self.clock = (flows.now, os::now());
         self.catalog.store(Arc::new(catalog(flows)?));
         self.session = Some(session);
@@ -395,6 +397,33 @@ impl fmt::Debug for Remote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Remote").field("address", &self.options.address()).finish_non_exhaustive()
     }
+}
+
+/// Opens a session at the first node that gives one; the options that it comes with begin with that node.
+async fn open_any(options: &ConnectOptions) -> Result<(ConnectOptions, Session, CatalogReply), Error> {
+    let mut why = None;
+    for options in options.each() {
+        // A node that stands still takes connections and never answers.
+        let opened = match options.is_alone() {
+            true => open(&options).await,
+            false => match tokio::time::timeout(options.within_time(), open(&options)).await {
+                Ok(opened) => opened,
+                Err(_) => Err(silent(&options)),
+            },
+        };
+        match opened {
+            Ok((session, flows)) => return Ok((options, session, flows)),
+            Err(error @ Error::Denied(_)) => return Err(error),
+            // The first is the one that was asked for.
+            Err(error) => drop(why.get_or_insert(error)),
+        }
+    }
+    Err(why.unwrap_or(Error::Stopped))
+}
+
+fn silent(options: &ConnectOptions) -> Error {
+    let why = format!("no answer within {} s", options.within_time().as_secs_f32());
+    Error::Connect { address: options.address().to_owned(), why }
 }
 
 /// Opens a session: the connection, the flows of the node, both streams.

@@ -14,16 +14,19 @@ const TOKEN: &str = "ANABRANCH_TOKEN";
 /// Which node a command talks to.
 #[derive(Args, Debug)]
 pub(crate) struct At {
-    /// The node: HOST:PORT of its --listen
+    /// The node: HOST:PORT of its --listen; several of a zone with commas
+    /// between them: the first that answers
     #[arg(
         long,
         value_name = "ADDR",
+        value_delimiter = ',',
+        verbatim_doc_comment,
         env = "ANABRANCH_AT",
         default_value = DEFAULT_AT,
         hide_env_values = true,
         value_parser = address::at
     )]
-    at: Address,
+    at: Vec<Address>,
     /// Go over TLS; the system knows who vouches for the node
     #[arg(long)]
     tls: bool,
@@ -44,7 +47,9 @@ impl At {
     /// # Errors
     /// It cannot be reached, or not with this token.
     pub(crate) fn connect(&self) -> Result<Client, Failure> {
-        let options = ConnectOptions::new(&self.at.to_string());
+        let mut addresses = self.at.iter().map(Address::to_string);
+        let first = ConnectOptions::new(&addresses.next().unwrap_or_else(|| DEFAULT_AT.to_owned()));
+        let options = addresses.fold(first, |options, address| options.also(&address));
         let options = match (&self.ca_file, self.tls) {
             (Some(file), _) => options.ca_file(file),
             (None, true) => options.tls(Trust::System),
