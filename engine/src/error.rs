@@ -264,7 +264,8 @@ impl fmt::Display for Error {
                  say that it is meant with `insecure`"
             ),
             Error::Unfit { what, given, problem } => {
-                write!(f, "{} cannot be an {what}: {problem}", anabranch_model::convert::shown(given))
+                let article = if what.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+                write!(f, "{} cannot be {article} {what}: {problem}", anabranch_model::convert::shown(given))
             }
             Error::Connect { address, why } => write!(f, "cannot connect to {address}: {why}"),
             Error::Disconnected { address, why } => write!(

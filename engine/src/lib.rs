@@ -112,6 +112,7 @@ mod catalog;
 mod change;
 mod client;
 mod deploy;
+mod doors;
 mod driver;
 mod egress;
 mod error;
@@ -125,6 +126,7 @@ mod link;
 mod load;
 mod log;
 mod measures;
+mod name;
 #[cfg(feature = "net")]
 mod net;
 mod node;
@@ -144,6 +146,8 @@ mod tally;
 pub mod testing;
 mod trace;
 mod watch;
+mod zone_config;
+mod zone_status;
 
 pub use anabranch_model::message::Reads;
 pub use anabranch_model::plan::{Plan, RefusalCode};
@@ -160,11 +164,12 @@ pub use flow::Flow;
 pub use idempotency_key::{IDEMPOTENCY_KEY_BYTES_MAX, IdempotencyKey, NUMBER_AHEAD_MAX};
 pub use input_batch::InputBatch;
 pub use link::{Connection, Here, Link, Threads};
+pub use name::NAME_BYTES_MAX;
 #[cfg(feature = "net")]
 pub use net::{
     ConnectOptions, Listen, NetLimits, NewToken, Remote, Scope, Server, ServerTls, Timeouts, Tokens, Trust,
 };
-pub use node::{NAME_BYTES_MAX, Node, NodeBuilder, WORKERS_MAX};
+pub use node::{Node, NodeBuilder, WORKERS_MAX};
 #[cfg(unix)]
 pub use os::disk::{DirectoryDisk, DirectoryFile};
 pub use recovery::RecoveryProgress;
@@ -178,6 +183,11 @@ pub use status::{
 pub use storage_error::StorageError;
 pub use subscription::{Event, RefusedRowEvent, SUBSCRIPTION_BYTES_MAX, SUBSCRIPTION_ROWS_MAX, Subscription};
 pub use watch::Watch;
+pub use zone_config::{JOIN_MAX, SECRET_BYTES_LEAST, SECRET_BYTES_MAX, ZoneConfig, ZoneSecret};
+pub use zone_status::{
+    NodeState, PartitionState, QuorumState, ReplicaMode, ReplicaStatus, ZoneAct, ZoneNodeStatus,
+    ZonePartitionStatus, ZoneRole, ZoneStatus,
+};
 
 #[doc(hidden)]
 pub mod doc {
