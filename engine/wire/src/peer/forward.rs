@@ -6,12 +6,12 @@
 //! |---|---|
 //! | 8 | number that the sender gives it; the answer has it |
 //! | 4, 4 | the worker it comes from, the one that it is for |
-//! | 4, 8 | the flow, and the revision whose numbers and shapes it uses |
+//! | 4, 8, 8 | the flow, the revision whose numbers and shapes it uses, and that of who asks |
 //! | 8, 8, 8, 1 | who asks: client, number, up to where its requests are answered, whether it may have been sent before |
 //! | 2, 8 | of which groups: copies, partitions of the zone as bits |
 //! | 8 each | their terms, as the sender knows them |
 //! | 1 | what is asked: 0 rows, 1 a row, 2 a page |
-//! | | rows: 2 input, 4 length, a packed batch |
+//! | | rows: 2 input, 4 how many, 4 each its place in the request, 4 length, a packed batch |
 //! | | a row: 2 table, 4 partition, 1 whether a stale one will do, 4 length, key |
 //! | | a page: 2 table, 4 rows at most, 1 stale, 1 whether behind a key, 4 length, key |
 
@@ -30,6 +30,7 @@ const GET: u8 = 1;
 const PAGE: u8 = 2;
 
 const TERM_BYTES: usize = 8;
+const PLACE_BYTES: usize = 4;
 
 /// A request, or a part of one, for the owner of what it touches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +45,8 @@ pub struct Forward<'b> {
     pub flow: FlowId,
     /// The revision whose numbers and shapes it uses.
     pub revision: i64,
+    /// The revision of who asks, which the answer is told in.
+    pub asker: i64,
     /// By what a repeat of it is recognised.
     pub once: Once,
     /// The groups that it touches, in which terms.
@@ -59,6 +62,8 @@ pub enum ForwardBody<'b> {
     Rows {
         /// The stream.
         input: InputId,
+        /// Where the rows stand in the request.
+        places: Places<'b>,
         /// The bytes of a packed batch, for [`anabranch_model::batch::Batch::from_bytes`].
         batch: &'b [u8],
     },
@@ -84,6 +89,36 @@ pub enum ForwardBody<'b> {
         /// Whether the answer waits.
         reads: Reads,
     },
+}
+
+/// Where rows stand in their request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Places<'b>(&'b [u8]);
+
+impl<'b> Places<'b> {
+    /// These. `bytes`, which they need, is overwritten.
+    pub fn of(places: &[u32], bytes: &'b mut Vec<u8>) -> Self {
+        bytes.clear();
+        places.iter().for_each(|place| bytes.extend_from_slice(&place.to_le_bytes()));
+        Places(bytes)
+    }
+
+    /// Each of them.
+    pub fn iter(self) -> impl Iterator<Item = u32> + use<'b> {
+        self.0
+            .chunks_exact(PLACE_BYTES)
+            .map(|bytes| u32::from_le_bytes(bytes.try_into().expect("chunks of four bytes")))
+    }
+
+    fn write(self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&((self.0.len() / PLACE_BYTES) as u32).to_le_bytes());
+        out.extend_from_slice(self.0);
+    }
+
+    fn read(rest: &mut Rest<'b>) -> Result<Self, Unread> {
+        let count = rest.u32()? as usize;
+        rest.take(count.saturating_mul(PLACE_BYTES)).map(Places)
+    }
 }
 
 /// Groups with their terms.
@@ -198,6 +233,7 @@ impl<'b> Forward<'b> {
         out.extend_from_slice(&self.to.0.to_le_bytes());
         out.extend_from_slice(&self.flow.0.to_le_bytes());
         out.extend_from_slice(&self.revision.to_le_bytes());
+        out.extend_from_slice(&self.asker.to_le_bytes());
         out.extend_from_slice(&self.once.client.to_le_bytes());
         out.extend_from_slice(&self.once.number.to_le_bytes());
         out.extend_from_slice(&self.once.answered.to_le_bytes());
@@ -208,23 +244,24 @@ impl<'b> Forward<'b> {
 
     fn read(rest: &mut Rest<'b>) -> Result<Self, Unread> {
         let (id, from, to) = (rest.u64()?, WorkerId(rest.u32()?), WorkerId(rest.u32()?));
-        let (flow, revision) = (FlowId(rest.u32()?), rest.u64()? as i64);
+        let (flow, revision, asker) = (FlowId(rest.u32()?), rest.u64()? as i64, rest.u64()? as i64);
         let (client, number, answered) = (rest.u64()?, rest.u64()?, rest.u64()?);
         if client == 0 {
             return Err(Unread::Meaning("client 0"));
         }
         let once = Once { client, number, answered, repeated: flag(rest)? };
         let (terms, body) = (Terms::read(rest)?, ForwardBody::read(rest)?);
-        Ok(Forward { id, from, to, flow, revision, once, terms, body })
+        Ok(Forward { id, from, to, flow, revision, asker, once, terms, body })
     }
 }
 
 impl<'b> ForwardBody<'b> {
     fn write(&self, out: &mut Vec<u8>) {
         match self {
-            ForwardBody::Rows { input, batch } => {
+            ForwardBody::Rows { input, places, batch } => {
                 out.push(ROWS);
                 out.extend_from_slice(&input.0.to_le_bytes());
+                places.write(out);
                 long(out, batch);
             }
             ForwardBody::Get { table, partition, reads, key } => {
@@ -248,11 +285,11 @@ impl<'b> ForwardBody<'b> {
     fn read(rest: &mut Rest<'b>) -> Result<Self, Unread> {
         Ok(match rest.byte()? {
             ROWS => {
-                let (input, batch) = (InputId(rest.u16()?), rest.long()?);
+                let (input, places, batch) = (InputId(rest.u16()?), Places::read(rest)?, rest.long()?);
                 if batch.len() > MAX_BATCH_BYTES {
                     return Err(Unread::Meaning("a batch that is too long"));
                 }
-                ForwardBody::Rows { input, batch }
+                ForwardBody::Rows { input, places, batch }
             }
             GET => {
                 let (table, partition) = (TableId(rest.u16()?), PartitionId(rest.u32()?));

@@ -15,13 +15,13 @@
 //! | | a piece of state: 2 number of the group, 4 length, the piece |
 //!
 //! A frame of acknowledgements is items behind each other: 4, 4 worker they come from, worker whose lane it is; 8 epoch; 8
-//! applied; 8 durable; 1 whether an item was refused for its term; 8 its number.
+//! applied; 8 durable; 1 bits: 1 the first word on a link, 2 the lane is broken; 4 items that were fenced, 8 each its number.
 
 use anabranch_model::message::{FlowId, WorkerId};
 use anabranch_model::rest::{Rest, Unread};
 use anabranch_model::zone::{Group, Term, ZONE_PARTITIONS};
 
-use super::{FrameWriter, Full, Kind, PeerError, flag, long, next_item};
+use super::{FrameWriter, Full, Kind, PeerError, long, next_item};
 
 const RECORD: u8 = 0;
 const RESET: u8 = 1;
@@ -257,8 +257,14 @@ impl LaneId {
     }
 }
 
+/// Items that one acknowledgement tells to be fenced, at most: one of each group, of a few classes.
+pub const FENCED_MAX: usize = 4096;
+
+const FIRST: u8 = 1;
+const BROKEN: u8 = 2;
+
 /// How far a copy has come with a lane.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ack {
     /// The lane, as its sender named it: `from` is the owner's worker, `to` the copy's, which says this.
     pub lane: LaneId,
@@ -266,8 +272,12 @@ pub struct Ack {
     pub applied: u64,
     /// All items up to this number are where a crash does not take them, or fenced; `applied` at most.
     pub durable: u64,
-    /// The last item that was refused for its term, or its sender.
-    pub fenced: Option<u64>,
+    /// Items that were refused for their term, or their sender; [`FENCED_MAX`] at most.
+    pub fenced: Vec<u64>,
+    /// Whether it is the first word about the lane on this link.
+    pub first: bool,
+    /// Whether the lane is of no use any more.
+    pub broken: bool,
 }
 
 impl Ack {
@@ -275,15 +285,22 @@ impl Ack {
         self.lane.write(out);
         out.extend_from_slice(&self.applied.to_le_bytes());
         out.extend_from_slice(&self.durable.to_le_bytes());
-        out.push(u8::from(self.fenced.is_some()));
-        out.extend_from_slice(&self.fenced.unwrap_or_default().to_le_bytes());
+        out.push(if self.first { FIRST } else { 0 } | if self.broken { BROKEN } else { 0 });
+        let fenced = &self.fenced[..self.fenced.len().min(FENCED_MAX)];
+        out.extend_from_slice(&(fenced.len() as u32).to_le_bytes());
+        fenced.iter().for_each(|number| out.extend_from_slice(&number.to_le_bytes()));
     }
 
     fn read(rest: &mut Rest<'_>) -> Result<Self, Unread> {
         let (lane, applied, durable) = (LaneId::read(rest)?, rest.u64()?, rest.u64()?);
-        let (is_fenced, fenced) = (flag(rest)?, rest.u64()?);
+        let (bits, count) = (rest.byte()?, rest.u32()? as usize);
+        if bits > FIRST | BROKEN || count > FENCED_MAX {
+            return Err(Unread::Meaning("what was fenced"));
+        }
+        let fenced = (0..count).map(|_| rest.u64()).collect::<Result<_, _>>()?;
+        let (first, broken) = (bits & FIRST != 0, bits & BROKEN != 0);
         match durable <= applied {
-            true => Ok(Ack { lane, applied, durable, fenced: is_fenced.then_some(fenced) }),
+            true => Ok(Ack { lane, applied, durable, fenced, first, broken }),
             false => Err(Unread::Meaning("something durable before it is applied")),
         }
     }

@@ -35,7 +35,7 @@ proptest! {
     #[test]
     fn forwards_read_as_they_were_written(wanted in prop::collection::vec(asked(), 0..5)) {
         let mut out = b"before".to_vec();
-        let mut terms: Vec<Vec<u8>> = vec![Vec::new(); wanted.len()];
+        let mut terms = vec![(Vec::new(), Vec::new()); wanted.len()];
         let forwards: Vec<Forward<'_>> =
             wanted.iter().zip(&mut terms).map(|(asked, terms)| asked.forward(terms)).collect();
         let mut writer = ForwardsWriter::begin(&mut out);
@@ -87,7 +87,9 @@ proptest! {
         numbers in prop::collection::vec((any::<u64>(), any::<u64>(), any::<Option<u64>>()), 0..5),
     ) {
         let acks = numbers.iter().map(|&(one, other, fenced)| {
-            Ack { lane: LANE, applied: one.max(other), durable: one.min(other), fenced }
+            let (first, broken) = (one % 2 == 0, other % 2 == 0);
+            let fenced = fenced.into_iter().chain([one]).collect();
+            Ack { lane: LANE, applied: one.max(other), durable: one.min(other), fenced, first, broken }
         });
         let mut out = Vec::new();
         let mut writer = AcksWriter::begin(&mut out);
@@ -116,7 +118,7 @@ proptest! {
         said in answers(), asked in asked(), item in item(), hello in hello(),
         at in any::<prop::sample::Index>(), byte in any::<u8>(), cut in any::<bool>(),
     ) {
-        let (mut out, mut terms) = (Vec::new(), Vec::new());
+        let (mut out, mut terms) = (Vec::new(), (Vec::new(), Vec::new()));
         hello.write(&mut out);
         let mut writer = AnswersWriter::begin(&mut out);
         writer.push(&said.answer()).expect("it fits");

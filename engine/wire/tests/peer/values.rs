@@ -9,7 +9,7 @@ use anabranch_model::plan::{InputId, OutputId, RefusalCode, TableId};
 use anabranch_model::row::ROW_HEADER_BYTES;
 use anabranch_model::zone::{Group, MemberId, Parts, Term};
 use anabranch_wire::peer::answer::{Answer, AnswerBody, Answered, AnsweredBody};
-use anabranch_wire::peer::forward::{Forward, ForwardBody, Terms};
+use anabranch_wire::peer::forward::{Forward, ForwardBody, Places, Terms};
 use anabranch_wire::peer::hello::{Hello, Role};
 use anabranch_wire::peer::lane::{Item, TablePart};
 use proptest::collection::{btree_map, btree_set, vec};
@@ -60,7 +60,7 @@ pub(crate) struct Asked {
     id: u64,
     workers: (u32, u32),
     flow: u32,
-    revision: i64,
+    revisions: (i64, i64),
     once: Once,
     copies: u16,
     pub(crate) terms: BTreeMap<u16, Term>,
@@ -70,12 +70,15 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    pub(crate) fn forward<'b>(&'b self, terms: &'b mut Vec<u8>) -> Forward<'b> {
+    pub(crate) fn forward<'b>(&'b self, (terms, places): &'b mut (Vec<u8>, Vec<u8>)) -> Forward<'b> {
         let (one, other, stale) = self.numbers;
         let (table, reads) = (TableId(one), if stale { Reads::Stale } else { Reads::Safe });
         let content = self.content.as_deref();
         let body = match self.kind {
-            0 => ForwardBody::Rows { input: InputId(one), batch: content.unwrap_or_default() },
+            0 => {
+                let places = Places::of(&[other, 7], places);
+                ForwardBody::Rows { input: InputId(one), places, batch: content.unwrap_or_default() }
+            }
             1 => {
                 let (partition, key) = (PartitionId(other), content.unwrap_or_default());
                 ForwardBody::Get { table, partition, reads, key }
@@ -87,7 +90,8 @@ impl Asked {
             from: WorkerId(self.workers.0),
             to: WorkerId(self.workers.1),
             flow: FlowId(self.flow),
-            revision: self.revision,
+            revision: self.revisions.0,
+            asker: self.revisions.1,
             once: self.once,
             terms: Terms::of(self.copies, self.terms.clone(), terms),
             body,
@@ -96,17 +100,17 @@ impl Asked {
 }
 
 pub(crate) fn asked() -> impl Strategy<Value = Asked> {
-    let head = (any::<u64>(), any::<(u32, u32)>(), any::<u32>(), any::<i64>());
+    let head = (any::<u64>(), any::<(u32, u32)>(), any::<u32>(), any::<(i64, i64)>());
     let once = (1..u64::MAX, any::<u64>(), any::<u64>(), any::<bool>())
         .prop_map(|(client, number, answered, repeated)| Once { client, number, answered, repeated });
     let terms = btree_map(0..64_u16, any::<u64>().prop_map(Term), 0..65);
     let content = prop::option::of(vec(any::<u8>(), 0..40));
     (head, once, any::<u16>(), terms, 0..3_u8, any::<(u16, u32, bool)>(), content).prop_map(
-        |((id, workers, flow, revision), once, copies, terms, kind, numbers, content)| Asked {
+        |((id, workers, flow, revisions), once, copies, terms, kind, numbers, content)| Asked {
             id,
             workers,
             flow,
-            revision,
+            revisions,
             once,
             copies,
             terms,
