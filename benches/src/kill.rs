@@ -12,19 +12,22 @@ mod chance;
 mod client;
 mod ledger;
 mod process;
+mod zone;
 
 use std::collections::HashMap;
-use std::fmt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
 use chance::Chance;
 use ledger::Ledger;
-use process::Process;
+
+use crate::members::wait;
+pub use crate::process::Failure;
+use crate::process::Process;
+pub use zone::{ZoneKill, ZoneSummary};
 
 /// The flow that runs, at a revision.
 fn flow(revision: u64) -> String {
@@ -115,26 +118,6 @@ pub struct Summary {
     /// How long it took.
     pub seconds: f64,
 }
-
-/// Why it ends before its time.
-#[derive(Debug)]
-pub enum Failure {
-    /// The node did what it must not.
-    Violation(String),
-    /// It could not be tried.
-    World(String),
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Failure::Violation(what) => write!(f, "the node is wrong: {what}"),
-            Failure::World(what) => f.write_str(what),
-        }
-    }
-}
-
-impl std::error::Error for Failure {}
 
 /// Who repeats what was under way at a kill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -263,17 +246,17 @@ impl Rounds<'_> {
 
     /// Partitions find their workers, whatever their number.
     fn start(&mut self) -> Result<Process, Failure> {
-        Process::start(self.kill, &self.address, 1 + self.chance.below(2))
+        process::start(self.kill, &self.address, 1 + self.chance.below(2))
     }
 
     /// Starts the node, and waits until it is ready.
     fn ready(&mut self) -> Result<Process, Failure> {
         let began = Instant::now();
         let mut process = self.start()?;
-        let Some(address) = process.ready(READY_WITHIN)? else {
+        let Some(ready) = process.ready(READY_WITHIN)? else {
             return Err(Failure::Violation(format!("it is not ready after {READY_WITHIN:?}")));
         };
-        self.address = address;
+        self.address = ready.address("listen")?;
         self.ready_ms.push(began.elapsed().as_secs_f64() * 1e3);
         Ok(process)
     }
@@ -284,11 +267,12 @@ impl Rounds<'_> {
         repeats: Repeats,
         end: impl FnOnce(&mut Self) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
-        let (kill, address, stop) = (self.kill, self.address.clone(), &AtomicBool::new(false));
+        let (kill, addresses, stop) = (self.kill, [self.address.clone()], &AtomicBool::new(false));
+        let (in_flight, keys) = (kill.in_flight, kill.keys);
+        let asks = &client::Asks { addresses: &addresses, in_flight, keys, repeats };
         let mut ledgers = std::mem::take(&mut self.ledgers);
         let ended = std::thread::scope(|scope| {
-            let address = address.as_str();
-            let ask = |ledger| scope.spawn(move || client::ask(ledger, address, kill, repeats, stop));
+            let ask = |ledger| scope.spawn(move || client::ask(ledger, asks, stop));
             let threads: Vec<_> = ledgers.iter_mut().map(ask).collect();
             let ended = end(self);
             stop.store(true, Ordering::Relaxed);
@@ -304,7 +288,7 @@ impl Rounds<'_> {
 
     /// Compares all slots with what clients know of them.
     fn compare(&mut self) -> Result<(), Failure> {
-        let mut found = client::slots(&self.address)?;
+        let mut found = client::slots(std::slice::from_ref(&self.address))?;
         for (number, ledger) in self.ledgers.iter_mut().enumerate() {
             let slots = found.remove(&(number as i64)).unwrap_or_default();
             self.summary.rows_compared += slots.len() as u64;
@@ -330,12 +314,6 @@ impl Rounds<'_> {
         summary.data_bytes = process::data_bytes(&self.kill.directory);
         summary.seconds = began.elapsed().as_secs_f64();
     }
-}
-
-/// Nothing ever comes here.
-fn wait(time: Duration) {
-    let (_keeps, nothing) = channel::<()>();
-    let _ = nothing.recv_timeout(time);
 }
 
 /// Slots as they were found, by client.

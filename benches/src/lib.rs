@@ -9,8 +9,11 @@
 pub mod floor;
 pub mod kill;
 pub mod load;
+pub mod members;
+pub mod process;
 pub mod workers;
 pub mod workload;
+pub mod zone;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

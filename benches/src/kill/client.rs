@@ -8,17 +8,30 @@ use anabranch::{Client, ConnectOptions, Error, Flow, Row, Ticket, Value};
 use serde_json::json;
 
 use crate::kill::ledger::{Ledger, Slot};
-use crate::kill::{Failure, Found, Kill, READY_WITHIN, Repeats, wait};
+use crate::kill::{Failure, Found, READY_WITHIN, Repeats};
+use crate::members::{options, wait};
 
 /// How often a client that waits for its node tries to connect.
 const RETRY_EVERY: Duration = Duration::from_millis(20);
+
+/// How clients ask.
+pub(crate) struct Asks<'k> {
+    /// Where nodes listen; a client begins with the one of its number.
+    pub(crate) addresses: &'k [String],
+    /// Requests of a client without an answer.
+    pub(crate) in_flight: usize,
+    /// Whether repeats have the key of the first try.
+    pub(crate) keys: bool,
+    /// Who repeats.
+    pub(crate) repeats: Repeats,
+}
 
 /// Requests of a client that are under way.
 struct Asking<'k> {
     client: Client,
     ledger: &'k mut Ledger,
     under_way: HashMap<Ticket, i64>,
-    kill: &'k Kill,
+    in_flight: usize,
     keys: bool,
 }
 
@@ -26,19 +39,19 @@ struct Asking<'k> {
 ///
 /// # Errors
 /// An answer that must not be.
-pub(crate) fn ask(
-    ledger: &mut Ledger,
-    address: &str,
-    kill: &Kill,
-    repeats: Repeats,
-    stop: &AtomicBool,
-) -> Result<(), Failure> {
-    let (stays, keys) = match repeats {
-        Repeats::ByKey => (Duration::ZERO, kill.keys),
+pub(crate) fn ask(ledger: &mut Ledger, asks: &Asks<'_>, stop: &AtomicBool) -> Result<(), Failure> {
+    let (stays, keys) = match asks.repeats {
+        Repeats::ByKey => (Duration::ZERO, asks.keys),
         Repeats::ByClient => (READY_WITHIN, false),
     };
-    let done = connect(address, stays).map_err(Lost::Error).and_then(|client| {
-        let mut asking = Asking { client, ledger, under_way: HashMap::new(), kill, keys: kill.keys };
+    let mut addresses = asks.addresses.to_vec();
+    addresses.rotate_left(ledger.client() % asks.addresses.len());
+    if asks.repeats == Repeats::ByKey {
+        addresses.truncate(1);
+    }
+    let done = connect(&addresses, stays).map_err(Lost::Error).and_then(|client| {
+        let (under_way, in_flight) = (HashMap::new(), asks.in_flight);
+        let mut asking = Asking { client, ledger, under_way, in_flight, keys: asks.keys };
         // They are of clients that are gone.
         for (request, pending) in asking.ledger.open().clone() {
             asking.send(request, &pending.key)?;
@@ -52,17 +65,18 @@ pub(crate) fn ask(
     });
     match done {
         Ok(()) => Ok(()),
-        Err(Lost::Error(error)) if repeats == Repeats::ByKey && is_gone(&error) => Ok(()),
+        Err(Lost::Error(error)) if asks.repeats == Repeats::ByKey && is_gone(&error) => Ok(()),
         Err(Lost::Error(error)) => Err(Failure::Violation(format!("a request fails: {error}"))),
         Err(Lost::Wrong(what)) => Err(Failure::Violation(what)),
     }
 }
 
-/// A client that comes back to the node for so long; so long it may also take to get there.
-fn connect(address: &str, within: Duration) -> Result<Client, Error> {
+/// A client that comes back to one of the nodes for so long; so long it may also take to get there.
+fn connect(addresses: &[String], within: Duration) -> Result<Client, Error> {
     let began = Instant::now();
+    let options = options(addresses).reconnect_within(within);
     loop {
-        match ConnectOptions::new(address).reconnect_within(within).connect() {
+        match options.connect() {
             Err(Error::Connect { .. }) if began.elapsed() < within => wait(RETRY_EVERY),
             connected => return connected,
         }
@@ -102,7 +116,7 @@ impl From<Error> for Lost {
 
 impl Asking<'_> {
     fn send(&mut self, request: i64, key: &str) -> Result<(), Lost> {
-        self.collect(self.kill.in_flight - 1)?;
+        self.collect(self.in_flight - 1)?;
         self.submit(request, key)
     }
 
@@ -153,10 +167,10 @@ impl Asking<'_> {
 ///
 /// # Errors
 /// The node cannot be read.
-pub(crate) fn slots(address: &str) -> Result<Found, Failure> {
+pub(crate) fn slots(addresses: &[String]) -> Result<Found, Failure> {
     let read = || {
         let mut found = Found::new();
-        for row in Client::connect(address)?.scan("Slots")? {
+        for row in connect(addresses, Duration::ZERO)?.scan("Slots")? {
             let row = row?;
             let slot = Slot { request: number(&row, "request"), times: number(&row, "times") };
             found.entry(number(&row, "client")).or_default().insert(number(&row, "slot"), slot);
