@@ -76,7 +76,10 @@ impl Subject {
             once: None,
         };
         let batch = self.requests[self.sent % self.requests.len()].clone();
-        self.worker.submit(FlowId(0), Request { origin, body: Body::Rows { input: InputId(0), batch } });
+        self.worker.submit(
+            FlowId(0),
+            Request { origin, body: Body::Rows { input: InputId(0), batch }, partial: None },
+        );
     }
 }
 

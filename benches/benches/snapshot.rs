@@ -69,7 +69,7 @@ fn pieces(keys: u64) {
     let pairs = (0..keys).map(|key| workload::pair(key, key));
     for (request, batch) in (1..).zip(workload::batches(pairs, &plan.inputs[0].shape)) {
         let origin = Origin { worker: worker.id(), client: 1, request, revision: 1, once: None };
-        worker.submit(flow, Request { origin, body: Body::Rows { input: InputId(0), batch } });
+        worker.submit(flow, Request { origin, body: Body::Rows { input: InputId(0), batch }, partial: None });
         worker.turn(0);
         drop((worker.records(), worker.deliveries()));
     }

@@ -84,7 +84,7 @@ impl Feed<'_> {
                 once: None,
             };
             let body = Body::Rows { input: InputId(0), batch };
-            self.worker.submit(FLOW, Request { origin, body });
+            self.worker.submit(FLOW, Request { origin, body, partial: None });
             self.turn();
             while self.sent > self.answered + WINDOW_ROWS {
                 self.turn();

@@ -399,7 +399,7 @@ impl<L: Link> Client<L> {
         if let Some(trace) = self.trace {
             self.link.send(Command::Trace(self.id, request, trace))?;
         }
-        self.link.send(Command::Request(flow, Request { origin, body }))?;
+        self.link.send(Command::Request(flow, Request { origin, body, partial: None }))?;
         self.in_flight.add(request, Some(plan.clone()), bytes);
         Ok(self.ticket(request))
     }
@@ -487,7 +487,10 @@ fn done(
 fn rows_answer(plan: &Plan, answer: message::Answer) -> Answer {
     match answer {
         message::Answer::Rows(answer) => Answer::of(answer, plan),
-        message::Answer::Row(_) | message::Answer::Page(_) | message::Answer::Problem(_) => Answer::default(),
+        message::Answer::Row(_)
+        | message::Answer::Page(_)
+        | message::Answer::Problem(_)
+        | message::Answer::Elsewhere => Answer::default(),
     }
 }
 

@@ -180,7 +180,7 @@ impl Driver {
             self.egress.measures.traced(SINGLE, request, trace);
         }
         let origin = Origin { worker: self.worker.id(), client: SINGLE, request, revision, once };
-        self.worker.submit(flow, Request { origin, body });
+        self.worker.submit(flow, Request { origin, body, partial: None });
     }
 
     fn enter(&mut self, flow: FlowId, request: Request) {

@@ -229,10 +229,11 @@ impl Egress {
     /// Of what is lost only who asked hears, and only that it is.
     fn let_out(&mut self, delivery: Delivery, lost: Option<String>, now: u64) {
         match delivery {
-            Delivery::Part { flow, part, revised } => self.part(flow, part, revised, lost, now),
+            Delivery::Part { flow, part, revised, .. } => self.part(flow, part, revised, lost, now),
             Delivery::Emitted(..) | Delivery::Refused(..) if lost.is_some() => {}
-            Delivery::Emitted(flow, output, batch, _) => self.emitted(flow, output, batch),
-            Delivery::Refused(flow, row, _) => self.refused(flow, row),
+            Delivery::Emitted(flow, output, batch, ..) => self.emitted(flow, output, batch),
+            Delivery::Refused(flow, row, ..) => self.refused(flow, row),
+            Delivery::Forward(_) | Delivery::Owners(_) => {}
         }
     }
 
@@ -365,7 +366,7 @@ fn merge(parts: Vec<Answer>) -> Answer {
             Answer::Page(part) => pages.push(part),
             // A row lies on one worker, so its answer has one part.
             // What is wrong with a request is said where it enters.
-            Answer::Row(_) | Answer::Problem(_) => {}
+            Answer::Row(_) | Answer::Problem(_) | Answer::Elsewhere => {}
         }
     }
     if rows.is_empty() { Answer::Page(Page::merge(pages)) } else { Answer::Rows(merge_rows(&rows)) }

@@ -49,7 +49,8 @@ impl Held {
     pub(crate) fn take(&mut self, recorded: Recorded, delivery: Delivery, now: u64) -> Option<Delivery> {
         let (rests_on, sync) = match &delivery {
             Delivery::Part { part, .. } => (part.rests_on, part.sync),
-            Delivery::Emitted(.., sync) | Delivery::Refused(.., sync) => (recorded, *sync),
+            Delivery::Emitted(.., sync, _) | Delivery::Refused(.., sync, _) => (recorded, *sync),
+            Delivery::Forward(_) | Delivery::Owners(_) => return Some(delivery),
         };
         let queues = &mut self.waiting[rests_on.by.0 as usize];
         let waiting = match sync {
@@ -89,10 +90,14 @@ impl Held {
     /// Whether something of a flow waits.
     pub(crate) fn holds(&self, flow: FlowId) -> bool {
         let of = |delivery: &Delivery| match delivery {
-            Delivery::Part { flow, .. } | Delivery::Emitted(flow, ..) | Delivery::Refused(flow, ..) => *flow,
+            Delivery::Part { flow, .. } | Delivery::Emitted(flow, ..) | Delivery::Refused(flow, ..) => {
+                Some(*flow)
+            }
+            Delivery::Forward(forward) => Some(forward.flow),
+            Delivery::Owners(_) => None,
         };
         let all = self.waiting.iter().flat_map(|queues| queues.synced.iter().chain(&queues.written));
-        all.into_iter().any(|(_, delivery)| of(delivery) == flow)
+        all.into_iter().any(|(_, delivery)| of(delivery) == Some(flow))
     }
 }
 
@@ -131,6 +136,7 @@ mod tests {
 
     use super::*;
     use crate::safe::Trouble;
+    use anabranch_model::zone::Touched;
 
     const FLOW: FlowId = FlowId(1);
 
@@ -143,15 +149,16 @@ mod tests {
     }
 
     fn emitted(number: u16, sync: Sync) -> Delivery {
-        Delivery::Emitted(FLOW, OutputId(number), Batch::new(SchemaId(0)), sync)
+        Delivery::Emitted(FLOW, OutputId(number), Batch::new(SchemaId(0)), sync, Touched::default())
     }
 
     /// An answer to what was asked.
     fn part(request: u64, rests_on: Recorded, asked: Asked) -> Delivery {
         let origin = Origin { worker: WorkerId(0), client: 1, request, revision: 1, once: None };
         let (answer, asked) = (Answer::Row(None), Some(asked));
-        let part = Part { origin, parts: 1, asked, entered: 0, rests_on, sync: Sync::Disk, answer };
-        Delivery::Part { flow: FLOW, part, revised: None }
+        let touched = Touched::default();
+        let part = Part { origin, parts: 1, asked, entered: 0, rests_on, sync: Sync::Disk, touched, answer };
+        Delivery::Part { flow: FLOW, part, revised: None, given: None }
     }
 
     fn number(release: Option<Release>) -> Option<(u64, bool)> {
@@ -165,7 +172,7 @@ mod tests {
         match delivery {
             Delivery::Emitted(_, output, ..) => Some((output.0.into(), out)),
             Delivery::Part { part, .. } => Some((part.origin.request, out)),
-            Delivery::Refused(..) => None,
+            _ => None,
         }
     }
 

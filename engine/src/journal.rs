@@ -10,7 +10,7 @@ use anabranch_log::{
 };
 use anabranch_model::message::{FlowId, Recorded, WorkerId};
 use anabranch_model::record::RECORD_BYTES_MAX;
-use anabranch_operators::Records;
+use anabranch_operators::{Records, What};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use serde::{Deserialize, Serialize};
 
@@ -31,7 +31,7 @@ const _: () = assert!(RECORD_BYTES_MAX <= BODY_BYTES_MAX);
 
 pub(crate) use self::measures::{JournalMeasures, JournalWindow, Kept};
 
-/// The term of records of a node that has no others beside it.
+/// The term of records that are of no partition.
 const FIRST_TERM: u64 = 1;
 
 /// What the journal is to keep.
@@ -473,8 +473,9 @@ impl<D: Disk> Keeper<D> {
                             return Ok(Progress::Lacking);
                         }
                         let (of, number) = (made.part.of, made.part.number);
-                        let position = Position { flow: flow.0, of, number, term: FIRST_TERM, seq: made.seq };
-                        self.writer.append(&Record { kind: Kind::Step, position, body })?;
+                        let (term, seq) = (made.term.0, made.seq);
+                        let position = Position { flow: flow.0, of, number, term, seq };
+                        self.writer.append(&Record { kind: kind(made.what), position, body })?;
                         self.snapshots.appended(body.len());
                         self.records += 1;
                         self.bytes += record_bytes(body.len()) as u64;
@@ -531,6 +532,13 @@ impl<D: Disk> Keeper<D> {
         self.bytes += record_bytes(body.len()) as u64;
         self.tallies.kept(self.now);
         Ok(Progress::Done)
+    }
+}
+
+fn kind(what: What) -> Kind {
+    match what {
+        What::Step => Kind::Step,
+        What::State => Kind::State,
     }
 }
 

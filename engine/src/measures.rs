@@ -135,7 +135,7 @@ impl Measures {
             Answer::Rows(rows) => (rows.accepted as usize + rows.refusals.len(), rows.refusals.len()),
             Answer::Row(row) => (usize::from(row.is_some()), 0),
             Answer::Page(page) => (page.rows.len(), 0),
-            Answer::Problem(_) => (0, 0),
+            Answer::Problem(_) | Answer::Elsewhere => (0, 0),
         };
         // A log that does not keep up loses lines, and holds nobody up.
         let _ = slow.to.try_send(SlowRequest { flow, asked, rows, refused, micros, trace });

@@ -47,7 +47,7 @@ impl Planted {
     pub(crate) fn lets_out(self, delivery: &Delivery) -> bool {
         let answer = match delivery {
             Delivery::Part { part, .. } => Some(&part.answer),
-            Delivery::Emitted(..) | Delivery::Refused(..) => None,
+            _ => None,
         };
         match self {
             Planted::AnswersEarly => matches!(answer, Some(Answer::Rows(_))),

@@ -19,6 +19,7 @@ use anabranch_log::{
 };
 use anabranch_model::message::FlowId;
 use anabranch_model::snapshot::{Item, Piece, State};
+use anabranch_model::zone::Term;
 use anabranch_operators::FlowPartition;
 use serde::de::DeserializeOwned;
 
@@ -197,6 +198,7 @@ impl<'r, W: Workers> Recovery<'r, W> {
             self.record_bytes += record_bytes(entry.record.body.len()) as u64;
             match entry.record.kind {
                 Kind::Step => self.step(&entry)?,
+                Kind::State => self.copied(&entry)?,
                 Kind::Flow => self.flow(&entry)?,
                 Kind::Counts => self.tally = told(&entry, "counts")?,
                 Kind::Term => {}
@@ -281,7 +283,7 @@ impl<'r, W: Workers> Recovery<'r, W> {
         let of = entry.record.position;
         let part = FlowPartition { of: of.of, number: of.number };
         let owner = of.number as usize % self.workers.count();
-        let to = (FlowId(of.flow), part, of.seq);
+        let to = (FlowId(of.flow), part, Term(of.term), of.seq);
         self.batches.at(Place::Record(entry.number.0));
         match self.planted {
             Planted::None => self.batches.record(owner, to, entry.record.body, self.workers),
@@ -289,6 +291,16 @@ impl<'r, W: Workers> Recovery<'r, W> {
                 let bodies = bug.replayed(entry.record.body);
                 bodies.iter().try_for_each(|body| self.batches.record(owner, to, body, self.workers))
             }
+        }
+    }
+
+    /// A piece of the state of a partition, of which this node had a copy: from its begin on the copy was made anew.
+    fn copied(&mut self, entry: &Entry<'_>) -> Result<(), Error> {
+        let place = Place::Record(entry.number.0);
+        match Piece::parse(entry.record.body) {
+            Ok(Piece::State(state)) => self.state(&state, place),
+            Ok(_) => Err(place.unusable("is no state of a partition")),
+            Err(error) => Err(place.unusable(format_args!("cannot be read: {error}"))),
         }
     }
 

@@ -2,10 +2,12 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 
-use anabranch_model::message::{Asked, Delivery, FlowId, Origin, Part, Reads, Request, WorkerId};
-use anabranch_model::partition::PartitionId;
-use anabranch_model::plan::{InputId, Sync, TableId};
+use anabranch_model::message::{Delivery, FlowId, Origin, Part, Request, WorkerId};
+use anabranch_model::plan::Sync;
+use anabranch_model::share::Work;
+use anabranch_model::zone::{Owners, Touched};
 use serde::{Deserialize, Serialize};
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::InputHandle;
@@ -13,8 +15,8 @@ use timely::dataflow::channels::pact::{Exchange, Pipeline};
 use timely::dataflow::operators::generic::operator::Operator;
 
 use crate::installed::UnderWay;
-use crate::machine::{Machine, Published};
-use crate::split::{Share, Splitter};
+use crate::machine::{Done as Outcome, Machine, Published};
+use crate::split::{Split, Splitter};
 use crate::worker::Shared;
 
 /// What a worker is to do for a request.
@@ -22,31 +24,31 @@ use crate::worker::Shared;
 pub(crate) struct Task {
     pub(crate) to: WorkerId,
     pub(crate) origin: Origin,
-    /// Into how many tasks the request was split.
+    /// Into how many parts the request was split.
     pub(crate) parts: u32,
     /// When the request entered, in microseconds of the clock of the worker where it did.
     pub(crate) entered: u64,
+    /// The version of the owners by which it was split.
+    pub(crate) divided: u64,
+    /// The node where it entered, where that is another one.
+    pub(crate) source: Option<Arc<str>>,
     pub(crate) work: Work,
 }
 
-/// The work of a task.
+/// What a worker is told by the one where a request entered.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) enum Work {
-    /// The worker's share of the rows of a request.
-    Rows { input: InputId, share: Share },
-    /// The row of a key.
-    Get { table: TableId, partition: PartitionId, key: Vec<u8>, reads: Reads },
-    /// Rows in key order.
-    Page { table: TableId, after: Option<Vec<u8>>, limit: u32, reads: Reads },
+enum Order {
+    /// Do this.
+    Task(Task),
+    /// What comes behind was split by these owners.
+    Owners(WorkerId, Box<Owners>),
 }
 
-impl Work {
-    /// What was asked.
-    fn asked(&self) -> Asked {
+impl Order {
+    fn to(&self) -> WorkerId {
         match self {
-            Work::Rows { input, .. } => Asked::Rows(*input),
-            Work::Get { table, .. } => Asked::Get(*table),
-            Work::Page { table, .. } => Asked::Page(*table),
+            Order::Task(task) => task.to,
+            Order::Owners(to, _) => *to,
         }
     }
 }
@@ -55,8 +57,8 @@ impl Work {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Done {
     part: Part,
-    /// What it has read, to be given back.
-    read: Option<Share>,
+    /// What it had to do, to be given back.
+    given: Option<Work>,
 }
 
 /// The input of a flow's dataflow on one worker.
@@ -79,16 +81,24 @@ pub(crate) fn build(
         let steps = shared.clone();
         requests
             .to_stream(scope)
-            .unary::<CapacityContainerBuilder<Vec<Task>>, _, _, _>(Pipeline, "route", move |_, _| {
+            .unary::<CapacityContainerBuilder<Vec<Order>>, _, _, _>(Pipeline, "route", move |_, _| {
                 let mut splitter = splitter;
                 move |input, output| {
                     input.for_each(|time, requests| {
                         let mut session = output.session(&time);
+                        if let Some(owners) = splitter.adopt().cloned() {
+                            for other in splitter.others() {
+                                session.give(Order::Owners(other, Box::new(Owners::clone(&owners))));
+                            }
+                        }
                         for request in requests.drain(..) {
                             let mut tasks = 0;
-                            splitter.split(request, turn.entered(), |task| {
-                                tasks += 1;
-                                session.give(task);
+                            splitter.split(request, turn.entered(), |split| match split {
+                                Split::Task(task) => {
+                                    tasks += 1;
+                                    session.give(Order::Task(task));
+                                }
+                                Split::Forward(forward) => turn.deliver(Delivery::Forward(Box::new(forward))),
                             });
                             became.became(tasks);
                         }
@@ -96,31 +106,19 @@ pub(crate) fn build(
                 }
             })
             .unary::<CapacityContainerBuilder<Vec<Done>>, _, _, _>(
-                Exchange::new(|task: &Task| u64::from(task.to.0)),
+                Exchange::new(|order: &Order| u64::from(order.to().0)),
                 "step",
                 move |_, _| {
                     move |input, output| {
-                        input.for_each(|time, tasks| {
+                        input.for_each(|time, orders| {
                             let (mut session, mut machine) = (output.session(&time), machine.borrow_mut());
-                            for task in tasks.drain(..) {
-                                let sync = machine.sync(&task.work);
-                                let mut publish = |published| steps.deliver(delivery(flow, published, sync));
-                                let (answer, kept) =
-                                    machine.work(&task, steps.now(), steps.recorded().count, &mut publish);
-                                let rests_on = steps.keep(kept);
-                                let asked = Some(task.work.asked());
-                                let read =
-                                    if let Work::Rows { share, .. } = task.work { Some(share) } else { None };
-                                let part = Part {
-                                    origin: task.origin,
-                                    parts: task.parts,
-                                    asked,
-                                    entered: task.entered,
-                                    rests_on,
-                                    sync,
-                                    answer,
-                                };
-                                session.give(Done { part, read });
+                            for order in orders.drain(..) {
+                                match order {
+                                    Order::Task(task) => {
+                                        session.give(do_task(flow, task, &mut machine, &steps))
+                                    }
+                                    Order::Owners(_, owners) => machine.adopt(&Arc::new(*owners)),
+                                }
                             }
                             machine.rest();
                         });
@@ -132,10 +130,11 @@ pub(crate) fn build(
                 "source",
                 move |(input, _)| {
                     input.for_each(|_, done| {
-                        for Done { part, .. } in done.drain(..) {
+                        for Done { part, given } in done.drain(..) {
                             under_way.became(0);
                             let revised = (part.origin.revision != plan.revision).then(|| plan.clone());
-                            shared.deliver(Delivery::Part { flow, part, revised });
+                            let given = given.filter(|_| shared.is_in_zone()).map(Box::new);
+                            shared.deliver(Delivery::Part { flow, part, revised, given });
                         }
                     });
                 },
@@ -144,9 +143,23 @@ pub(crate) fn build(
     requests
 }
 
-fn delivery(flow: FlowId, published: Published, sync: Sync) -> Delivery {
+fn do_task(flow: FlowId, task: Task, machine: &mut Machine, shared: &Shared) -> Done {
+    let sync = machine.sync(&task.work);
+    let Outcome { answer, kept, touched, published } =
+        machine.work(&task, shared.now(), shared.recorded().count);
+    for published in published {
+        shared.deliver(delivery(flow, published, sync, touched));
+    }
+    let Task { origin, parts, entered, source, work, .. } = task;
+    let (asked, rests_on) = (Some(work.asked()), shared.keep(kept));
+    let part = Part { origin, parts, asked, entered, rests_on, sync, touched, answer };
+    // What another node has sent is still there.
+    Done { part, given: source.is_none().then_some(work) }
+}
+
+fn delivery(flow: FlowId, published: Published, sync: Sync, touched: Touched) -> Delivery {
     match published {
-        Published::Emitted(output, batch) => Delivery::Emitted(flow, output, batch, sync),
-        Published::Refused(row) => Delivery::Refused(flow, row, sync),
+        Published::Emitted(output, batch) => Delivery::Emitted(flow, output, batch, sync, touched),
+        Published::Refused(row) => Delivery::Refused(flow, row, sync, touched),
     }
 }

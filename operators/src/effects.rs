@@ -21,6 +21,8 @@ pub(crate) struct Effects {
     replies_mark: (usize, usize),
     /// Replies of the parts of the request that were done before.
     repeated: Replies,
+    /// Rows that are not done here.
+    pub(crate) elsewhere: Vec<u32>,
 }
 
 impl Effects {
@@ -89,6 +91,7 @@ impl Effects {
             refusals: std::mem::take(&mut self.refusals),
             replies: std::mem::take(&mut self.replies),
             repeated: std::mem::take(&mut self.repeated),
+            elsewhere: std::mem::take(&mut self.elsewhere),
         }
     }
 }

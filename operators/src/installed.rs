@@ -32,6 +32,10 @@ impl UnderWay {
         self.0.set(self.0.get() + 1);
     }
 
+    fn count(&self) -> usize {
+        self.0.get()
+    }
+
     fn none(&self) -> bool {
         self.0.get() == 0
     }
@@ -44,6 +48,8 @@ pub(crate) struct Installed {
     requests: Requests,
     pub(crate) machine: Rc<RefCell<Machine>>,
     pending: Vec<Request>,
+    /// How many at the front of it, or of what is held back while rows are changing, go their ways again.
+    again: usize,
     under_way: UnderWay,
     /// What came since the flow was paused; `None` while it runs.
     held: Option<Vec<Request>>,
@@ -59,6 +65,7 @@ impl Installed {
             requests,
             machine,
             pending: Vec::new(),
+            again: 0,
             under_way,
             held: None,
             migration: None,
@@ -85,16 +92,40 @@ impl Installed {
         Ok(())
     }
 
+    /// Takes in what goes its ways again, before all that waits. It entered before a pause, so it is done before it.
+    ///
+    /// # Errors
+    /// As for others.
+    pub(crate) fn submit_again(&mut self, request: Request, keeps: bool) -> Result<(), Problem> {
+        if let Some(held) = self.held.as_mut().filter(|_| self.migration.is_some()) {
+            held.insert(self.again.min(held.len()), request);
+            self.again += 1;
+            return Ok(());
+        }
+        let request = self.understood(request)?;
+        if !keeps && self.may_be_recorded(&request) {
+            return Err(Problem::Unkept);
+        }
+        self.under_way.entered();
+        self.pending.insert(self.again.min(self.pending.len()), request);
+        self.again += 1;
+        Ok(())
+    }
+
     /// The request with the numbers and shapes of the revision that runs.
     fn understood(&self, request: Request) -> Result<Request, Problem> {
         let machine = self.machine.borrow();
-        let Request { origin, body } = request;
-        if origin.revision == machine.plan().revision {
-            return Ok(Request { origin, body });
+        let revision = request.partial.as_ref().map_or(request.origin.revision, |partial| partial.revision);
+        if revision == machine.plan().revision {
+            return Ok(request);
         }
-        let old = self.past.iter().find(|plan| plan.revision == origin.revision).ok_or(Problem::Changed)?;
+        let Request { origin, body, mut partial } = request;
+        let old = self.past.iter().find(|plan| plan.revision == revision).ok_or(Problem::Changed)?;
         let body = convert::body(body, old, machine.plan()).ok_or(Problem::Changed)?;
-        Ok(Request { origin, body })
+        if let Some(partial) = &mut partial {
+            partial.revision = machine.plan().revision;
+        }
+        Ok(Request { origin, body, partial })
     }
 
     /// Whether there may be something to keep of a request.
@@ -116,6 +147,7 @@ impl Installed {
         if !self.pending.is_empty() {
             self.requests.send_batch(&mut self.pending);
             self.pending.clear();
+            self.again = 0;
             // Only a new time makes the exchange hand over what it has gathered.
             let next = self.requests.time() + 1;
             self.requests.advance_to(next);
@@ -129,12 +161,18 @@ impl Installed {
 
     /// Ends the pause; gives what was held back, to be submitted again.
     pub(crate) fn resume(&mut self) -> Vec<Request> {
+        self.again = 0;
         self.held.take().unwrap_or_default()
     }
 
     /// Whether everything that has entered here is answered, but for what is held back.
     pub(crate) fn is_idle(&self) -> bool {
         self.under_way.none()
+    }
+
+    /// Whether nothing of it is in its dataflow.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.under_way.count() == self.pending.len()
     }
 
     /// The tables whose rows may be too long in a newer revision, with the bytes that they may come to.

@@ -18,13 +18,16 @@
 
 mod clock;
 mod convert;
+mod copies;
 mod counts;
 mod dataflow;
 mod direct;
 mod effects;
+mod groups;
 mod installed;
 mod machine;
 mod migration;
+mod ownership;
 mod profile;
 mod recorder;
 mod refusal;
@@ -41,10 +44,11 @@ mod worker;
 
 pub use clock::Clock;
 pub use counts::{BATCH_SIZES, FlowCounts, InputCounts, RuleCounts};
+pub use groups::{GroupPiece, GroupPlace};
 pub use installed::REVISIONS_KEPT_MAX;
 pub use machine::TableSize;
 pub use profile::{ChannelCounts, FlowProfile, OperatorCounts};
-pub use recorder::{FlowPartition, Made, Records};
+pub use recorder::{FlowPartition, Made, Records, What};
 pub use remembered::{ANSWERS_REMEMBERED_BYTES_MAX, ANSWERS_REMEMBERED_MAX};
 pub use restore::RestoreError;
 pub use snapshot::{SnapshotPlace, StatePiece};

@@ -1,30 +1,35 @@
 //! A flow on one worker: its tables, and the steps of the rows that reach it.
 
+mod reads;
+mod redo;
+
 use std::sync::Arc;
 
 use anabranch_model::batch::Batch;
 use anabranch_model::eval::evaluate;
 use anabranch_model::frame::{Chance, Frame, StepContext};
-use anabranch_model::message::{Answer, PAGE_BYTES, Page, Reads, Refusal, RefusedRow, RowsAnswer};
+use anabranch_model::message::{Answer, Reads, Refusal, RefusedRow, RowsAnswer};
 use anabranch_model::partition::PartitionId;
 use anabranch_model::plan::{InputId, OutputId, Plan, RefusalCode, Route, Sync, TableId};
-use anabranch_model::snapshot::{Item, StateWriter};
+use anabranch_model::share::{Routed, Share, Work};
+use anabranch_model::snapshot::StateWriter;
 use anabranch_model::stamp::{HybridClock, Stamp};
 use anabranch_model::value::Value;
+use anabranch_model::zone::{Group, Owners, Touched};
 use anabranch_table::KeyHash;
 
 use crate::clock::{Clock, Stopwatch};
 use crate::counts::FlowCounts;
-use crate::dataflow::{Task, Work};
+use crate::dataflow::Task;
 use crate::direct::Direct;
 use crate::effects::Effects;
-use crate::recorder::{FlowPartition, Follows, Kept, Recorder, Records, Turn};
+use crate::recorder::{Kept, Kind, Recorder, Records, Turn};
 use crate::refusal::Reason;
-use crate::restore::{RestoreError, Restorer, check_answer};
+use crate::restore::Restorer;
 use crate::route::{Router, same_ways};
 use crate::run::{Run, Scratch};
 use crate::snapshot::FlowPlace;
-use crate::split::{Routed, Share};
+use crate::split::ShareRows;
 use crate::step::Program;
 use crate::tables::Tables;
 
@@ -49,6 +54,16 @@ pub(crate) enum Published {
     Refused(RefusedRow),
 }
 
+/// What became of a task.
+pub(crate) struct Done {
+    pub(crate) answer: Answer,
+    pub(crate) kept: Kept,
+    /// The groups that it has touched.
+    pub(crate) touched: Touched,
+    /// Rows for subscribers.
+    pub(crate) published: Vec<Published>,
+}
+
 /// What a machine measures, and by which clock.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Measured {
@@ -64,6 +79,8 @@ pub(crate) struct Machine {
     plan: Arc<Plan>,
     seed: u64,
     routers: Vec<Router>,
+    /// By input: how many nodes hold the rows that its step touches.
+    copies: Vec<u16>,
     programs: Vec<Program>,
     tables: Tables,
     clock: HybridClock,
@@ -88,8 +105,11 @@ impl Machine {
         programs.iter().for_each(|program| scratch.fit(program));
         let context = StepContext::new(node.clone(), node, plan.revision, Chance::new(seed));
         let counts = FlowCounts::of(&plan);
+        let routers = Router::of_plan(&plan);
+        let copies = |router: &Router| router.partitions().map_or(0, |of| plan.copies(of));
         Machine {
-            routers: Router::of_plan(&plan),
+            copies: routers.iter().map(copies).collect(),
+            routers,
             programs,
             tables: Tables::new(&plan, seed),
             clock: HybridClock::default(),
@@ -156,58 +176,70 @@ impl Machine {
         (0..self.plan.tables.len()).map(size).collect()
     }
 
-    /// Does the work of a task at time `now`; rows for subscribers go to `publish`.
-    ///
-    /// Also says what it recorded; the worker had made `count` records before.
-    pub(crate) fn work(
-        &mut self,
-        task: &Task,
-        now: i64,
-        count: u64,
-        publish: &mut impl FnMut(Published),
-    ) -> (Answer, Kept) {
+    /// From now on these owners hold, if they are newer.
+    pub(crate) fn adopt(&mut self, owners: &Arc<Owners>) {
+        self.recorder.ownership().adopt(owners);
+    }
+
+    /// Does the work of a task at time `now`; the worker had made `count` records before.
+    pub(crate) fn work(&mut self, task: &Task, now: i64, count: u64) -> Done {
         self.measure(if let Work::Rows { input, .. } = &task.work { Some(*input) } else { None });
         match &task.work {
-            Work::Rows { input, share } => {
-                let at = input.0 as usize;
-                let once = task.origin.once.filter(|_| self.plan.steps[at].leaves_traces());
-                let writes = self.programs[at].writes;
-                self.recorder.request(once, self.routers[at].partitions(), writes);
-                self.rows(*input, share, now, publish);
-                for (output, batch) in std::mem::take(&mut self.effects.emitted) {
-                    self.counts.rows_out[output.0 as usize] += batch.len() as u64;
-                    publish(Published::Emitted(output, batch));
+            Work::Rows { input, share } => match &task.source {
+                None => self.work_rows(task, *input, share, now, count),
+                Some(source) => {
+                    let here = std::mem::replace(&mut self.context.source, source.clone());
+                    let done = self.work_rows(task, *input, share, now, count);
+                    self.context.source = here;
+                    done
                 }
-                let effects = &mut self.effects;
-                let kept = self.recorder.finish(self.plan.revision, count, |answer| effects.repeat(answer));
-                (Answer::Rows(effects.answer()), kept)
+            },
+            Work::Elsewhere { rows, .. } => {
+                let answer = RowsAnswer { elsewhere: rows.clone(), ..RowsAnswer::default() };
+                Done::read(Answer::Rows(answer), Kept::default(), Touched::default())
             }
             Work::Get { table, partition, key, reads } => {
-                let row = self.tables.get(*table, *partition).and_then(|table| table.get(key));
-                let of = self.plan.tables[table.0 as usize].policy.partitions;
-                let kept = match reads {
-                    Reads::Safe => self.recorder.read(FlowPartition { of, number: partition.0 }),
-                    Reads::Stale => Kept::default(),
-                };
-                (Answer::Row(row.map(<[u8]>::to_vec)), kept)
+                self.get(*table, *partition, key, *reads, task.divided)
             }
             Work::Page { table, after, limit, reads } => {
-                let page = self.page(*table, after.as_deref(), *limit as usize);
+                let of = self.plan.tables[usize::from(table.0)].policy.partitions;
+                let touched = self.served(of, task.divided);
+                let page = self.page(*table, after.as_deref(), *limit as usize, touched);
                 let kept = match reads {
-                    Reads::Safe => {
-                        self.recorder.read_all(self.plan.tables[table.0 as usize].policy.partitions)
-                    }
+                    Reads::Safe => self.recorder.read_all(of),
                     Reads::Stale => Kept::default(),
                 };
-                (Answer::Page(page), kept)
+                Done::read(Answer::Page(page), kept, touched.unwrap_or_default())
             }
         }
+    }
+
+    fn work_rows(&mut self, task: &Task, input: InputId, share: &Share, now: i64, count: u64) -> Done {
+        let at = usize::from(input.0);
+        self.recorder.request(Kind {
+            once: task.origin.once.filter(|_| self.plan.steps[at].leaves_traces()),
+            of: self.routers[at].partitions(),
+            copies: self.copies[at],
+            writes: self.programs[at].writes,
+            divided: task.divided,
+        });
+        let mut published = Vec::new();
+        self.rows(input, share, now, &mut published);
+        for (output, batch) in std::mem::take(&mut self.effects.emitted) {
+            self.counts.rows_out[usize::from(output.0)] += batch.len() as u64;
+            published.push(Published::Emitted(output, batch));
+        }
+        let effects = &mut self.effects;
+        let kept = self.recorder.finish(self.plan.revision, count, |answer| effects.repeat(answer));
+        let copies = if kept.touched.is_empty() { 0 } else { self.copies[at] };
+        let touched = Touched { copies, parts: kept.touched };
+        Done { answer: Answer::Rows(effects.answer()), kept, touched, published }
     }
 
     /// How safe what a task rests on has to be before its answer is seen, and what its rules emit.
     pub(crate) fn sync(&self, work: &Work) -> Sync {
         match work {
-            Work::Rows { input, .. } => self.programs[input.0 as usize].sync,
+            Work::Rows { input, .. } | Work::Elsewhere { input, .. } => self.programs[input.0 as usize].sync,
             Work::Get { table, .. } | Work::Page { table, .. } => {
                 self.plan.tables[table.0 as usize].policy.sync
             }
@@ -225,16 +257,16 @@ impl Machine {
         }
     }
 
-    fn rows(&mut self, input: InputId, share: &Share, now: i64, publish: &mut impl FnMut(Published)) {
+    fn rows(&mut self, input: InputId, share: &Share, now: i64, published: &mut Vec<Published>) {
         let mut refuse = |row: &[u8], refusal: Option<Refusal>| {
             // Of what is only not done again nobody else hears.
             if let Some(refusal) = refusal.filter(|refusal| refusal.code != RefusalCode::Unknown) {
-                publish(Published::Refused(RefusedRow { input, row: row.to_vec(), refusal }));
+                published.push(Published::Refused(RefusedRow { input, row: row.to_vec(), refusal }));
             }
         };
         let direct = self.programs[input.0 as usize].direct.clone();
         let began = direct.as_ref().and_then(|_| self.programs[input.0 as usize].begin());
-        let mut rest = share.rows();
+        let mut rest = ShareRows::of(share);
         let mut group = [(Routed::default(), &[][..]); FORESEEN_ROWS];
         let mut count = 0;
         loop {
@@ -248,7 +280,7 @@ impl Machine {
                 self.put_directly(direct, rows, now, &mut refuse);
                 continue;
             }
-            if !share.is_routed() {
+            if share.routed.is_none() {
                 self.route(input, rows);
             }
             self.foresee(input, rows);
@@ -304,6 +336,10 @@ impl Machine {
                 }
                 Turn::Repeat(_) => continue,
                 Turn::Forgotten => Err(Reason::forgotten()),
+                Turn::Elsewhere => {
+                    self.effects.elsewhere.push(routed.row);
+                    continue;
+                }
             };
             match put {
                 Ok(()) => {
@@ -346,6 +382,10 @@ impl Machine {
             Turn::Run => Some(self.run(input, row, routed, now)),
             Turn::Repeat(_) => None,
             Turn::Forgotten => Some(Err(Reason::forgotten())),
+            Turn::Elsewhere => {
+                self.effects.elsewhere.push(routed.row);
+                None
+            }
         }
     }
 
@@ -418,50 +458,6 @@ impl Machine {
         self.recorder.take()
     }
 
-    /// Does again what a record says was done.
-    ///
-    /// # Errors
-    /// It is no record of this flow, or not the next of its partition; some of it may have been done.
-    pub(crate) fn restore(&mut self, part: FlowPartition, seq: u64, body: &[u8]) -> Result<(), RestoreError> {
-        let part = part.checked().ok_or(RestoreError::Partition(part))?;
-        match self.recorder.restore(part, seq) {
-            Follows::Next => {}
-            Follows::Had => return Ok(()),
-            Follows::Not => return Err(RestoreError::Order { part, seq }),
-        }
-        let Machine { plan, tables, clock, restorer, .. } = self;
-        let restorer = restorer.get_or_insert_with(|| Restorer::new(plan));
-        let record = restorer.restore(part, body, plan, tables, clock)?;
-        if let Some(once) = &record.of.once {
-            check_answer(&record.answer()?, plan)?;
-            if !self.recorder.remember(part, once, record.answer_bytes()) {
-                return Err(RestoreError::Twice { part, seq });
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes an item of a snapshot; how many rows.
-    ///
-    /// # Errors
-    /// What is wrong with it; some of it may have been taken.
-    pub(crate) fn load(&mut self, item: Item<'_>) -> Result<u64, RestoreError> {
-        match item {
-            Item::Partition(standing) => {
-                let part = FlowPartition { of: standing.of, number: standing.number };
-                let part = part.checked().ok_or(RestoreError::Partition(part))?;
-                let check = |answer: &RowsAnswer| check_answer(answer, &self.plan);
-                self.recorder.restore_head(part, standing.seq, standing.remembered, check)?;
-                Ok(0)
-            }
-            Item::Rows(table, partition, rows) => {
-                let Machine { plan, tables, restorer, .. } = self;
-                let restorer = restorer.get_or_insert_with(|| Restorer::new(plan));
-                restorer.load(table, partition, rows, plan, tables)
-            }
-        }
-    }
-
     /// Later stamps are larger than this one, and rows last found other partitions then.
     pub(crate) fn observe(&mut self, stamp: Stamp, rerouted: u64) {
         self.clock.observe(stamp);
@@ -488,32 +484,30 @@ impl Machine {
         place.write(&self.plan, &self.tables, &self.recorder, most, out)
     }
 
+    /// Goes on with one partition, as [`FlowPlace::write_part`] does.
+    pub(crate) fn write_part(&self, place: &mut FlowPlace, end: usize, out: &mut StateWriter) -> u64 {
+        place.write_part(&self.plan, &self.tables, &self.recorder, end, out)
+    }
+
+    pub(crate) fn recorder(&mut self) -> &mut Recorder {
+        &mut self.recorder
+    }
+
+    /// Whether this node serves a group.
+    pub(crate) fn serves(&self, group: Group) -> bool {
+        self.recorder.serves(group, u64::MAX)
+    }
+
     /// Nothing more is restored.
     pub(crate) fn restored(&mut self) {
         self.restorer = None;
     }
+}
 
-    /// The first `limit` rows after a key, of all partitions on this worker, in key order; fewer when they are long.
-    fn page(&mut self, table: TableId, after: Option<&[u8]>, limit: usize) -> Page {
-        let mut parts: Vec<_> =
-            self.tables.all_mut(table).map(|part| part.in_order(after).peekable()).collect();
-        let mut heads = std::collections::BinaryHeap::new();
-        for (at, part) in parts.iter_mut().enumerate() {
-            heads.extend(part.peek().map(|(key, _)| std::cmp::Reverse((*key, at))));
-        }
-        let (mut page, mut bytes) = (Page::default(), 0);
-        while let Some(std::cmp::Reverse((_, at))) = heads.pop() {
-            if page.rows.len() == limit || bytes >= PAGE_BYTES {
-                page.more = true;
-                break;
-            }
-            if let Some((key, row)) = parts[at].next() {
-                bytes += key.len() + row.len();
-                page.rows.push((key.to_vec(), row.to_vec()));
-            }
-            heads.extend(parts[at].peek().map(|(key, _)| std::cmp::Reverse((*key, at))));
-        }
-        page
+impl Done {
+    /// What was read.
+    fn read(answer: Answer, kept: Kept, touched: Touched) -> Self {
+        Done { answer, kept, touched, published: Vec::new() }
     }
 }
 

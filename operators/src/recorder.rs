@@ -9,8 +9,10 @@ use anabranch_model::message::{Once, Refusal, RowsAnswer};
 use anabranch_model::partition::{MAX_PARTITIONS, PartitionId};
 use anabranch_model::plan::OutputId;
 use anabranch_model::record::{Identity, RecordError, RecordWriter, parse_answer};
+use anabranch_model::zone::{Group, Parts, Term};
 use foldhash::fast::RandomState;
 
+use crate::ownership::Ownership;
 use crate::remembered::{Remembered, Seen};
 use crate::restore::RestoreError;
 
@@ -33,12 +35,27 @@ impl FlowPartition {
     }
 }
 
+/// What a record tells of its partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    /// What a request did (`anabranch_model::record`), here or at its owner.
+    Step,
+    /// A piece of its state, of which this is a copy (`anabranch_model::snapshot`): with where it stands it begins anew.
+    State,
+}
+
 /// A record that was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Made {
     /// Where.
     pub part: FlowPartition,
-    /// Its number in the partition; grows by one, from 1.
+    /// What it tells.
+    pub what: What,
+    /// Whether it was made at the owner, of whose partition this node has a copy; else copies have to have it.
+    pub copied: bool,
+    /// The term of the partition's group. It never falls, but where the partition begins anew.
+    pub term: Term,
+    /// Its number in the partition; grows by one, from 1. Of state: up to which record it has the effects at least.
     pub seq: u64,
     /// Where its body ends in [`Records::bytes`]; it begins where the one before ends.
     pub end: usize,
@@ -49,7 +66,7 @@ pub struct Made {
 pub struct Records {
     /// Each with its place.
     pub made: Vec<Made>,
-    /// Their bodies (`anabranch_model::record`).
+    /// Their bodies.
     pub bytes: Vec<u8>,
 }
 
@@ -72,25 +89,63 @@ pub(crate) struct Kept {
     pub(crate) made: u64,
     /// The last of the worker's records that its answer rests on.
     pub(crate) rests_on: u64,
+    /// The partitions of the zone that it has reached; none where there is no zone.
+    pub(crate) touched: Parts,
 }
 
 /// The last record of a partition.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct Last {
-    /// Its number in the partition.
-    seq: u64,
+    at: Position,
     /// Its number among the worker's records since the node started; 0 where it was made before.
     count: u64,
-    /// The last record of it that was read from a journal; 0 where none was.
-    read: u64,
+    /// The last record of it that was read from a journal; that before the first where none was.
+    read: Position,
 }
 
-/// What to do with a record that was read from a journal.
+impl Last {
+    /// What a record is to it; it becomes the last where it is the next.
+    fn next(&mut self, at: Position) -> Follows {
+        if at <= self.at {
+            return Follows::Had;
+        }
+        if !at.follows(self.at) {
+            return Follows::Not;
+        }
+        self.at = at;
+        Follows::Next
+    }
+}
+
+impl Default for Last {
+    fn default() -> Self {
+        Last { at: Position::BEGIN, count: 0, read: Position::BEGIN }
+    }
+}
+
+/// A place in the history of a partition. What has a greater term has gone another way since the greater term began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Position {
+    pub(crate) term: Term,
+    pub(crate) seq: u64,
+}
+
+impl Position {
+    /// Before the first record.
+    pub(crate) const BEGIN: Position = Position { term: Term(0), seq: 0 };
+
+    /// Whether this record is the next behind one.
+    fn follows(self, before: Position) -> bool {
+        self.seq.checked_sub(1) == Some(before.seq) && self.term >= before.term
+    }
+}
+
+/// What to do with a record that comes from a journal or from its owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Follows {
     /// It is the next: do it again.
     Next,
-    /// The rows have its effects: a snapshot had them.
+    /// The rows have its effects, or those of what has taken its place: a snapshot had them.
     Had,
     /// It does not follow the one before it.
     Not,
@@ -107,6 +162,13 @@ pub(crate) struct Recorder {
     once: Option<Once>,
     /// How many partitions there are where it is done.
     of: u32,
+    /// How many nodes hold their rows.
+    copies: u16,
+    /// The version of the owners by which it was divided.
+    divided: u64,
+    /// Whether there is nothing to do before its steps.
+    plain: bool,
+    ownership: Ownership,
     /// Whether its step may change a table.
     writes: bool,
     /// The partitions that it has reached.
@@ -135,6 +197,23 @@ pub(crate) enum Turn {
     Repeat(Vec<u8>),
     /// Nothing: it may have been done before.
     Forgotten,
+    /// Nothing: the partition is not served here.
+    Elsewhere,
+}
+
+/// Of what kind a request is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Kind {
+    /// By what a repeat is recognised, where it will be repeated and its step may leave traces.
+    pub(crate) once: Option<Once>,
+    /// How many partitions its step has; none where it has no tables.
+    pub(crate) of: Option<u32>,
+    /// How many nodes hold their rows.
+    pub(crate) copies: u16,
+    /// Whether its step may change a table.
+    pub(crate) writes: bool,
+    /// The version of the owners by which it was divided.
+    pub(crate) divided: u64,
 }
 
 impl Recorder {
@@ -143,17 +222,29 @@ impl Recorder {
         self.keeps = true;
     }
 
-    /// A request to a step of so many partitions (none where it has no tables) begins; `once` where it will be repeated
-    /// and its step may leave traces; whether that may change a table.
+    /// Who serves what.
+    pub(crate) fn ownership(&mut self) -> &mut Ownership {
+        &mut self.ownership
+    }
+
+    /// Whether this node serves a group, and has since a request was divided.
+    pub(crate) fn serves(&self, group: Group, divided: u64) -> bool {
+        self.ownership.serves(group, divided).is_some()
+    }
+
+    /// A request of this kind begins.
     #[inline]
-    pub(crate) fn request(&mut self, once: Option<Once>, of: Option<u32>, writes: bool) {
+    pub(crate) fn request(&mut self, kind: Kind) {
+        let Kind { once, of, copies, writes, divided } = kind;
         (self.once, self.of, self.writes) = (once, of.unwrap_or_default(), writes);
+        (self.copies, self.divided) = (copies, divided);
+        self.plain = !self.keeps && once.is_none() && self.ownership.is_alone();
     }
 
     /// The step of a row comes to a partition: what is to be done there.
     #[inline]
     pub(crate) fn begin(&mut self, partition: PartitionId) -> &Turn {
-        if !self.keeps && self.once.is_none() {
+        if self.plain {
             return &Turn::Run;
         }
         let at = partition.0 as usize;
@@ -176,6 +267,31 @@ impl Recorder {
             self.places.resize(at + 1, 0);
         }
         let part = FlowPartition { of: self.of, number: partition.0 };
+        let turn = if self.is_served(part) { self.turn(part) } else { Turn::Elsewhere };
+        self.touched.push((partition, turn));
+        self.places[at] = self.touched.len() as u32;
+    }
+
+    /// Whether a partition is served here, and has been since the present request was divided.
+    ///
+    /// INVARIANT: the terms of a partition's records do not fall: who knows an older term than the last record has is no
+    /// owner any more.
+    fn is_served(&self, part: FlowPartition) -> bool {
+        if self.ownership.is_alone() {
+            return true;
+        }
+        let term = self.ownership.serves(self.group(part), self.divided);
+        let last = self.last.get(&part).map_or(Position::BEGIN, |last| last.at);
+        term.is_some_and(|term| term >= last.term)
+    }
+
+    /// The group of a partition of the present request.
+    fn group(&self, part: FlowPartition) -> Group {
+        Group::of(self.copies.into(), part.number, part.of)
+    }
+
+    /// What is to be done in a partition that is served here.
+    fn turn(&self, part: FlowPartition) -> Turn {
         let seen = match (&self.once, self.remembered.get(&part)) {
             (Some(once), Some(remembered)) => remembered.seen(once),
             _ => Seen::New,
@@ -185,13 +301,11 @@ impl Recorder {
             Seen::New if self.once.as_ref().is_some_and(elsewhere) => Seen::Forgotten,
             seen => seen,
         };
-        let turn = match seen {
+        match seen {
             Seen::New => Turn::Run,
             Seen::Done(answer) => Turn::Repeat(answer),
             Seen::Forgotten => Turn::Forgotten,
-        };
-        self.touched.push((partition, turn));
-        self.places[at] = self.touched.len() as u32;
+        }
     }
 
     /// What the present step writes to.
@@ -227,9 +341,16 @@ impl Recorder {
     pub(crate) fn finish(&mut self, revision: i64, count: u64, mut repeat: impl FnMut(RowsAnswer)) -> Kept {
         let identity = Identity { once: self.once, revision };
         let mut kept = Kept::default();
-        for (partition, turn) in self.touched.drain(..) {
+        let mut touched = std::mem::take(&mut self.touched);
+        for (partition, turn) in touched.drain(..) {
             self.places[partition.0 as usize] = 0;
             let part = FlowPartition { of: self.of, number: partition.0 };
+            let mut term = Term::FIRST;
+            if !self.ownership.is_alone() && turn != Turn::Elsewhere {
+                let group = self.group(part);
+                kept.touched.insert(group.number);
+                term = self.ownership.owners().standing(group).term;
+            }
             let last = self.last.entry(part).or_default();
             let writer = &mut self.writers[partition.0 as usize];
             if let Turn::Repeat(answer) = &turn {
@@ -245,7 +366,8 @@ impl Recorder {
                 let begin = bytes.len();
                 let answer = if self.keeps {
                     kept.made += 1;
-                    *last = Last { seq: last.seq + 1, count: count + kept.made, ..*last };
+                    let at = Position { term: term.max(last.at.term), seq: last.at.seq + 1 };
+                    *last = Last { at, count: count + kept.made, ..*last };
                     self.newest.insert(self.of, last.count);
                     writer.finish(identity, bytes)
                 } else {
@@ -256,27 +378,55 @@ impl Recorder {
                     self.remembered.entry(part).or_default().remember(once, &bytes[answer..]);
                 }
                 match self.keeps {
-                    true => self.records.made.push(Made { part, seq: last.seq, end: bytes.len() }),
+                    true => {
+                        let Position { term, seq } = last.at;
+                        let end = bytes.len();
+                        let made = Made { part, what: What::Step, copied: false, term, seq, end };
+                        self.records.made.push(made);
+                    }
                     false => {
                         bytes.clear();
                         bytes.shrink_to(ANSWER_BYTES_KEPT);
                     }
                 }
             }
-            kept.rests_on = kept.rests_on.max(last.count);
+            if turn != Turn::Elsewhere {
+                kept.rests_on = kept.rests_on.max(last.count);
+            }
         }
+        self.touched = touched;
         self.once = None;
         kept
     }
 
+    /// Records what was done in a copy: `body` tells `what`, and now the partition stands there. The worker had made `count`
+    /// records before.
+    pub(crate) fn copied(&mut self, part: FlowPartition, what: What, body: &[u8], count: u64) -> Kept {
+        let last = self.last.entry(part).or_default();
+        if !self.keeps {
+            return Kept::default();
+        }
+        last.count = count + 1;
+        self.newest.insert(part.of, last.count);
+        self.records.bytes.extend_from_slice(body);
+        let (Position { term, seq }, end) = (last.at, self.records.bytes.len());
+        self.records.made.push(Made { part, what, copied: true, term, seq, end });
+        Kept { made: 1, rests_on: last.count, touched: Parts::NONE }
+    }
+
+    /// Where a partition stands.
+    pub(crate) fn position(&self, part: FlowPartition) -> Position {
+        self.last.get(&part).map_or(Position::BEGIN, |last| last.at)
+    }
+
     /// What a reader of a partition rests on.
     pub(crate) fn read(&self, part: FlowPartition) -> Kept {
-        Kept { made: 0, rests_on: self.last.get(&part).map_or(0, |last| last.count) }
+        Kept { rests_on: self.last.get(&part).map_or(0, |last| last.count), ..Kept::default() }
     }
 
     /// What a reader of all partitions rests on, where there are so many.
     pub(crate) fn read_all(&self, of: u32) -> Kept {
-        Kept { made: 0, rests_on: self.newest.get(&of).copied().unwrap_or_default() }
+        Kept { rests_on: self.newest.get(&of).copied().unwrap_or_default(), ..Kept::default() }
     }
 
     /// What was recorded since the last time.
@@ -286,19 +436,21 @@ impl Recorder {
 
     /// A record of a partition was read from a journal. The first may be any that the partition has, as it stands, or
     /// the next; each further one follows the one before it.
-    pub(crate) fn restore(&mut self, part: FlowPartition, seq: u64) -> Follows {
+    pub(crate) fn restore(&mut self, part: FlowPartition, at: Position) -> Follows {
         let last = self.last.entry(part).or_default();
-        let before = seq.checked_sub(1);
-        if !before.is_some_and(|before| if last.read == 0 { before <= last.seq } else { before == last.read })
-        {
+        if at.seq == 0 || last.read != Position::BEGIN && !at.follows(last.read) {
             return Follows::Not;
         }
-        last.read = seq;
-        if seq <= last.seq {
-            return Follows::Had;
+        let follows = last.next(at);
+        if follows != Follows::Not {
+            last.read = at;
         }
-        last.seq = seq;
-        Follows::Next
+        follows
+    }
+
+    /// A record of a partition came from its owner.
+    pub(crate) fn copy(&mut self, part: FlowPartition, at: Position) -> Follows {
+        self.last.entry(part).or_default().next(at)
     }
 
     /// A record that was read from a journal tells that a request was done, with this answer. Whether it can have been:
@@ -312,36 +464,43 @@ impl Recorder {
         self.last.keys().copied()
     }
 
-    /// Where a partition stands: the number of its last record, and what it remembers (bytes for
-    /// [`Recorder::restore_head`]).
-    pub(crate) fn head(&self, part: FlowPartition) -> (u64, Vec<u8>) {
+    /// Where a partition stands: its last record, and what it remembers (bytes for [`Recorder::restore_head`]).
+    pub(crate) fn head(&self, part: FlowPartition) -> (Position, Vec<u8>) {
         let mut bytes = Vec::new();
         if let Some(remembered) = self.remembered.get(&part) {
             remembered.write(&mut bytes);
         }
-        (self.last.get(&part).map_or(0, |last| last.seq), bytes)
+        (self.position(part), bytes)
     }
 
-    /// A partition stands where [`Recorder::head`] said; `check` looks at the answers that have more than a count.
+    /// A partition begins anew where [`Recorder::head`] said; `check` looks at the answers that have more than a count.
     ///
     /// # Errors
-    /// The bytes are not what it gave; what `check` finds wrong.
+    /// The bytes are not what it gave; what `check` finds wrong. Nothing has changed.
     pub(crate) fn restore_head(
         &mut self,
         part: FlowPartition,
-        seq: u64,
+        at: Position,
         remembered: &[u8],
         check: impl Fn(&RowsAnswer) -> Result<(), RestoreError>,
     ) -> Result<(), RestoreError> {
         // Half of the numbers are enough for ever, and nothing overflows.
-        if seq > u64::MAX / 2 {
+        if at.seq > u64::MAX / 2 || at.term.0 > u64::MAX / 2 {
             return Err(RecordError::Meaning("a number of a record").into());
         }
-        self.last.entry(part).or_default().seq = seq;
-        if !remembered.is_empty() {
-            let remembered = Remembered::read(remembered)?;
-            remembered.long_answers().try_for_each(|answer| check(&answer?))?;
-            self.remembered.insert(part, remembered);
+        let remembered = match remembered {
+            [] => None,
+            bytes => {
+                let remembered = Remembered::read(bytes)?;
+                remembered.long_answers().try_for_each(|answer| check(&answer?))?;
+                Some(remembered)
+            }
+        };
+        let last = self.last.entry(part).or_default();
+        *last = Last { at, read: Position::BEGIN, ..*last };
+        match remembered {
+            Some(remembered) => drop(self.remembered.insert(part, remembered)),
+            None => drop(self.remembered.remove(&part)),
         }
         Ok(())
     }

@@ -40,8 +40,19 @@ pub enum RestoreError {
         /// The record's partition.
         part: FlowPartition,
     },
-    /// There can be no such partition.
+    /// There can be no such partition, or it is none of those that are meant.
     Partition(FlowPartition),
+    /// It is for a copy of a partition that this node serves itself.
+    Served(FlowPartition),
+    /// It is of another revision of the flow than runs here.
+    Revision {
+        /// Its revision.
+        of: i64,
+        /// The flow's.
+        here: i64,
+    },
+    /// The rows of the flow are on the way to a newer revision.
+    Changing(FlowId),
     /// The flow has no such table with such a partition.
     NoPartition {
         /// The table.
@@ -95,6 +106,15 @@ impl fmt::Display for RestoreError {
             }
             RestoreError::Partition(FlowPartition { of, number }) => {
                 write!(f, "something of partition {number} of {of}, which cannot be")
+            }
+            RestoreError::Served(FlowPartition { of, number }) => {
+                write!(f, "something for a copy of partition {number} of {of}, which is served here")
+            }
+            RestoreError::Revision { of, here } => {
+                write!(f, "something of revision {of} of a flow that has revision {here} here")
+            }
+            RestoreError::Changing(flow) => {
+                write!(f, "something of flow number {}, which is changing to a newer revision", flow.0)
             }
             RestoreError::Twice { part: FlowPartition { of, number }, seq } => {
                 write!(f, "record {seq} of partition {number} of {of} does a request that was done before it")

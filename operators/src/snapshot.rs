@@ -13,7 +13,7 @@ use anabranch_model::row::Row;
 use anabranch_model::snapshot::{Standing, StateWriter, rows};
 use anabranch_table::{Chunk, ChunkCursor, KeyHash};
 
-use crate::recorder::{FlowPartition, Recorder};
+use crate::recorder::{FlowPartition, Position, Recorder};
 use crate::restore::{RestoreError, Restorer};
 use crate::tables::Tables;
 
@@ -51,7 +51,17 @@ impl FlowPlace {
     pub(crate) fn new(recorder: &Recorder) -> Self {
         let mut parts: Vec<FlowPartition> = recorder.parts().collect();
         parts.sort_unstable_by(|a, b| b.cmp(a));
+        FlowPlace::of(parts)
+    }
+
+    /// Where these partitions begin, the first one last.
+    pub(crate) fn of(parts: Vec<FlowPartition>) -> Self {
         FlowPlace { parts, present: None }
+    }
+
+    /// The partition that is next, or that is not done.
+    pub(crate) fn part(&self) -> Option<FlowPartition> {
+        self.parts.last().copied()
     }
 
     /// Writes on until there are `most` bytes more, and what goes beyond them with one item. Rows that were written, and
@@ -65,13 +75,32 @@ impl FlowPlace {
         out: &mut StateWriter,
     ) -> (u64, bool) {
         let (mut count, end) = (0, out.len() + most.max(1));
-        while let Some(part) = self.parts.last().copied() {
+        while !self.parts.is_empty() {
             if out.len() >= end {
                 return (count, false);
             }
+            count += self.write_part(plan, tables, recorder, end, out);
+        }
+        (count, true)
+    }
+
+    /// Writes on in one partition until the piece has `end` bytes, and what goes beyond them with one item. Rows that were
+    /// written.
+    pub(crate) fn write_part(
+        &mut self,
+        plan: &Plan,
+        tables: &Tables,
+        recorder: &Recorder,
+        end: usize,
+        out: &mut StateWriter,
+    ) -> u64 {
+        let Some(part) = self.part() else { return 0 };
+        let mut count = 0;
+        while out.len() < end {
             let (table, from) = self.present.unwrap_or_else(|| {
-                let (seq, remembered) = recorder.head(part);
-                out.partition(Standing { of: part.of, number: part.number, seq, remembered: &remembered });
+                let (Position { term, seq }, remembered) = recorder.head(part);
+                let FlowPartition { of, number } = part;
+                out.partition(Standing { of, number, term, seq, remembered: &remembered });
                 (TableId(0), ChunkCursor::default())
             });
             let of = plan.tables.get(usize::from(table.0));
@@ -87,8 +116,11 @@ impl FlowPlace {
                     None
                 }
             };
+            if self.present.is_none() {
+                break;
+            }
         }
-        (count, true)
+        count
     }
 }
 

@@ -62,6 +62,11 @@ impl Tables {
         of.parts[partition.0 as usize].get_or_insert_with(|| Box::new(Table::new(seed)))
     }
 
+    /// Drops the rows of a partition.
+    pub(crate) fn clear(&mut self, table: TableId, partition: PartitionId) {
+        self.tables[table.0 as usize].parts[partition.0 as usize] = None;
+    }
+
     /// Asks for the memory of the index that an access to this key will read, and hashes the key.
     #[inline]
     pub(crate) fn prefetch_index(&self, table: TableId, partition: PartitionId, key: &[u8]) -> KeyHash {
@@ -85,8 +90,9 @@ impl Tables {
         self.tables[table.0 as usize].parts.iter().flatten().map(|part| &**part)
     }
 
-    /// All partitions of a table that have or had rows.
-    pub(crate) fn all_mut(&mut self, table: TableId) -> impl Iterator<Item = &mut Table> {
-        self.tables[table.0 as usize].parts.iter_mut().flatten().map(|part| &mut **part)
+    /// All partitions of a table that have or had rows, with their numbers.
+    pub(crate) fn all_mut(&mut self, table: TableId) -> impl Iterator<Item = (PartitionId, &mut Table)> {
+        let parts = (0..).map(PartitionId).zip(&mut self.tables[table.0 as usize].parts);
+        parts.filter_map(|(number, part)| Some((number, &mut **part.as_mut()?)))
     }
 }

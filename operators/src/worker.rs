@@ -1,5 +1,7 @@
 //! A worker: one thread's share of all flows of a node, driven from outside.
 
+mod zone;
+
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -12,6 +14,7 @@ use anabranch_model::message::{
 use anabranch_model::plan::{Plan, Sync};
 use anabranch_model::snapshot::{Item, StateWriter};
 use anabranch_model::stamp::Stamp;
+use anabranch_model::zone::{Owners, Term, Touched};
 use timely::communication::allocator::Thread;
 use timely::communication::{Allocator, Config, WorkerGuards, initialize_from};
 
@@ -21,7 +24,7 @@ use crate::dataflow::{Requests, build};
 use crate::installed::{Installed, UnderWay};
 use crate::machine::{Machine, Measured, TableSize};
 use crate::profile::{FlowProfile, Profile};
-use crate::recorder::{FlowPartition, Kept, Records};
+use crate::recorder::{FlowPartition, Kept, Position, Records};
 use crate::restore::RestoreError;
 use crate::snapshot::{SnapshotPlace, StatePiece};
 use crate::split::Splitter;
@@ -94,7 +97,7 @@ impl WorkerThreads {
 /// }
 /// let origin = Origin { worker: worker.id(), client: 1, request: 1, revision: 1, once: None };
 /// let input = plan.input("Seen").expect("declared");
-/// worker.submit(FlowId(0), Request { origin, body: Body::Rows { input, batch } });
+/// worker.submit(FlowId(0), Request { origin, body: Body::Rows { input, batch }, partial: None });
 /// worker.turn(0);
 /// let [Delivery::Part { part, .. }] = &worker.deliveries()[..] else { panic!("one answer") };
 /// let Answer::Rows(answer) = &part.answer else { panic!("about rows") };
@@ -111,6 +114,10 @@ pub struct Worker {
     profile: Option<Profile>,
     /// Whether what requests change can be kept.
     keeps: bool,
+    /// The newest owners.
+    owners: Arc<Owners>,
+    /// Whether requests are still divided by older ones.
+    adopts: bool,
 }
 
 /// What the operators of a worker share with it.
@@ -120,6 +127,8 @@ pub(crate) struct Shared {
     entered: Cell<u64>,
     outbox: RefCell<Vec<Delivery>>,
     recorded: Cell<Recorded>,
+    /// By which requests are divided.
+    owners: RefCell<Arc<Owners>>,
 }
 
 impl Shared {
@@ -129,6 +138,7 @@ impl Shared {
             entered: Cell::default(),
             outbox: RefCell::default(),
             recorded: Cell::new(Recorded { by, count: 0 }),
+            owners: RefCell::default(),
         }
     }
 
@@ -152,6 +162,15 @@ impl Shared {
         let before = self.recorded.get();
         self.recorded.set(Recorded { count: before.count + kept.made, ..before });
         Recorded { count: kept.rests_on, ..before }
+    }
+
+    /// By which requests are divided.
+    pub(crate) fn owners(&self) -> Arc<Owners> {
+        self.owners.borrow().clone()
+    }
+
+    pub(crate) fn is_in_zone(&self) -> bool {
+        !self.owners.borrow().is_alone()
     }
 
     pub(crate) fn deliver(&self, delivery: Delivery) {
@@ -192,6 +211,8 @@ impl Worker {
             shared: Rc::new(Shared::of(id)),
             profile,
             keeps: true,
+            owners: Arc::default(),
+            adopts: false,
         }
     }
 
@@ -211,6 +232,7 @@ impl Worker {
         if self.config.records {
             machine.record_all();
         }
+        machine.adopt(&self.owners);
         let machine = Rc::new(RefCell::new(machine));
         let under_way = UnderWay::default();
         let requests = self.build(flow, plan, &machine, &under_way);
@@ -224,8 +246,9 @@ impl Worker {
         machine: &Rc<RefCell<Machine>>,
         under_way: &UnderWay,
     ) -> Requests {
-        let splitter = Splitter::new(plan.clone(), self.config.node.clone(), self.peers);
         let shared = self.shared.clone();
+        let node = self.config.node.clone();
+        let splitter = Splitter::new(flow, plan.clone(), node, self.peers, shared.clone());
         if let Some(profile) = &self.profile {
             profile.build(self.timely.next_dataflow_index(), flow);
         }
@@ -260,8 +283,9 @@ impl Worker {
             entered: self.micros(),
             rests_on: Recorded { by: self.id, count: 0 },
             sync: Sync::Memory,
+            touched: Touched::default(),
         };
-        self.shared.deliver(Delivery::Part { flow, part, revised: None });
+        self.shared.deliver(Delivery::Part { flow, part, revised: None, given: None });
     }
 
     /// Holds back further requests to a flow, until it is resumed, replaced or dropped.
@@ -342,7 +366,9 @@ impl Worker {
         if self.flows.values().any(Installed::has_pending) {
             self.shared.entered.set(self.micros());
         }
-        self.flows.values_mut().for_each(Installed::send);
+        if !self.adopt() {
+            self.flows.values_mut().for_each(Installed::send);
+        }
         self.timely.step();
     }
 
@@ -383,11 +409,12 @@ impl Worker {
         &mut self,
         flow: FlowId,
         part: FlowPartition,
+        term: Term,
         seq: u64,
         body: &[u8],
     ) -> Result<(), RestoreError> {
         let installed = self.flows.get(&flow).ok_or(RestoreError::NoFlow(flow))?;
-        installed.machine.borrow_mut().restore(part, seq, body)
+        installed.machine.borrow_mut().restore(part, Position { term, seq }, body)
     }
 
     /// Takes an item of a snapshot, before records that lie behind it; how many rows.
@@ -422,7 +449,7 @@ impl Worker {
         let machine =
             self.flows.get(&flow).expect("flows do not go while a snapshot is made").machine.borrow();
         let mut from = begun.unwrap_or_else(|| machine.place());
-        let mut out = StateWriter::new(flow, machine.stamp(), machine.rerouted());
+        let mut out = StateWriter::new(flow, machine.plan().revision, machine.stamp(), machine.rerouted());
         out.reserve(most);
         let (rows, done) = machine.write(&mut from, most, &mut out);
         place.flow = (!done).then_some((flow, from));

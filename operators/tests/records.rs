@@ -10,6 +10,7 @@ use anabranch_model::plan::{InputId, OutputId, Plan, RefusalCode, TableId};
 use anabranch_model::record::{Identity, Record, RecordWriter};
 use anabranch_model::row::RowError;
 use anabranch_model::snapshot::{Item, Piece};
+use anabranch_model::zone::Term;
 use anabranch_model::{Batch, RowWriter, SchemaId, Shape, Value};
 use anabranch_operators::{
     ANSWERS_REMEMBERED_MAX, FlowPartition, Records, RestoreError, Worker, WorkerConfig,
@@ -71,7 +72,7 @@ fn send(
     }
     let once = Some(Once { client: 5, number, answered: 0, repeated: false });
     let origin = Origin { worker: WorkerId(0), client: 1, request: number, revision: 1, once };
-    worker.submit(FLOW, Request { origin, body: Body::Rows { input: InputId(input), batch } });
+    worker.submit(FLOW, Request { origin, body: Body::Rows { input: InputId(input), batch }, partial: None });
     worker.turn(number as i64);
     let answers = worker.deliveries().into_iter().filter_map(|delivery| match delivery {
         Delivery::Part { part, .. } => Some(part),
@@ -87,7 +88,7 @@ fn send(
 fn rows(worker: &mut Worker, table: u16) -> Page {
     let origin = Origin { worker: WorkerId(0), client: 6, request: 1, revision: 1, once: None };
     let body = Body::Page { table: TableId(table), after: None, limit: u32::MAX, reads: Reads::Safe };
-    worker.submit(FLOW, Request { origin, body });
+    worker.submit(FLOW, Request { origin, body, partial: None });
     worker.turn(0);
     match worker.deliveries().pop() {
         Some(Delivery::Part { part, .. }) => match part.answer {
@@ -102,7 +103,7 @@ fn replayed(plan: &Arc<Plan>, records: &[Records]) -> Worker {
     let mut worker = worker(true);
     worker.install(FLOW, plan);
     for (made, body) in records.iter().flat_map(Records::iter) {
-        worker.restore(FLOW, made.part, made.seq, body).expect("the next of its partition");
+        worker.restore(FLOW, made.part, made.term, made.seq, body).expect("the next of its partition");
     }
     worker.restored();
     worker
@@ -252,14 +253,14 @@ fn a_record_that_does_not_follow_is_refused() {
     let records = first.records().remove(0).1;
     let (made, body) = records.iter().next().expect("a record");
     let mut again = worker(true);
-    assert_eq!(again.restore(FLOW, made.part, 1, body), Err(RestoreError::NoFlow(FLOW)));
+    assert_eq!(again.restore(FLOW, made.part, made.term, 1, body), Err(RestoreError::NoFlow(FLOW)));
     again.install(FLOW, &plan);
     let order = |seq| Err(RestoreError::Order { part: made.part, seq });
-    assert_eq!(again.restore(FLOW, made.part, 2, body), order(2), "one is missing");
-    assert_eq!(again.restore(FLOW, made.part, 1, body), Ok(()));
-    assert_eq!(again.restore(FLOW, made.part, 1, body), order(1), "it is there");
+    assert_eq!(again.restore(FLOW, made.part, made.term, 2, body), order(2), "one is missing");
+    assert_eq!(again.restore(FLOW, made.part, made.term, 1, body), Ok(()));
+    assert_eq!(again.restore(FLOW, made.part, made.term, 1, body), order(1), "it is there");
     let other = FlowPartition { of: 9, number: 0 };
-    assert!(matches!(again.restore(FLOW, other, 1, body), Err(RestoreError::NoTable { .. })));
+    assert!(matches!(again.restore(FLOW, other, Term::FIRST, 1, body), Err(RestoreError::NoTable { .. })));
 }
 
 /// A record of one change, or of none, with a reply.
@@ -287,7 +288,7 @@ fn a_record_that_no_worker_makes_is_refused_and_not_met_later() {
     let restore = |body: &[u8]| {
         let mut again = worker(true);
         again.install(FLOW, &plan);
-        again.restore(FLOW, part, 1, body)
+        again.restore(FLOW, part, Term::FIRST, 1, body)
     };
     let once = Some(Once { client: 5, number: 1, answered: 0, repeated: false });
     let told = packed(&plan.outputs[0].shape, &[Value::Int(1), Value::Null]);
@@ -295,8 +296,11 @@ fn a_record_that_no_worker_makes_is_refused_and_not_met_later() {
     let mut again = worker(true);
     again.install(FLOW, &plan);
     let repeated = record(once, None, Some((0, &told)));
-    assert_eq!(again.restore(FLOW, part, 1, &repeated), Ok(()));
-    assert_eq!(again.restore(FLOW, part, 2, &repeated), Err(RestoreError::Twice { part, seq: 2 }));
+    assert_eq!(again.restore(FLOW, part, Term::FIRST, 1, &repeated), Ok(()));
+    assert_eq!(
+        again.restore(FLOW, part, Term::FIRST, 2, &repeated),
+        Err(RestoreError::Twice { part, seq: 2 })
+    );
     let unknown = restore(&record(once, None, Some((1, &told))));
     assert_eq!(unknown, Err(RestoreError::NoOutput(OutputId(1))));
     let item = packed(&plan.tables[0].shape, &[Value::Int(1), Value::Int(1), Value::Int(1)]);

@@ -34,7 +34,7 @@ fn request(number: u64, revision: i64, plan: &Plan) -> Request {
         revision,
         once: None,
     };
-    Request { origin, body: Body::Rows { input, batch } }
+    Request { origin, body: Body::Rows { input, batch }, partial: None }
 }
 
 fn alone() -> Worker {

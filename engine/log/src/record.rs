@@ -70,6 +70,8 @@ pub enum Kind {
     Term = 3,
     /// What flows have counted so far.
     Counts = 4,
+    /// A piece of the state of a partition, of which the node has a copy that begins anew.
+    State = 5,
 }
 
 impl Kind {
@@ -81,6 +83,7 @@ impl Kind {
             Kind::Flow => "flow",
             Kind::Term => "term",
             Kind::Counts => "counts",
+            Kind::State => "state",
         }
     }
 
@@ -90,6 +93,7 @@ impl Kind {
             2 => Some(Kind::Flow),
             3 => Some(Kind::Term),
             4 => Some(Kind::Counts),
+            5 => Some(Kind::State),
             _ => None,
         }
     }

@@ -21,6 +21,7 @@ pub mod question;
 pub mod record;
 pub mod rest;
 pub mod row;
+pub mod share;
 pub mod snapshot;
 pub mod stamp;
 pub mod time;

@@ -9,6 +9,8 @@ use crate::expr::Place;
 use crate::partition::PartitionId;
 use crate::plan::{InputId, OutputId, Plan, RefusalCode, Sync, TableId};
 use crate::row::row_length;
+use crate::share::Work;
+use crate::zone::{MemberId, Owners, Terms, Touched};
 
 /// Bytes after which a worker ends a page of rows.
 pub const PAGE_BYTES: usize = 1 << 20;
@@ -63,10 +65,37 @@ pub struct Request {
     pub origin: Origin,
     /// What is asked.
     pub body: Body,
+    /// Set where it is a part of a request that was divided before.
+    pub partial: Option<Box<Partial>>,
+}
+
+/// A part of a request that was divided before: by another node of the zone, or here, where it goes its ways again.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Partial {
+    /// Which rows of the request the body has, growing; empty where it has none.
+    ///
+    /// INVARIANT: a row has the number that it had in the request as its client sent it, wherever it is done, because an
+    /// answer that is remembered tells rows by their numbers. The rows of a partition stay together, because a partition
+    /// does a request once.
+    pub rows: Vec<u32>,
+    /// The revision of the flow whose numbers and shapes the body uses; that of the origin is the asker's, which the
+    /// answer is told in.
+    pub revision: i64,
+    /// Set where another node has sent it; it is not sent on.
+    pub forwarded: Option<Forwarded>,
+}
+
+/// How another node has sent a part of a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Forwarded {
+    /// The name of the node where the request entered: `source()`.
+    pub source: Arc<str>,
+    /// Since which terms it believes the groups to be served here. What is served since another one is not done.
+    pub terms: Terms,
 }
 
 /// What a request asks.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Body {
     /// Rows for an input stream.
     Rows {
@@ -99,6 +128,17 @@ pub enum Body {
     },
 }
 
+impl Body {
+    /// What is asked.
+    pub fn asked(&self) -> Asked {
+        match self {
+            Body::Rows { input, .. } => Asked::Rows(*input),
+            Body::Get { table, .. } => Asked::Get(*table),
+            Body::Page { table, .. } => Asked::Page(*table),
+        }
+    }
+}
+
 /// What a reader is content with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Reads {
@@ -124,6 +164,9 @@ pub struct Part {
     pub rests_on: Recorded,
     /// How safe that has to be before it is seen.
     pub sync: Sync,
+    /// The groups that it rests on, of a node in a zone. Of a page: those whose rows on this worker it has seen, even where
+    /// there were none.
+    pub touched: Touched,
     /// This one.
     pub answer: Answer,
 }
@@ -159,6 +202,8 @@ pub enum Answer {
     Page(Page),
     /// Nothing of the request was done.
     Problem(Problem),
+    /// The row of the key is not served here, or not in the term that the asker believes: nothing was read.
+    Elsewhere,
 }
 
 /// Why nothing of a request was done.
@@ -211,6 +256,9 @@ pub struct RowsAnswer {
     pub replies: Replies,
     /// Rows that rules sent back when the request was done before, and that are told to its asker only.
     pub repeated: Replies,
+    /// Rows of which nothing was done, because their groups are not served here, or are since the request was divided;
+    /// growing.
+    pub elsewhere: Vec<u32>,
 }
 
 /// A row that was refused: nothing of its step is written.
@@ -316,11 +364,58 @@ pub enum Delivery {
         /// The revision that answers, where it is another one than the request's: the answer uses its numbers and
         /// shapes.
         revised: Option<Arc<Plan>>,
+        /// In a zone, where the request entered at this node: what was to be done, so that it can go its ways again.
+        given: Option<Box<Work>>,
     },
-    /// Rows emitted to an output stream, at the worker where the rule ran, and how safe what they rest on has to be.
-    Emitted(FlowId, OutputId, Batch, Sync),
+    /// A part of a request for another node, or for whoever serves it next, at the worker where the request entered.
+    Forward(Box<Forward>),
+    /// From here on the worker divides requests as these owners say. What it took in before has come out before, so who
+    /// waits for owners, or was sent to one that is none any more, can be sent again in its order.
+    Owners(Arc<Owners>),
+    /// Rows emitted to an output stream, at the worker where the rule ran, how safe what they rest on has to be, and the
+    /// groups of that.
+    Emitted(FlowId, OutputId, Batch, Sync, Touched),
     /// A refused row, for the flow's error stream, at the worker where its step ran; likewise.
-    Refused(FlowId, RefusedRow, Sync),
+    Refused(FlowId, RefusedRow, Sync, Touched),
+}
+
+/// A part of a request that is not done here.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Forward {
+    /// Whose request it was.
+    pub origin: Origin,
+    /// Who is to do it; `None` where nobody serves the groups at present.
+    pub to: Option<MemberId>,
+    /// The flow.
+    pub flow: FlowId,
+    /// What is to be done.
+    pub body: Body,
+    /// The revision whose numbers and shapes the body uses, maybe not that of the origin ([`Partial::revision`]).
+    pub revision: i64,
+    /// Which rows of the request the body has, growing; empty where it has none ([`Partial::rows`]).
+    pub rows: Vec<u32>,
+    /// The groups that serve it, and since which terms; none of rows for a node by name.
+    pub terms: Terms,
+    /// How many parts the answer has: one from each worker of this node that has something to do, one for each of these.
+    pub parts: u32,
+    /// When the request entered, in microseconds of the clock of the worker where it did.
+    pub entered: u64,
+}
+
+impl Forward {
+    /// The request for this part, to go its ways again at the node where it entered.
+    pub fn again(self) -> Request {
+        let Forward { origin, body, revision, rows, .. } = self;
+        let partial = Some(Box::new(Partial { rows, revision, forwarded: None }));
+        Request { origin: origin.again(), body, partial }
+    }
+}
+
+impl Origin {
+    /// The origin of what goes its ways again: a part of it may have been done.
+    pub(crate) fn again(self) -> Origin {
+        Origin { once: self.once.map(|once| Once { repeated: true, ..once }), ..self }
+    }
 }
 
 /// A row that was refused, with what refused it.

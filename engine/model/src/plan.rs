@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::expr::{Expr, LetSlot, Place, RowSlot};
 use crate::types::{ColumnId, EnumType, Shape};
+use crate::zone::Group;
 
 /// The version of the plan format. It is raised when a reader of the old one would misread the new one.
 pub const PLAN_FORMAT: u16 = 1;
@@ -53,6 +54,41 @@ impl Plan {
     /// The table called `name`.
     pub fn table(&self, name: &str) -> Option<TableId> {
         self.tables.iter().position(|table| table.name == name).map(|at| TableId(at as u16))
+    }
+
+    /// How many nodes hold the rows of the tables that have so many partitions: as many as the one of them wants that
+    /// wants most. What the flow does in a partition of them is recorded as one, so it goes one way. Where only steps
+    /// without tables have so many, what is remembered of them is kept as tables are of which nothing else is said.
+    pub fn copies(&self, partitions: u32) -> u16 {
+        let of =
+            self.tables.iter().map(|table| &table.policy).filter(|policy| policy.partitions == partitions);
+        of.map(|policy| policy.copies).max().unwrap_or_else(|| Policy::default().copies) as u16
+    }
+
+    /// The group that a partition belongs to, of how many there are.
+    pub fn group(&self, number: u32, of: u32) -> Group {
+        Group::of(self.copies(of).into(), number, of)
+    }
+
+    /// How many partitions there are: of tables, and of steps that have none; each number once, growing.
+    pub fn partitions(&self) -> Vec<u32> {
+        let of_steps = self.steps.iter().filter_map(|step| match &step.route {
+            Route::Hash { partitions, .. } => Some(*partitions),
+            Route::Entry | Route::Node(_) => None,
+        });
+        let mut all: Vec<u32> =
+            self.tables.iter().map(|table| table.policy.partitions).chain(of_steps).collect();
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
+    /// The classes of groups that it needs: numbers of copies, each once, growing.
+    pub fn classes(&self) -> Vec<u16> {
+        let mut all: Vec<u16> = self.partitions().into_iter().map(|of| self.copies(of)).collect();
+        all.sort_unstable();
+        all.dedup();
+        all
     }
 }
 

@@ -4,7 +4,7 @@
 //! A piece is one of three. The pieces of the *node* and of *revisions* come first: which flows there are, the kept
 //! revisions of each oldest first, so that they are installed and replaced again while their tables are empty. Pieces of
 //! *state* have what one worker has of one flow: where its partitions stand, and rows. What is said of a partition comes
-//! before its rows.
+//! before its rows, and with it the partition begins anew: what was in it before is gone.
 //!
 //! Format 1, little endian:
 //!
@@ -13,12 +13,12 @@
 //! | 1, 1 | format, 1; kind: 0 the node, 1 a revision, 2 state |
 //! | | of the node: 4 number of the next flow |
 //! | | of a revision: 4 flow, 4 length, name of its file, 4 length, its text |
-//! | | of state: 4 flow, 8 last stamp of its clock, 8 when its rows last found other ways, then items to the end |
+//! | | of state: 4 flow, 8 its revision, 8 last stamp of its clock, 8 when its rows last found other ways, then items to the end |
 //!
 //! | bytes | what |
 //! |---|---|
 //! | 1 | kind of an item: 0 a partition, 1 rows |
-//! | | a partition: 4 of how many, 4 number, 8 its last record, 4 length, answers that it remembers |
+//! | | a partition: 4 of how many, 4 number, 8 and 8 term and number of its last record, 4 length, answers that it remembers |
 //! | | rows: 2 table, 4 partition, 4 length, packed rows behind each other |
 
 use std::fmt;
@@ -28,6 +28,7 @@ use crate::partition::PartitionId;
 use crate::plan::TableId;
 use crate::rest::{Rest, Unread};
 use crate::stamp::Stamp;
+use crate::zone::Term;
 
 /// The format that is written.
 pub const SNAPSHOT_FORMAT: u8 = 1;
@@ -38,6 +39,9 @@ const STATE: u8 = 2;
 
 const PARTITION: u8 = 0;
 const ROWS: u8 = 1;
+
+/// Bytes of a piece of state before its items.
+const STATE_HEAD_BYTES: usize = 30;
 
 /// A piece of the state of a node.
 #[derive(Clone, Debug)]
@@ -65,6 +69,8 @@ pub enum Piece<'p> {
 pub struct State<'p> {
     /// The flow.
     pub flow: FlowId,
+    /// Its revision.
+    pub revision: i64,
     /// Later stamps are larger.
     pub stamp: Stamp,
     /// When a newer revision last sent rows of an input to other partitions, in microseconds since 1970 UTC; 0 where none
@@ -89,6 +95,8 @@ pub struct Standing<'p> {
     pub of: u32,
     /// Which of them.
     pub number: u32,
+    /// The term of its last record.
+    pub term: Term,
     /// Its last record.
     pub seq: u64,
     /// The answers that it remembers, in their own format.
@@ -161,9 +169,10 @@ pub struct StateWriter {
 impl StateWriter {
     /// Begins a piece of what a worker has of a flow.
     #[must_use]
-    pub fn new(flow: FlowId, stamp: Stamp, rerouted: u64) -> Self {
+    pub fn new(flow: FlowId, revision: i64, stamp: Stamp, rerouted: u64) -> Self {
         let mut out = vec![SNAPSHOT_FORMAT, STATE];
         out.extend_from_slice(&flow.0.to_le_bytes());
+        out.extend_from_slice(&revision.to_le_bytes());
         out.extend_from_slice(&stamp.0.to_le_bytes());
         out.extend_from_slice(&rerouted.to_le_bytes());
         StateWriter { out, open: None }
@@ -180,6 +189,7 @@ impl StateWriter {
         self.out.push(PARTITION);
         self.out.extend_from_slice(&standing.of.to_le_bytes());
         self.out.extend_from_slice(&standing.number.to_le_bytes());
+        self.out.extend_from_slice(&standing.term.0.to_le_bytes());
         self.out.extend_from_slice(&standing.seq.to_le_bytes());
         self.out.extend_from_slice(&(standing.remembered.len() as u32).to_le_bytes());
         self.out.extend_from_slice(standing.remembered);
@@ -220,7 +230,7 @@ impl StateWriter {
     /// Whether it says nothing yet but the flow and its clock.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.out.len() <= 14
+        self.out.len() <= STATE_HEAD_BYTES
     }
 
     /// The piece.
@@ -249,8 +259,9 @@ impl<'p> Piece<'p> {
                 Piece::Revision { flow, file: rest.text()?, text: rest.text()? }
             }
             STATE => {
-                let (flow, stamp, rerouted) = (FlowId(rest.u32()?), Stamp(rest.u64()?), rest.u64()?);
-                return Ok(Piece::State(State { flow, stamp, rerouted, items: rest.0 }));
+                let (flow, revision) = (FlowId(rest.u32()?), rest.u64()? as i64);
+                let (stamp, rerouted) = (Stamp(rest.u64()?), rest.u64()?);
+                return Ok(Piece::State(State { flow, revision, stamp, rerouted, items: rest.0 }));
             }
             _ => return Err(SnapshotError::Meaning("a kind of piece")),
         };
@@ -292,8 +303,9 @@ impl<'p> Rest<'p> {
     fn item(&mut self) -> Result<Item<'p>, SnapshotError> {
         match self.byte()? {
             PARTITION => {
-                let (of, number, seq) = (self.u32()?, self.u32()?, self.u64()?);
-                Ok(Item::Partition(Standing { of, number, seq, remembered: self.long()? }))
+                let (of, number) = (self.u32()?, self.u32()?);
+                let (term, seq) = (Term(self.u64()?), self.u64()?);
+                Ok(Item::Partition(Standing { of, number, term, seq, remembered: self.long()? }))
             }
             ROWS => {
                 let table = TableId(self.u16()?);
@@ -321,10 +333,11 @@ mod tests {
         row
     }
 
-    const STANDING: Standing<'_> = Standing { of: 8, number: 3, seq: 7, remembered: b"answers" };
+    const STANDING: Standing<'_> =
+        Standing { of: 8, number: 3, term: Term(4), seq: 7, remembered: b"answers" };
 
     fn written() -> Vec<u8> {
-        let mut writer = StateWriter::new(FlowId(5), Stamp(9), 3);
+        let mut writer = StateWriter::new(FlowId(5), 6, Stamp(9), 3);
         writer.partition(STANDING);
         writer.row(TableId(1), PartitionId(3), &row(b"one"));
         writer.row(TableId(1), PartitionId(3), &row(b"two"));
@@ -336,7 +349,7 @@ mod tests {
     fn state_reads_as_it_was_written() {
         let bytes = written();
         let Ok(Piece::State(state)) = Piece::parse(&bytes) else { unreachable!("it is state") };
-        assert_eq!((state.flow, state.stamp, state.rerouted), (FlowId(5), Stamp(9), 3));
+        assert_eq!((state.flow, state.revision, state.stamp, state.rerouted), (FlowId(5), 6, Stamp(9), 3));
         let items: Vec<_> = state.items().map(|item| item.expect("an item")).collect();
         let both = [row(b"one"), row(b"two")].concat();
         assert_eq!(
@@ -364,12 +377,15 @@ mod tests {
     /// The bytes are a promise: files and other nodes rest on them.
     #[test]
     fn the_format_stays() {
-        let mut writer = StateWriter::new(FlowId(5), Stamp(9), 3);
-        writer.partition(Standing { of: 2, number: 1, seq: 3, remembered: b"r" });
+        let mut writer = StateWriter::new(FlowId(5), 6, Stamp(9), 3);
+        assert!(writer.is_empty());
+        writer.partition(Standing { of: 2, number: 1, term: Term(4), seq: 3, remembered: b"r" });
+        assert!(!writer.is_empty());
         writer.row(TableId(4), PartitionId(1), &row(b""));
-        let mut wanted = vec![1, 2, 5, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0];
+        let mut wanted = vec![1, 2, 5, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0];
         wanted.extend_from_slice(&[3, 0, 0, 0, 0, 0, 0, 0]);
-        wanted.extend_from_slice(&[0, 2, 0, 0, 0, 1, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, b'r']);
+        wanted.extend_from_slice(&[0, 2, 0, 0, 0, 1, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0]);
+        wanted.extend_from_slice(&[3, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, b'r']);
         wanted.extend_from_slice(&[1, 4, 0, 1, 0, 0, 0, 16, 0, 0, 0, 16, 0, 0, 0]);
         wanted.extend_from_slice(&[0; 12]);
         assert_eq!(writer.finish(), wanted);

@@ -93,16 +93,24 @@ impl Standing {
 }
 
 /// Who serves what, as one node sees it.
+///
+/// INVARIANT: of two that a node gives its workers the later one has the larger version, also where it differs from the
+/// one before by no more than [`Owners::without`]: workers tell by it what they knew when they divided a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Owners {
+    version: u64,
     /// By number of copies, then by partition of the zone; `None` where there is no zone, and this node serves all.
     classes: Option<BTreeMap<u16, Vec<Standing>>>,
+    /// The other members, by the names that flows call them.
+    names: BTreeMap<String, MemberId>,
+    /// What this node has whole copies of, by number of copies.
+    copies: BTreeMap<u16, Parts>,
 }
 
 impl Owners {
     /// Of a node without a zone: it serves everything.
     pub fn alone() -> Owners {
-        Owners { classes: None }
+        Owners::default()
     }
 
     /// Of a node in a zone; nobody serves what is not told of.
@@ -116,7 +124,32 @@ impl Owners {
                 *place = standing;
             }
         }
-        Owners { classes: Some(classes) }
+        Owners { classes: Some(classes), ..Owners::default() }
+    }
+
+    /// The same, with this version.
+    pub fn numbered(self, version: u64) -> Owners {
+        Owners { version, ..self }
+    }
+
+    /// The same, with the other members by name: where `route to` sends rows.
+    pub fn naming(self, others: impl IntoIterator<Item = (String, MemberId)>) -> Owners {
+        Owners { names: others.into_iter().collect(), ..self }
+    }
+
+    /// The same, with the groups of which this node has whole copies: who is content with what is there may read them.
+    pub fn holding(self, groups: impl IntoIterator<Item = Group>) -> Owners {
+        let mut copies: BTreeMap<u16, Parts> = BTreeMap::new();
+        for group in groups {
+            copies.entry(group.copies).or_default().insert(group.number);
+        }
+        Owners { copies, ..self }
+    }
+
+    /// Which of those that the node has given its workers it is.
+    #[inline]
+    pub fn version(&self) -> u64 {
+        self.version
     }
 
     /// Whether there is no zone.
@@ -130,11 +163,41 @@ impl Owners {
     pub fn standing(&self, group: Group) -> Standing {
         match &self.classes {
             None => Standing { holder: Holder::Here, ..Standing::NOBODY },
-            Some(classes) => {
-                let of = classes.get(&group.copies).and_then(|of| of.get(usize::from(group.number)));
-                of.copied().unwrap_or(Standing::NOBODY)
+            Some(_) => {
+                self.class(group.copies).get(usize::from(group.number)).copied().unwrap_or(Standing::NOBODY)
             }
         }
+    }
+
+    /// Who serves the partitions of the zone for tables with so many copies, by number; empty where it is not told, and
+    /// nobody does.
+    #[inline]
+    pub fn class(&self, copies: u16) -> &[Standing] {
+        self.classes.as_ref().and_then(|classes| classes.get(&copies)).map_or(&[], Vec::as_slice)
+    }
+
+    /// All groups that are told of.
+    pub fn groups(&self) -> impl Iterator<Item = (Group, Standing)> {
+        let group = |copies: u16, number: usize| Group { copies, number: number as u16 };
+        self.classes.iter().flatten().flat_map(move |(copies, of)| {
+            of.iter().enumerate().map(move |(number, standing)| (group(*copies, number), *standing))
+        })
+    }
+
+    /// The other member of this name.
+    pub fn member(&self, name: &str) -> Option<MemberId> {
+        self.names.get(name).copied()
+    }
+
+    /// Whether there is a whole copy of the group here.
+    #[inline]
+    pub fn has_copy(&self, group: Group) -> bool {
+        self.copies.get(&group.copies).is_some_and(|parts| parts.contains(group.number))
+    }
+
+    /// Whether it knows the holders that another node believes in, or later ones.
+    pub fn knows(&self, terms: &Terms) -> bool {
+        terms.iter().all(|(group, tenure)| self.standing(group).tenure >= tenure)
     }
 
     /// The same, but for groups that nobody serves.
@@ -147,6 +210,54 @@ impl Owners {
             }
         }
         owners
+    }
+}
+
+/// Groups of one class that something has to do with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Touched {
+    /// Copies of the tables; 0 where there is no zone, or no group.
+    pub copies: u16,
+    /// Which partitions of the zone.
+    pub parts: Parts,
+}
+
+impl Touched {
+    /// The groups.
+    pub fn groups(self) -> impl Iterator<Item = Group> {
+        self.parts.iter().map(move |number| Group { copies: self.copies, number })
+    }
+}
+
+/// Groups of one class, each with the term in which its holder became so ([`Standing::tenure`]): what one node believes
+/// when it asks another.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Terms {
+    /// Which groups.
+    pub touched: Touched,
+    /// The terms, by growing number of the group.
+    pub terms: Vec<Term>,
+}
+
+impl Terms {
+    /// These groups, as somebody sees them.
+    pub fn of(touched: Touched, owners: &Owners) -> Terms {
+        Terms { touched, terms: touched.groups().map(|group| owners.standing(group).tenure).collect() }
+    }
+
+    /// Each group with its term.
+    pub fn iter(&self) -> impl Iterator<Item = (Group, Term)> {
+        self.touched.groups().zip(self.terms.iter().copied())
+    }
+
+    /// The term of a group, where it is among them.
+    pub fn term(&self, group: Group) -> Option<Term> {
+        let Touched { copies, parts } = self.touched;
+        if copies != group.copies || !parts.contains(group.number) {
+            return None;
+        }
+        let before = parts.and(Parts(Parts::one(group.number).0 - 1));
+        self.terms.get(before.len() as usize).copied()
     }
 }
 
@@ -202,6 +313,11 @@ impl Parts {
         self.0 == 0
     }
 
+    /// How many there are.
+    pub fn len(self) -> u32 {
+        self.0.count_ones()
+    }
+
     /// Their numbers.
     pub fn iter(self) -> impl Iterator<Item = u16> {
         (0..ZONE_PARTITIONS as u16).filter(move |number| self.contains(*number))
@@ -234,6 +350,21 @@ mod tests {
         assert_eq!(owners.without([group]).standing(group), Standing { holder: Holder::Nobody, ..there });
         assert_eq!(owners.standing(Group { copies: 2, number: 8 }).holder, Holder::Nobody);
         assert_eq!(owners.standing(Group { copies: 3, number: 7 }).holder, Holder::Nobody);
+    }
+
+    #[test]
+    fn terms_are_found_by_their_groups() {
+        let group = |number| Group { copies: 2, number };
+        let standing =
+            |tenure| Standing { term: Term(9), tenure: Term(tenure), since: 0, holder: Holder::Here };
+        let owners = Owners::of([(group(0), standing(4)), (group(7), standing(5)), (group(63), standing(6))]);
+        let touched =
+            Touched { copies: 2, parts: [0, 7, 63].map(Parts::one).into_iter().fold(Parts::NONE, Parts::or) };
+        let terms = Terms::of(touched, &owners);
+        let found = [0, 7, 63, 8].map(|number| terms.term(group(number)));
+        assert_eq!(found, [Some(Term(4)), Some(Term(5)), Some(Term(6)), None]);
+        assert_eq!(terms.term(Group { copies: 3, number: 7 }), None);
+        assert!(owners.knows(&terms) && !Owners::of([(group(7), standing(4))]).knows(&terms));
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use anabranch_log::{Config, LogNumber, MemoryDisk, Reader};
 use anabranch_model::message::WorkerId;
 use anabranch_model::plan::Sync;
-use anabranch_operators::{FlowPartition, Made};
+use anabranch_model::zone::Term;
+use anabranch_operators::{FlowPartition, Made, What};
 
 use super::*;
 use crate::safe::Condition;
@@ -26,7 +27,8 @@ fn recorded(count: u64) -> Recorded {
 
 /// The record of this number, with a body of 1 KiB.
 fn step(number: u64) -> Entry {
-    let made = Made { part: FlowPartition { of: 1, number: 0 }, seq: number, end: 1024 };
+    let part = FlowPartition { of: 1, number: 0 };
+    let made = Made { part, what: What::Step, copied: false, term: Term::FIRST, seq: number, end: 1024 };
     let records = Records { made: vec![made], bytes: vec![1; 1024] };
     Entry::Steps(vec![(FlowId(0), records)], recorded(number))
 }

@@ -80,6 +80,7 @@ pub(crate) fn answered_message(answered: Answered) -> wire::Answer {
         Ok(Answer::Problem(Unfit::Gone)) => unfit("gone"),
         Ok(Answer::Problem(Unfit::Changed)) => unfit("changed"),
         Ok(Answer::Problem(Unfit::Unkept)) => unreachable!("the egress says why"),
+        Ok(Answer::Elsewhere) => unreachable!("the egress sends it where it is served"),
         Ok(Answer::Rows(answer)) => wire::Outcome::Rows(rows_message(answer)),
         Ok(Answer::Row(row)) => wire::Outcome::Row(wire::FoundRow { row }),
         Ok(Answer::Page(page)) => {
@@ -161,5 +162,5 @@ fn rows_answer(message: wire::RowsAnswer, plan: &Plan) -> Result<RowsAnswer, Str
         rest = behind;
     }
     let refusals = message.refusals.into_iter().map(refusal).collect();
-    Ok(RowsAnswer { accepted: message.accepted, refusals, replies, repeated: Replies::default() })
+    Ok(RowsAnswer { accepted: message.accepted, refusals, replies, ..RowsAnswer::default() })
 }

@@ -204,7 +204,7 @@ impl Session {
             revision: request.revision,
             once,
         };
-        Ok((flow, EngineRequest { origin, body }))
+        Ok((flow, EngineRequest { origin, body, partial: None }))
     }
 }
 

@@ -5,6 +5,7 @@ use anabranch_model::partition::PartitionId;
 use anabranch_model::plan::TableId;
 use anabranch_model::snapshot::{Item, Standing, rows};
 use anabranch_model::stamp::Stamp;
+use anabranch_model::zone::Term;
 use anabranch_operators::{FlowPartition, RestoreError, Worker};
 use crossbeam_channel::{Receiver, Sender, bounded};
 
@@ -33,9 +34,9 @@ pub struct Restore {
 #[derive(Clone, Copy, Debug)]
 enum Thing {
     /// The body of a record of a flow, of this number in its partition.
-    Record(FlowId, FlowPartition, u64),
+    Record(FlowId, FlowPartition, Term, u64),
     /// What a partition remembers, where it stands.
-    Partition(FlowId, FlowPartition, u64),
+    Partition(FlowId, FlowPartition, Term, u64),
     /// Rows of a partition.
     Rows(FlowId, TableId, PartitionId),
     /// The last stamp of a flow's clock, and when its rows last found other partitions.
@@ -45,9 +46,10 @@ enum Thing {
 impl Thing {
     fn restore(self, bytes: &[u8], worker: &mut Worker) -> Result<(), RestoreError> {
         match self {
-            Thing::Record(flow, part, seq) => worker.restore(flow, part, seq, bytes)?,
-            Thing::Partition(flow, FlowPartition { of, number }, seq) => {
-                worker.load(flow, Item::Partition(Standing { of, number, seq, remembered: bytes }))?;
+            Thing::Record(flow, part, term, seq) => worker.restore(flow, part, term, seq, bytes)?,
+            Thing::Partition(flow, FlowPartition { of, number }, term, seq) => {
+                let standing = Standing { of, number, term, seq, remembered: bytes };
+                worker.load(flow, Item::Partition(standing))?;
             }
             Thing::Rows(flow, table, partition) => {
                 worker.load(flow, Item::Rows(table, partition, bytes))?;
@@ -116,11 +118,11 @@ impl Batches {
     pub(crate) fn record(
         &mut self,
         owner: usize,
-        (flow, part, seq): (FlowId, FlowPartition, u64),
+        (flow, part, term, seq): (FlowId, FlowPartition, Term, u64),
         body: &[u8],
         workers: &impl Workers,
     ) -> Result<(), Error> {
-        self.push(owner, Thing::Record(flow, part, seq), body, workers)
+        self.push(owner, Thing::Record(flow, part, term, seq), body, workers)
     }
 
     /// Later stamps are larger.
@@ -144,8 +146,8 @@ impl Batches {
         workers: &impl Workers,
     ) -> Result<u64, Error> {
         match item {
-            Item::Partition(Standing { of, number, seq, remembered }) => {
-                let thing = Thing::Partition(flow, FlowPartition { of, number }, seq);
+            Item::Partition(Standing { of, number, term, seq, remembered }) => {
+                let thing = Thing::Partition(flow, FlowPartition { of, number }, term, seq);
                 self.push(owner, thing, remembered, workers).map(|()| 0)
             }
             Item::Rows(table, partition, bytes) => {

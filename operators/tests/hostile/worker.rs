@@ -8,6 +8,7 @@ use anabranch_model::message::{
 use anabranch_model::plan::{InputId, Plan, TableId};
 use anabranch_model::row::RowError;
 use anabranch_model::snapshot::Piece;
+use anabranch_model::zone::Term;
 use anabranch_model::{Batch, SchemaId, Value};
 use anabranch_operators::{FlowPartition, RestoreError, StatePiece, Worker, WorkerConfig};
 
@@ -69,11 +70,11 @@ pub(crate) fn serve(worker: &mut Worker, plan: &Plan, number: u64) {
 
 fn ask(worker: &mut Worker, number: u64, once: Option<Once>, body: Body) -> Answer {
     let origin = Origin { worker: WorkerId(0), client: 5, request: number, revision: 1, once };
-    worker.submit(FLOW, Request { origin, body });
+    worker.submit(FLOW, Request { origin, body, partial: None });
     worker.turn(number as i64);
     let parts = worker.deliveries().into_iter().find_map(|delivery| match delivery {
         Delivery::Part { part, .. } => Some(part.answer),
-        Delivery::Emitted(..) | Delivery::Refused(..) => None,
+        _ => None,
     });
     parts.expect("a request is answered")
 }
@@ -112,7 +113,7 @@ pub(crate) fn take_and_serve(plan: &Arc<Plan>, as_piece: bool, bytes: &[u8]) {
         true => load(&mut one, bytes),
         false => {
             let mut parts = (0..PARTITIONS).map(|number| FlowPartition { of: PARTITIONS, number });
-            parts.try_for_each(|part| one.restore(FLOW, part, 1, bytes))
+            parts.try_for_each(|part| one.restore(FLOW, part, Term::FIRST, 1, bytes))
         }
     };
     if taken.is_err() {
