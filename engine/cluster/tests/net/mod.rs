@@ -1,0 +1,520 @@
+//! A few nodes, a network and disks in memory, on a virtual clock, from one seed. Owners behave as real ones do: they bring
+//! copies up to date and hand over what they are told to; who holds a lease is checked after every step.
+#![allow(dead_code, unreachable_pub)]
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::sync::Arc;
+
+use anabranch_cluster::{Cluster, Contact, Event, Me, Output, Reason, Role, View, Wish};
+use anabranch_model::zone::{Group, MemberId, Term};
+
+pub const MS: u64 = 1_000;
+pub const SECOND: u64 = 1_000_000;
+
+/// Chance from a seed (splitmix64).
+pub struct Chance(pub u64);
+
+impl Chance {
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ z >> 31
+    }
+
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound.max(1)
+    }
+
+    pub fn percent(&mut self, percent: u64) -> bool {
+        self.below(100) < percent
+    }
+}
+
+/// What the network does to messages.
+#[derive(Clone, Copy)]
+pub struct Weather {
+    pub delay_min: u64,
+    pub delay_max: u64,
+    pub loss_percent: u64,
+    pub double_percent: u64,
+}
+
+impl Weather {
+    pub const FAIR: Weather = Weather { delay_min: 200, delay_max: 600, loss_percent: 0, double_percent: 0 };
+    pub const FOUL: Weather =
+        Weather { delay_min: 200, delay_max: 60 * MS, loss_percent: 10, double_percent: 5 };
+}
+
+pub struct Node {
+    pub me: Me,
+    pub cluster: Option<Cluster>,
+    /// How fast its clock goes, in parts of 1,000, and where it began.
+    pub rate: u64,
+    pub offset: u64,
+    pub paused_until: u64,
+    pub disk: Vec<Vec<u8>>,
+    pub view: Arc<View>,
+    pub lease: u64,
+    pub refused: Option<Reason>,
+    /// What it stopped to serve, as it handed it over.
+    stopped: BTreeSet<(Group, Term)>,
+    wished: BTreeSet<(Group, Term, MemberId)>,
+    incarnations: u64,
+}
+
+impl Node {
+    pub fn clock(&self, now: u64) -> u64 {
+        self.offset + now * self.rate / 1_000
+    }
+
+    fn id(&self) -> Option<MemberId> {
+        self.cluster.as_ref().and_then(Cluster::id)
+    }
+
+    /// What it may serve now.
+    fn serves(&self, now: u64) -> impl Iterator<Item = Group> {
+        let me = self.id().filter(|_| self.lease > self.clock(now) && self.refused.is_none());
+        let of = self.view.groups.iter().filter(move |(_, of)| of.owner.is_some() && of.owner == me);
+        of.filter(|(group, of)| !self.stopped.contains(&(**group, of.term))).map(|(group, _)| *group)
+    }
+}
+
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Coming {
+    Message { from: usize, incarnation: u64, bytes: Vec<u8> },
+    LinkLost { member: MemberId, refused: bool },
+    Kept { incarnation: u64, serial: u64 },
+    Do { incarnation: u64, what: Task },
+}
+
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Task {
+    CaughtUp(Group, Term, MemberId),
+    HandOver(Group, Term, MemberId),
+}
+
+/// What a term of a group was: owner and who had everything.
+type Configured = (Option<MemberId>, Vec<MemberId>);
+
+pub struct Net {
+    pub now: u64,
+    pub chance: Chance,
+    pub nodes: Vec<Node>,
+    pub weather: Weather,
+    /// From whom to whom nothing passes.
+    pub cut: BTreeSet<(usize, usize)>,
+    queue: BinaryHeap<Reverse<(u64, u64, usize, Coming)>>,
+    serial: u64,
+    pub trace: u64,
+    pub messages: u64,
+    pub bytes: u64,
+    configured: BTreeMap<(u64, Group, Term), Configured>,
+    /// Time that catching up one group takes.
+    pub catch_up: u64,
+    pub disk_time: u64,
+}
+
+impl Net {
+    pub fn new(seed: u64) -> Net {
+        Net {
+            now: 0,
+            chance: Chance(seed),
+            nodes: Vec::new(),
+            weather: Weather::FAIR,
+            cut: BTreeSet::new(),
+            queue: BinaryHeap::new(),
+            serial: 0,
+            trace: 0,
+            messages: 0,
+            bytes: 0,
+            configured: BTreeMap::new(),
+            catch_up: 20 * MS,
+            disk_time: MS,
+        }
+    }
+
+    /// A machine; nothing runs on it yet.
+    pub fn add(&mut self, name: &str, role: Role, durable: bool) -> usize {
+        let me = Me {
+            zone: "demo".to_owned(),
+            name: name.to_owned(),
+            incarnation: 0,
+            address: format!("{name}:7401#{}", self.nodes.len()),
+            role,
+            workers: 2,
+            durable,
+            epoch_at: 1_800_000_000 * SECOND,
+        };
+        self.nodes.push(Node {
+            me,
+            cluster: None,
+            rate: 1_000,
+            offset: 0,
+            paused_until: 0,
+            disk: Vec::new(),
+            view: Arc::default(),
+            lease: 0,
+            refused: None,
+            stopped: BTreeSet::new(),
+            wished: BTreeSet::new(),
+            incarnations: 0,
+        });
+        self.nodes.len() - 1
+    }
+
+    /// Starts a process: it founds (`None`), or joins at these; with what is on its disk.
+    pub fn start(&mut self, at: usize, join: Option<&[usize]>) {
+        let seeds: Option<Vec<String>> =
+            join.map(|seeds| seeds.iter().map(|seed| self.nodes[*seed].me.address.clone()).collect());
+        let now = self.now;
+        let node = &mut self.nodes[at];
+        node.incarnations += 1;
+        node.me.incarnation = (at as u64 + 1) * 1_000 + node.incarnations;
+        node.lease = 0;
+        node.view = Arc::default();
+        node.refused = None;
+        node.stopped.clear();
+        node.wished.clear();
+        let (me, clock) = (node.me.clone(), node.clock(now));
+        let cluster = match seeds {
+            None if node.disk.is_empty() => Cluster::found(me, clock),
+            seeds => Cluster::restore(me, seeds.unwrap_or_default(), &node.disk, clock).expect("own pieces"),
+        };
+        node.cluster = Some(cluster);
+        self.drain(at);
+    }
+
+    /// SIGKILL: whoever is not cut off sees its connections closed and new ones refused.
+    pub fn kill(&mut self, at: usize) {
+        let Some(cluster) = self.nodes[at].cluster.take() else { return };
+        let Some(member) = cluster.id() else { return };
+        for other in 0..self.nodes.len() {
+            if other != at && !self.cut.contains(&(at, other)) && !self.cut.contains(&(other, at)) {
+                let delay = self.weather.delay_min + self.chance.below(self.weather.delay_max);
+                self.push(delay, other, Coming::LinkLost { member, refused: true });
+            }
+        }
+    }
+
+    /// The machine is gone with its network: nobody hears why.
+    pub fn vanish(&mut self, at: usize) {
+        self.nodes[at].cluster = None;
+    }
+
+    pub fn pause(&mut self, at: usize, time: u64) {
+        self.nodes[at].paused_until = self.now + time;
+    }
+
+    pub fn cut_off(&mut self, at: usize) {
+        for other in 0..self.nodes.len() {
+            self.cut.insert((at, other));
+            self.cut.insert((other, at));
+        }
+    }
+
+    pub fn wish(&mut self, at: usize, wish: Wish) -> u64 {
+        let clock = self.nodes[at].clock(self.now);
+        let number = self.nodes[at].cluster.as_mut().expect("it runs").wish(clock, wish);
+        self.drain(at);
+        number
+    }
+
+    /// Bytes from somewhere.
+    pub fn inject(
+        &mut self,
+        at: usize,
+        from: Contact,
+        bytes: Vec<u8>,
+    ) -> Result<(), anabranch_cluster::Error> {
+        let clock = self.nodes[at].clock(self.now);
+        let result =
+            self.nodes[at].cluster.as_mut().expect("it runs").handle(clock, Event::Message { from, bytes });
+        self.drain(at);
+        result
+    }
+
+    fn push(&mut self, delay: u64, to: usize, coming: Coming) {
+        self.serial += 1;
+        self.queue.push(Reverse((self.now + delay, self.serial, to, coming)));
+    }
+
+    /// When the node wants its turn, in the time of the world.
+    fn due(&self, at: usize) -> Option<u64> {
+        let node = &self.nodes[at];
+        let due = node.cluster.as_ref()?.due();
+        if due == u64::MAX {
+            return None;
+        }
+        let world = (due.saturating_sub(node.offset) * 1_000).div_ceil(node.rate);
+        Some(world.max(self.now).max(node.paused_until))
+    }
+
+    pub fn run(&mut self, time: u64) {
+        let until = self.now + time;
+        while self.step(until) {}
+        self.now = until;
+    }
+
+    /// Runs until something is so; panics where it is not in time.
+    pub fn run_until(&mut self, time: u64, what: &str, is: impl Fn(&Net) -> bool) -> u64 {
+        let (start, until) = (self.now, self.now + time);
+        while !is(self) {
+            assert!(self.step(until), "{what}: not after {} ms\n{}", time / MS, self.describe());
+        }
+        self.now - start
+    }
+
+    fn step(&mut self, until: u64) -> bool {
+        let timer = (0..self.nodes.len()).filter_map(|at| Some((self.due(at)?, at))).min();
+        let event = self.queue.peek().map(|Reverse((at, ..))| *at);
+        let next = match (timer, event) {
+            (Some((due, _)), Some(event)) => due.min(event),
+            (Some((due, _)), None) => due,
+            (None, Some(event)) => event,
+            (None, None) => return false,
+        };
+        if next > until {
+            return false;
+        }
+        self.now = next;
+        if event == Some(next) {
+            let Reverse((_, _, at, coming)) = self.queue.pop().expect("it was there");
+            if self.nodes[at].paused_until > self.now {
+                let wait = self.nodes[at].paused_until - self.now;
+                self.push(wait, at, coming);
+            } else {
+                self.come(at, coming);
+            }
+        } else if let Some((_, at)) = timer {
+            self.drain(at);
+        }
+        true
+    }
+
+    fn come(&mut self, at: usize, coming: Coming) {
+        let clock = self.nodes[at].clock(self.now);
+        let incarnation = self.nodes[at].me.incarnation;
+        let from_contact = |net: &Net, from: usize| Contact::at(&net.nodes[from].me.address);
+        let event = match coming {
+            Coming::Message { from, bytes, .. } => Event::Message { from: from_contact(self, from), bytes },
+            Coming::LinkLost { member, refused } => Event::LinkLost { member, refused },
+            Coming::Kept { incarnation: of, serial } if of == incarnation => Event::Kept(serial),
+            Coming::Do { incarnation: of, what } if of == incarnation => return self.perform(at, what),
+            _ => return,
+        };
+        let Some(cluster) = self.nodes[at].cluster.as_mut() else { return };
+        // What comes late from an earlier life, or of another zone, is turned down.
+        let _ = cluster.handle(clock, event);
+        self.drain(at);
+    }
+
+    fn perform(&mut self, at: usize, what: Task) {
+        let node = &mut self.nodes[at];
+        let Some(me) = node.id() else { return };
+        let fits = |group: &Group, term: &Term| {
+            node.view.groups.get(group).is_some_and(|of| of.term == *term && of.owner == Some(me))
+        };
+        let wish = match what {
+            Task::CaughtUp(group, term, member) if fits(&group, &term) => {
+                Wish::CaughtUp { group, term, member }
+            }
+            Task::HandOver(group, term, to) if fits(&group, &term) => {
+                node.stopped.insert((group, term));
+                Wish::HandOver { group, term, to }
+            }
+            _ => return,
+        };
+        if node.cluster.is_some() {
+            self.wish(at, wish);
+        }
+    }
+
+    fn drain(&mut self, at: usize) {
+        let clock = self.nodes[at].clock(self.now);
+        let Some(cluster) = self.nodes[at].cluster.as_mut() else { return };
+        let outputs = cluster.turn(clock);
+        for output in outputs {
+            self.note(at, &output);
+            self.perform_output(at, output);
+        }
+        self.check_leases();
+    }
+
+    fn perform_output(&mut self, at: usize, output: Output) {
+        let incarnation = self.nodes[at].me.incarnation;
+        match output {
+            Output::Send { to, bytes } => self.post(at, &to.address, bytes),
+            Output::Keep { serial, whole, bytes } => {
+                let node = &mut self.nodes[at];
+                assert!(node.me.durable, "only durable nodes keep");
+                if whole {
+                    node.disk.clear();
+                }
+                // What is written counts as being there: a crash before the sync is not told from one after it.
+                node.disk.push(bytes);
+                self.push(self.disk_time, at, Coming::Kept { incarnation, serial });
+            }
+            Output::View(view) => {
+                let node = &mut self.nodes[at];
+                assert!(view.version >= node.view.version, "views only grow");
+                node.view = view;
+                self.look(at);
+            }
+            Output::Lease { until } => self.nodes[at].lease = until,
+            Output::Refused(reason) => self.nodes[at].refused = Some(reason),
+        }
+    }
+
+    fn post(&mut self, from: usize, to: &str, bytes: Vec<u8>) {
+        self.messages += 1;
+        self.bytes += bytes.len() as u64;
+        let Some(to) = self.nodes.iter().position(|node| node.me.address == to) else { return };
+        if self.cut.contains(&(from, to)) || self.chance.percent(self.weather.loss_percent) {
+            return;
+        }
+        let copies = 1 + u64::from(self.chance.percent(self.weather.double_percent));
+        for _ in 0..copies {
+            let spread = self.weather.delay_max - self.weather.delay_min;
+            let delay = self.weather.delay_min + self.chance.below(spread);
+            let incarnation = self.nodes[from].me.incarnation;
+            self.push(delay, to, Coming::Message { from, incarnation, bytes: bytes.clone() });
+        }
+    }
+
+    /// An owner does what its view asks of it.
+    fn look(&mut self, at: usize) {
+        let view = self.nodes[at].view.clone();
+        let Some(me) = self.nodes[at].id() else { return };
+        let incarnation = self.nodes[at].me.incarnation;
+        for (group, of) in &view.groups {
+            self.configure(&view, *group);
+            if of.owner != Some(me) {
+                continue;
+            }
+            let wanting = view.wanting(*group).into_iter().map(|member| (member, false));
+            for (member, moves) in wanting.chain(of.moving.map(|to| (to, true))) {
+                if self.nodes[at].wished.insert((*group, of.term, member)) {
+                    let what = match moves {
+                        true => Task::HandOver(*group, of.term, member),
+                        false => Task::CaughtUp(*group, of.term, member),
+                    };
+                    let delay = self.chance.below(self.catch_up);
+                    self.push(delay, at, Coming::Do { incarnation, what });
+                }
+            }
+        }
+    }
+
+    /// A term of a group is one configuration, whoever sees it.
+    fn configure(&mut self, view: &View, group: Group) {
+        let of = &view.groups[&group];
+        assert!(of.owner.is_none_or(|owner| of.in_sync.contains(&owner)), "{group:?} {of:?}");
+        let now = (of.owner, of.in_sync.clone());
+        let known = self.configured.entry((view.zone_id, group, of.term)).or_insert_with(|| now.clone());
+        assert_eq!(*known, now, "term {} of {group:?}", of.term);
+        let before = Term(of.term.0 - 1);
+        if let Some((_, in_sync)) = self.configured.get(&(view.zone_id, group, before)) {
+            assert!(
+                now.0.is_none_or(|owner| in_sync.contains(&owner)),
+                "{group:?} {now:?} after {in_sync:?}"
+            );
+        }
+    }
+
+    fn check_leases(&self) {
+        let mut serves: BTreeMap<Group, usize> = BTreeMap::new();
+        for (at, node) in self.nodes.iter().enumerate().filter(|(_, node)| node.cluster.is_some()) {
+            for group in node.serves(self.now) {
+                let other = serves.insert(group, at);
+                assert!(other.is_none(), "{group:?} is served by {other:?} and {at}\n{}", self.describe());
+            }
+        }
+    }
+
+    fn note(&mut self, at: usize, output: &Output) {
+        let text = format!("{} {at} {output:?}", self.now);
+        for byte in text.bytes() {
+            self.trace = (self.trace ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
+        }
+    }
+
+    pub fn view(&self, at: usize) -> &View {
+        &self.nodes[at].view
+    }
+
+    pub fn id(&self, at: usize) -> MemberId {
+        self.nodes[at].id().expect("it is a member")
+    }
+
+    pub fn leader(&self) -> Option<usize> {
+        (0..self.nodes.len()).find(|at| self.nodes[*at].cluster.as_ref().is_some_and(Cluster::leads))
+    }
+
+    pub fn running(&self) -> impl Iterator<Item = usize> {
+        (0..self.nodes.len()).filter(|at| self.nodes[*at].cluster.is_some())
+    }
+
+    /// How many groups a node serves.
+    pub fn served(&self, at: usize) -> usize {
+        self.nodes[at].serves(self.now).count()
+    }
+
+    /// All that run see the same and each group is served by somebody who holds a lease.
+    pub fn is_whole(&self) -> bool {
+        let mut views = self.running().map(|at| (&self.nodes[at].view.version, &self.nodes[at].view.leader));
+        let first = views.next();
+        let same = views.all(|view| Some(view) == first);
+        let total: usize = self.running().map(|at| self.served(at)).sum();
+        let groups = self.running().next().map_or(0, |at| self.view(at).groups.len());
+        same && total == groups && groups > 0 && first.is_some_and(|(_, leader)| leader.is_some())
+    }
+
+    /// Nothing is left to be moved or brought up to date either.
+    pub fn is_settled(&self) -> bool {
+        let settled = |at: usize| {
+            self.view(at).groups.values().all(|of| {
+                let mut wanted = of.replicas.clone();
+                wanted.sort();
+                of.owner == of.replicas.first().copied() && of.in_sync == wanted
+            })
+        };
+        self.is_whole() && self.running().all(settled)
+    }
+
+    pub fn describe(&self) -> String {
+        let mut text = String::new();
+        for (at, node) in self.nodes.iter().enumerate() {
+            let standings: Vec<_> = node
+                .view
+                .members
+                .iter()
+                .map(|seen| {
+                    format!(
+                        "{}={}:{:?}{}",
+                        seen.member.id,
+                        seen.member.name,
+                        seen.member.standing,
+                        if seen.votes { "*" } else { "" }
+                    )
+                })
+                .collect();
+            text += &format!(
+                "{at} {} runs {} id {:?} leads {} lease in {} ms, serves {}, view {} of leader {:?}: {}, refused {:?}\n",
+                node.me.name,
+                node.cluster.is_some(),
+                node.id(),
+                node.cluster.as_ref().is_some_and(Cluster::leads),
+                node.lease as i64 / 1000 - node.clock(self.now) as i64 / 1000,
+                self.served(at),
+                node.view.version,
+                node.view.leader,
+                standings.join(" "),
+                node.refused,
+            );
+        }
+        text
+    }
+}
