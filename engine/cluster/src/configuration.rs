@@ -17,6 +17,10 @@ pub struct Configuration {
     pub term: Term,
     /// Who serves it; `None` while nobody that may serve it is here.
     pub owner: Option<MemberId>,
+    /// The term in which that became so: there are terms that keep the owner.
+    pub tenure: Term,
+    /// The version of the view with which it became so.
+    pub since: u64,
     /// Who served it last.
     pub last_owner: MemberId,
     /// Who has everything that was acknowledged, in order of their numbers.
@@ -52,6 +56,8 @@ impl Configuration {
         Some(Configuration {
             term: Term::FIRST,
             owner: Some(owner),
+            tenure: Term::FIRST,
+            since: 0,
             last_owner: owner,
             in_sync,
             returned: Vec::new(),
@@ -71,11 +77,22 @@ impl Configuration {
         self.term = self.term.next();
         self.last_owner = owner.unwrap_or(self.last_owner);
         self.returned.retain(|id| in_sync.contains(id) && owner.is_none());
+        if owner != self.owner {
+            self.tenure = self.term;
+            self.since = 0;
+        }
         self.owner = owner;
         self.in_sync = in_sync;
         self.changed_at = at;
         self.moving =
             self.moving.filter(|to| owner.is_some() && self.in_sync.contains(to) && owner != Some(*to));
+    }
+
+    /// Writes down with which version its owner came, where that is new.
+    pub(crate) fn stamp(&mut self, version: u64) {
+        if self.since == 0 {
+            self.since = version;
+        }
     }
 
     /// A member of the in-sync set is back in another process.

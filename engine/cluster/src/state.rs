@@ -145,8 +145,16 @@ impl State {
     pub(crate) fn apply(&mut self, entry: Entry) -> bool {
         let Entry { at, command } = entry;
         let changed = self.perform(command, at);
-        self.version += u64::from(changed);
+        if changed {
+            self.next_version();
+        }
         changed
+    }
+
+    fn next_version(&mut self) {
+        self.version += 1;
+        let version = self.version;
+        self.groups.values_mut().for_each(|of| of.stamp(version));
     }
 
     fn perform(&mut self, command: Command, at: u64) -> bool {
@@ -376,7 +384,6 @@ impl State {
     /// again.
     pub(crate) fn go_on_alone(&mut self, me: MemberId, at: u64) {
         self.forced += 1;
-        self.version += 1;
         let others: Vec<MemberId> = self.members.keys().copied().filter(|id| *id != me).collect();
         for id in others {
             if self.members[&id].standing != Standing::Left {
@@ -384,6 +391,7 @@ impl State {
             }
         }
         self.settle(at);
+        self.next_version();
     }
 
     fn note(&mut self, at: u64, by: String, what: Deed) -> bool {

@@ -68,16 +68,25 @@ impl View {
         members.find(|member| member.name == name && member.standing != Standing::Left)
     }
 
-    /// Who serves what, as a member sees it.
+    /// Who serves what, as a member sees it: with this view's version, the names of the other data members that have not left, and
+    /// what the member has whole copies of.
     pub fn owners(&self, me: MemberId) -> Owners {
-        Owners::of(self.groups.iter().map(|(group, of)| {
+        let standings = self.groups.iter().map(|(group, of)| {
             let holder = match of.owner {
                 Some(owner) if owner == me => Holder::Here,
                 Some(owner) => Holder::There(owner),
                 None => Holder::Nobody,
             };
-            (*group, GroupStanding { term: of.term, holder })
-        }))
+            (*group, GroupStanding { term: of.term, tenure: of.tenure, since: of.since, holder })
+        });
+        let members = self.members.iter().map(|seen| &seen.member);
+        let serves = |member: &&Member| member.role == Role::Data && member.standing != Standing::Left;
+        let others = members.filter(serves).filter(|member| member.id != me);
+        let held = self.groups.iter().filter(|(_, of)| of.in_sync.contains(&me)).map(|(group, _)| *group);
+        Owners::of(standings)
+            .numbered(self.version)
+            .naming(others.map(|member| (member.name.clone(), member.id)))
+            .holding(held)
     }
 
     /// Members with a vote.
