@@ -196,6 +196,14 @@ pub mod doc {
     pub const NAMES: &str = include_str!("../../flows/names.flow");
 }
 
+/// Links between nodes, for tests and measurements.
+#[cfg(feature = "net")]
+#[doc(hidden)]
+pub mod peers {
+    pub use crate::net::peer::*;
+    pub use anabranch_wire::peer as wire;
+}
+
 /// The README's Rust code is compiled and run with the other examples.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]

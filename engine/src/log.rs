@@ -163,6 +163,48 @@ pub(crate) fn connection_lost(address: impl Display, error: &hyper::Error) {
     tracing::debug!(target: TARGET, %address, %error, "a connection was lost");
 }
 
+/// There is a link with another node of the zone.
+#[cfg(feature = "net")]
+pub(crate) fn peer_up(peer: &str, dialed: bool) {
+    tracing::info!(target: TARGET, peer, dialed, "the link with another node is up");
+}
+
+/// There is no link with it any more.
+#[cfg(feature = "net")]
+pub(crate) fn peer_lost(peer: &str, why: impl Display) {
+    tracing::warn!(target: TARGET, peer, %why, "the link with another node was lost");
+}
+
+/// What was to be sent to it could not be written.
+#[cfg(feature = "net")]
+pub(crate) fn peer_unwritable(link: impl Display, error: &std::io::Error) {
+    tracing::debug!(target: TARGET, %link, %error, "a link with another node takes nothing any more");
+}
+
+/// A node that dialed this one is not wanted.
+#[cfg(feature = "net")]
+pub(crate) fn peer_turned_down(from: impl Display, why: &str) {
+    tracing::warn!(target: TARGET, %from, why, "a node that dialed this one was turned down; this is told once");
+}
+
+/// A node that dialed this one came not to the end of what both have to say.
+#[cfg(feature = "net")]
+pub(crate) fn peer_gave_up(from: impl Display, why: &str) {
+    tracing::debug!(target: TARGET, %from, why, "no link came of a connection from another node");
+}
+
+/// This node and one that it dials do not want each other.
+#[cfg(feature = "net")]
+pub(crate) fn peer_refused(address: &str, why: &str) {
+    tracing::warn!(target: TARGET, address, why, "no link with the node there; it is tried again, and this is told once");
+}
+
+/// A node that is dialed is not there.
+#[cfg(feature = "net")]
+pub(crate) fn peer_unreachable(address: &str, why: &str) {
+    tracing::warn!(target: TARGET, address, why, "there is no node there yet; it is tried again, and this is told once");
+}
+
 /// A client has lost its session with a node.
 #[cfg(feature = "net")]
 pub(crate) fn session_lost(address: &str, why: &str) {

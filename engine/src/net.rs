@@ -5,7 +5,7 @@
 //!
 //! A connection goes through `listener` (how many there are), `connection` (TLS, HTTP/1.1 or 2, how long it may take) and
 //! `guard` (host, origin, token); a handler behind them reaches the node through a [`gate`] with the rights of its
-//! caller, which [`access`] tells.
+//! caller, which [`access`] tells. Other nodes of the zone come to the same port; theirs goes from `connection` to [`peer`].
 
 mod access;
 mod audit;
@@ -23,6 +23,7 @@ mod listen;
 mod listener;
 mod metrics;
 mod observe;
+pub(crate) mod peer;
 mod remote;
 mod server;
 mod session;

@@ -25,6 +25,8 @@ use crate::load::NodeLoad;
 use crate::log;
 use crate::measures::TellSlow;
 use crate::name::{NAME_BYTES_MAX, check_name};
+#[cfg(feature = "net")]
+use crate::net::peer::PeerDoor;
 use crate::os::disk::DirectoryDisk;
 use crate::os::journal::{SharedDisk, Ways};
 use crate::os::{self, Aside, Door, Start};
@@ -64,6 +66,9 @@ pub(crate) struct Core {
     latest: AtomicI64,
     load: NodeLoad,
     journal: JournalWindow,
+    /// The way for other nodes of the zone, once there is one.
+    #[cfg(feature = "net")]
+    peers: std::sync::OnceLock<PeerDoor>,
 }
 
 /// What a node starts with.
@@ -249,6 +254,8 @@ impl NodeBuilder {
             latest: AtomicI64::new(0),
             load: NodeLoad::default(),
             journal: JournalWindow::default(),
+            #[cfg(feature = "net")]
+            peers: std::sync::OnceLock::new(),
         };
         // From here on what fails drops the node, which ends its threads.
         let threads = Mutex::new(Some(threads));
@@ -443,6 +450,14 @@ impl Node {
         crate::net::Server::start(self.core.clone(), listen)
     }
 
+    /// From now on servers that start let other nodes in.
+    #[cfg(feature = "net")]
+    #[doc(hidden)]
+    pub fn let_in(&self, peers: &crate::net::peer::Peers) {
+        // A node has the links of one zone.
+        let _ = self.core.peers.set(peers.door());
+    }
+
     /// What whoever serves clients shares.
     #[cfg(all(test, feature = "net"))]
     pub(crate) fn core(&self) -> Arc<Core> {
@@ -544,6 +559,12 @@ impl Core {
         };
         let workers = self.doors.0.len() as u32;
         NodeStatus::collect(&self.name, workers, self.journal.status(), &self.flows, ask)
+    }
+
+    /// The way for other nodes of the zone.
+    #[cfg(feature = "net")]
+    pub(crate) fn peers(&self) -> Option<PeerDoor> {
+        self.peers.get().cloned()
     }
 
     /// Whether every worker answers.

@@ -148,6 +148,11 @@ impl ZoneSecret {
         let text = text.map_err(|error| Error::File { path: path.display().to_string(), error })?;
         ZoneSecret::new(&text)
     }
+
+    #[cfg(feature = "net")]
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.text.as_bytes()
+    }
 }
 
 impl fmt::Debug for ZoneSecret {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use anabranch_wire::peer::PREFACE;
 use axum::Router;
 use axum::body::Body;
 use http::{Request, Response, header};
@@ -24,6 +25,7 @@ use super::gate::Gate;
 use super::guard::{Guard, Turned, share};
 use super::limits::NetLimits;
 use super::observe::observed;
+use super::peer::PeerDoor;
 use super::server::Timeouts;
 use super::socket::{Socket, Version};
 use super::taken::{Requests, Watched};
@@ -78,6 +80,8 @@ pub(crate) struct Service {
     pub(crate) head: Duration,
     /// How long the rest of requests may take.
     pub(crate) timeouts: Timeouts,
+    /// The way for other nodes of the zone, where they come here.
+    pub(crate) peers: Option<PeerDoor>,
 }
 
 /// Tells of a connection that ended in another way than by its end.
@@ -105,6 +109,7 @@ impl Service {
         // Answers are small and awaited.
         let _ = stream.set_nodelay(true);
         let mut stopping = stopped.clone();
+        let Some(stream) = Box::pin(self.of_client(stream, &mut stopping)).await else { return };
         let begun = tokio::select! {
             begun = Box::pin(self.begun(stream)) => begun,
             _ = stopping.wait_for(|stopped| *stopped) => None,
@@ -115,6 +120,24 @@ impl Service {
             Some((socket, Version::Http2)) => Box::pin(self.http2(socket, from, stopped)).await,
             None => {}
         }
+    }
+
+    /// The connection, unless it is of another node of the zone, or ends before that is clear.
+    async fn of_client(&self, stream: TcpStream, stopping: &mut watch::Receiver<bool>) -> Option<TcpStream> {
+        let Some(peers) = &self.peers else { return Some(stream) };
+        let mut first = [0];
+        let peeked = tokio::select! {
+            peeked = timeout(self.head, stream.peek(&mut first)) => peeked.ok()?.ok()?,
+            _ = stopping.wait_for(|stopped| *stopped) => return None,
+        };
+        // No TLS, HTTP/1.1 or HTTP/2 begins with that byte.
+        if peeked == 0 || first[0] != PREFACE[0] {
+            return Some(stream);
+        }
+        if let Ok(stream) = stream.into_std() {
+            peers.take(stream);
+        }
+        None
     }
 
     /// The connection with what its client speaks; none where it did not come that far in time.

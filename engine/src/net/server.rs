@@ -76,6 +76,7 @@ impl Server {
             .map_err(|error| Error::Start(format!("no threads for its servers: {error}")))?;
         let (stop, stopped) = watch::channel(false);
         let subscriptions = Subscriptions::new(core.clone(), listen.timeouts.subscription);
+        let peers = core.peers();
         let gate = Gate::new(core, subscriptions, stopped.clone());
         let (open_connections, connections) = watch::channel(0);
         let open_connections = Arc::new(open_connections);
@@ -93,6 +94,7 @@ impl Server {
                 limits: listen.limits.clone(),
                 head: listen.timeouts.head,
                 timeouts: listen.timeouts,
+                peers: peers.clone().filter(|_| speaks == Speaks::Grpc),
             };
             let places = Places::new(&listen.limits, gate.traffic.of(speaks), open_connections.clone());
             runtime.spawn(Listener { socket, service, places, stopped: stopped.clone() }.run());
