@@ -1,6 +1,8 @@
 //! A client over the network does what a client in the process does.
 #![expect(clippy::disallowed_methods, reason = "a client sends while its server stops")]
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anabranch::{Before, Client, ConnectOptions, Error, Event, Flow, Listen, Node, Server, Watch};
@@ -88,6 +90,49 @@ fn a_client_that_knows_two_nodes_goes_to_the_one_that_is_there() {
     drop(second);
     let lost = options.reconnect_within(Duration::ZERO).connect().expect_err("nobody is there");
     assert!(matches!(lost, Error::Connect { .. }), "{lost}");
+}
+
+/// Passes bytes on between a client and a node until it is told to hold its breath, and keeps connections open then.
+#[expect(clippy::disallowed_types, reason = "a test that cuts needs a socket of its own")]
+fn relay(to: std::net::SocketAddr, still: Arc<AtomicBool>) -> std::net::SocketAddr {
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("it listens");
+    let address = listener.local_addr().expect("it has one");
+    let pass = |mut from: TcpStream, mut to: TcpStream, still: Arc<AtomicBool>| {
+        std::thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            while let Ok(read @ 1..) = from.read(&mut bytes) {
+                if !still.load(Ordering::Relaxed) && to.write_all(&bytes[..read]).is_err() {
+                    return;
+                }
+            }
+        })
+    };
+    std::thread::spawn(move || {
+        for client in listener.incoming() {
+            let (Ok(client), Ok(node)) = (client, TcpStream::connect(to)) else { return };
+            let both = |stream: &TcpStream| stream.try_clone().expect("it has two ends");
+            pass(both(&client), both(&node), still.clone());
+            pass(node, client, still.clone());
+        }
+    });
+    address
+}
+
+#[test]
+fn a_client_that_knows_two_nodes_leaves_the_one_that_gives_no_sign_of_life() {
+    let ((_a, first), (_b, second)) = (served(1), served(1));
+    let still = Arc::new(AtomicBool::new(false));
+    let address = relay(first.grpc().expect("it speaks gRPC"), still.clone());
+    let options = ConnectOptions::new(&address.to_string());
+    let options = options.also(&second.grpc().expect("it speaks gRPC").to_string());
+    let mut client = options.connect().expect("it connects");
+    client.ask("UpdateStream", &json!({ "name": "a", "value": "1" })).expect("the first answers");
+    still.store(true, Ordering::Relaxed);
+    // The two are no zone: the second knows nothing of it.
+    assert_eq!(client.get("QueryTable", ["a"]).expect("the second answers"), None);
+    drop((first, second));
 }
 
 #[test]

@@ -56,7 +56,8 @@ impl ConnectOptions {
     }
 
     /// Another node of the same zone, at `host:port`: tried where the ones named before it cannot be reached, when the client
-    /// connects and when its connection is lost. What was under way is sent again there, and takes effect once.
+    /// connects, when its connection is lost, and when a node gives no sign of life for three seconds. What was under way is sent
+    /// again there, and takes effect once.
     ///
     /// ```no_run
     /// use anabranch::ConnectOptions;
@@ -136,14 +137,18 @@ impl ConnectOptions {
 
     /// These options once for each node, beginning with the first; in each the others follow in their order.
     pub(crate) fn each(&self) -> impl Iterator<Item = ConnectOptions> {
-        std::iter::successors(Some(self.clone()), |options| {
+        let turned = |options: &ConnectOptions| {
             let mut turned = options.clone();
-            let last = std::mem::take(&mut turned.address);
-            turned.others.push(last);
-            turned.address = turned.others.remove(0);
+            turned.turn();
             Some(turned)
-        })
-        .take(1 + self.others.len())
+        };
+        std::iter::successors(Some(self.clone()), turned).take(1 + self.others.len())
+    }
+
+    /// Lets the node that is asked first be the last one.
+    pub(crate) fn turn(&mut self) {
+        self.others.push(std::mem::take(&mut self.address));
+        self.address = self.others.remove(0);
     }
 
     /// Whether no other node is named.

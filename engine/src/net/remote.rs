@@ -5,6 +5,7 @@
 
 mod calls;
 mod dial;
+mod silence;
 mod watch;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -217,7 +218,10 @@ impl Remote {
             self.hand_over();
             match &mut self.session {
                 Some(session) => {
-                    let message = self.runtime.block_on(session.answers.message());
+                    let message = match self.options.is_alone() {
+                        true => self.runtime.block_on(session.answers.message()),
+                        false => self.runtime.block_on(session.next_or_sign()),
+                    };
                     self.take(message);
                 }
                 None if self.sent.is_empty() => return Err(Error::Stopped),
@@ -388,6 +392,8 @@ impl Remote {
     fn lost(&mut self, why: &str) {
         log::session_lost(self.options.address(), why);
         self.session = None;
+        // One that stands still takes connections, and would be waited for.
+        self.options.turn();
         self.gathered.clear();
         self.gathered_bytes = 0;
     }
