@@ -6,6 +6,7 @@ use std::path::Path;
 
 use crate::error::Error;
 use crate::name::check_name;
+use crate::zone_status::ZoneRole;
 
 /// Bytes of the secret of a zone, at least: a shorter one could be guessed from a proof that somebody has overheard.
 pub const SECRET_BYTES_LEAST: usize = 16;
@@ -34,6 +35,8 @@ const ADDRESS_BYTES_MAX: usize = 255;
 pub struct ZoneConfig {
     /// The zone's name: one word.
     pub zone: String,
+    /// Whether it has rows, or a vote only.
+    pub role: ZoneRole,
     /// Where other nodes of the zone may be: `host:port`. A name that leads to several addresses is tried through. A node
     /// with none of them founds the zone.
     pub join: Vec<String>,

@@ -3,6 +3,7 @@
 mod ask;
 mod check;
 mod completions;
+mod config;
 mod deploy;
 mod drop;
 mod explain;
@@ -20,6 +21,7 @@ mod table;
 mod test;
 mod token;
 mod watch;
+mod witness;
 
 use clap::Subcommand;
 
@@ -34,6 +36,7 @@ pub(crate) enum Commands {
     Plan(plan::Plan),
     Explain(explain::Explain),
     Run(Box<run::Run>),
+    Witness(Box<witness::Witness>),
     Test(test::Test),
     Send(send::Send),
     Ask(ask::Ask),
@@ -47,6 +50,7 @@ pub(crate) enum Commands {
     Status(status::Status),
     Log(log::Log),
     Token(token::Token),
+    Config(config::Config),
     Completions(completions::Completions),
 }
 
@@ -60,6 +64,7 @@ impl Commands {
             Commands::Plan(plan) => plan.run(),
             Commands::Explain(explain) => explain.run(),
             Commands::Run(run) => run.run(),
+            Commands::Witness(witness) => witness.run(),
             Commands::Test(test) => test.run(),
             Commands::Send(send) => send.run(),
             Commands::Ask(ask) => ask.run(),
@@ -73,6 +78,7 @@ impl Commands {
             Commands::Status(status) => status.run(),
             Commands::Log(log) => log.run(),
             Commands::Token(token) => token.run(),
+            Commands::Config(config) => config.run(),
             Commands::Completions(completions) => completions.run(),
         }
     }

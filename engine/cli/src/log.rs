@@ -73,7 +73,7 @@ impl LogOptions {
 }
 
 /// A time: a whole number with its unit.
-fn time(text: &str) -> Result<Duration, String> {
+pub(crate) fn time(text: &str) -> Result<Duration, String> {
     let wrong = || "write a whole number with its unit: 500us, 50ms, 1s".to_owned();
     let digits = text.len() - text.trim_start_matches(|sign: char| sign.is_ascii_digit()).len();
     let number = text[..digits].parse().map_err(|_| wrong())?;

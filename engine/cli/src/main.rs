@@ -10,6 +10,7 @@ mod client;
 mod commands;
 mod failure;
 mod log;
+mod node_file;
 mod os;
 mod output;
 mod row_table;
@@ -18,6 +19,7 @@ mod source;
 mod status_tables;
 mod text_table;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -33,7 +35,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// An active-active streaming dataflow engine: keyed query tables, driven by flow files.
 #[derive(Parser, Debug)]
 #[command(name = "anabranch", version, max_term_width = 100, after_help = AFTER_HELP)]
-struct Arguments {
+pub(crate) struct Arguments {
     #[command(subcommand)]
     command: Commands,
 }
@@ -60,13 +62,16 @@ Exit codes:
   3  the world is in the way: a node that cannot be reached, a file that cannot be read or written";
 
 fn main() -> ExitCode {
-    let done = match Arguments::try_parse() {
-        Ok(arguments) => arguments.command.run(),
-        Err(error) => usage(&error),
-    };
-    match done {
+    match node_file::arguments(std::env::args_os().collect()).and_then(done) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.tell(),
+    }
+}
+
+fn done(arguments: Vec<OsString>) -> Result<(), Failure> {
+    match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments.command.run(),
+        Err(error) => usage(&error),
     }
 }
 

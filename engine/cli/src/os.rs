@@ -19,6 +19,11 @@ pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
+/// The value of an environment variable, where it has one that is a text.
+pub(crate) fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
 /// The bytes of a flow file or script; `-` is standard input.
 ///
 /// # Errors

@@ -16,3 +16,4 @@ pub(crate) mod session;
 pub(crate) mod standard_input;
 pub(crate) mod summary;
 pub(crate) mod tables;
+pub(crate) mod zone;

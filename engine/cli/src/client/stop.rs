@@ -30,6 +30,12 @@ impl Stop {
         self.0.recv_timeout(at_most).is_ok()
     }
 
+    /// Waits for it.
+    pub(crate) fn wait(&self) {
+        // Ends when nobody could tell of it any more.
+        let _ = self.0.recv();
+    }
+
     /// Whether the wish has come.
     pub(crate) fn asked(&self) -> bool {
         self.0.try_recv().is_ok()

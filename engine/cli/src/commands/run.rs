@@ -21,6 +21,7 @@ use crate::run::recovering;
 use crate::run::session::{Session, Until};
 use crate::run::summary::Summary;
 use crate::run::tables;
+use crate::run::zone::ZoneOptions;
 use crate::source::Source;
 
 /// Run flows on a node, and play files into them
@@ -39,6 +40,9 @@ Examples:
   anabranch run names.flow --play UpdateStream=names.csv --play ReadStream=asked.ndjson --print OutputStream --exit
   tail -f asked.ndjson | anabranch run names.flow --play ReadStream=- --print OutputStream --print errors
   anabranch run names.flow orders.flow --workers 2 --play names.UpdateStream=names.csv
+  anabranch run names.flow --node A --zone demo --listen 127.0.0.1:7401
+  anabranch run names.flow --node B --zone demo --listen 127.0.0.1:7402 --join 127.0.0.1:7401
+  anabranch run --config node.toml --node C
 
 With --json every line on standard output is an object: {\"ready\":..}, {\"stream\":..,\"row\":..},
 {\"table\":..,\"row\":..} and at the end {\"summary\":..}.
@@ -50,8 +54,15 @@ pub(crate) struct Run {
     /// Flow files; none is needed where others can be deployed to the node.
     /// Where the data directory has a newer revision of one, that runs on; one
     /// that was dropped is installed again, without rows
-    #[arg(required_unless_present_any = ["listen", "http", "data"], value_name = "FILE", verbatim_doc_comment)]
+    #[arg(required_unless_present_any = ["listen", "http", "data", "flow"], value_name = "FILE", verbatim_doc_comment)]
     files: Vec<String>,
+    /// Take what is not said here from this node file (TOML); `anabranch config
+    /// check` shows what one comes to, engine/CONFIG.md what can stand in it
+    #[arg(long, value_name = "FILE", verbatim_doc_comment)]
+    config: Option<String>,
+    /// The flow files of the node file
+    #[arg(long, hide = true, value_name = "FILE")]
+    flow: Vec<String>,
     /// The node's name
     #[arg(long, default_value = "A", value_name = "NAME", value_parser = node_name)]
     node: String,
@@ -74,6 +85,8 @@ pub(crate) struct Run {
     /// Serve HTTP clients at this address
     #[arg(long, value_name = "ADDR", value_parser = address::http)]
     http: Option<Address>,
+    #[command(flatten)]
+    zone: ZoneOptions,
     #[command(flatten)]
     exposure: Exposure,
     /// Send the rows of a file to an input stream, one file after the other:
@@ -105,8 +118,12 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    pub(crate) fn run(self) -> Result<(), Failure> {
+    pub(crate) fn run(mut self) -> Result<(), Failure> {
+        if self.files.is_empty() {
+            self.files = std::mem::take(&mut self.flow);
+        }
         self.check_standard_input()?;
+        let zone = self.zone.config(self.listen.as_ref(), self.exposure.insecure())?;
         let flows = self.flows()?;
         self.log.begin();
         let mut builder = Node::builder(&self.node).workers(self.workers).profile(self.profile);
@@ -117,6 +134,10 @@ impl Run {
             let recovering = recovering::teller();
             builder = builder.data(directory).snapshot_after(self.snapshot_after).on_recovery(recovering);
         }
+        let builder = match zone {
+            Some(zone) => builder.zone(zone),
+            None => builder,
+        };
         let node = flows.into_iter().fold(builder, |builder, flow| builder.flow(flow)).start()?;
         let names: Vec<String> = node.flows().iter().map(|flow| flow.name().to_owned()).collect();
         let mut client = node.client();

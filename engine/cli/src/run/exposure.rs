@@ -18,8 +18,9 @@ pub(crate) struct Exposure {
     /// Ask for a token of this file, with lines of `anabranch token new`
     #[arg(long, value_name = "FILE")]
     tokens: Option<String>,
-    /// Let other machines reach the node without TLS or tokens
-    #[arg(long)]
+    /// Let other machines reach the node without TLS or tokens, and be peers
+    /// without a zone secret
+    #[arg(long, verbatim_doc_comment)]
     insecure: bool,
     /// Take HTTP requests for this host name, too
     #[arg(long, value_name = "NAME")]
@@ -30,6 +31,11 @@ pub(crate) struct Exposure {
 }
 
 impl Exposure {
+    /// Whether others may come without what keeps the node safe.
+    pub(crate) fn insecure(&self) -> bool {
+        self.insecure
+    }
+
     /// The same addresses, with what keeps them safe.
     ///
     /// # Errors

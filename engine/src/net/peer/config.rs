@@ -7,6 +7,7 @@ use anabranch_wire::peer::hello::Role;
 
 use crate::os;
 use crate::zone_config::{ZoneConfig, ZoneSecret};
+use crate::zone_status::ZoneRole;
 
 /// Who a node is among its peers, and whom it lets in.
 #[derive(Clone, Debug)]
@@ -36,7 +37,7 @@ pub struct PeersConfig {
 }
 
 impl PeersConfig {
-    /// Of a data node with one worker; the rest can be set behind it.
+    /// Of a node with one worker (a witness says the same); the rest can be set behind it.
     pub fn new(zone: &ZoneConfig, node: &str, incarnation: u128) -> Self {
         PeersConfig {
             zone: zone.zone.clone(),
@@ -44,7 +45,10 @@ impl PeersConfig {
             incarnation,
             member: None,
             workers: 1,
-            role: Role::Data,
+            role: match zone.role {
+                ZoneRole::Data => Role::Data,
+                ZoneRole::Witness => Role::Witness,
+            },
             address: zone.advertise.clone().unwrap_or_default(),
             secret: zone.secret.clone(),
             insecure: zone.insecure,
