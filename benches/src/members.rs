@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use anabranch::{Client, ConnectOptions, Error};
@@ -32,8 +33,9 @@ pub struct Member {
     pub role: Role,
     /// Its workers, where it has rows.
     pub workers: u64,
-    /// Where it listens; a port that it takes the first time, and keeps.
+    /// Where it listens, in all its lives.
     pub address: String,
+    was_started: bool,
     process: Option<Process>,
 }
 
@@ -72,8 +74,8 @@ impl Members {
 
     /// A member more, which does not run yet.
     pub fn with(mut self, name: &str, role: Role) -> Self {
-        let (name, address) = (name.to_owned(), "127.0.0.1:0".to_owned());
-        self.members.push(Member { name, role, workers: 1, address, process: None });
+        let (name, address) = (name.to_owned(), free_address());
+        self.members.push(Member { name, role, workers: 1, address, was_started: false, process: None });
         self
     }
 
@@ -100,7 +102,7 @@ impl Members {
     /// Where the nodes with rows listen, or would.
     pub fn addresses(&self) -> Vec<String> {
         let data = self.members.iter().filter(|member| member.role == Role::Data);
-        data.filter(|member| !member.address.ends_with(":0")).map(|member| member.address.clone()).collect()
+        data.filter(|member| member.was_started).map(|member| member.address.clone()).collect()
     }
 
     /// The numbers of the processes that run.
@@ -133,6 +135,7 @@ impl Members {
         let said = self.directory.join(format!("said-{}.txt", member.name));
         let process = Process::start(&mut command, &said).map_err(|failure| self.of(at, failure))?;
         self.members[at].process = Some(process);
+        self.members[at].was_started = true;
         Ok(())
     }
 
@@ -160,9 +163,10 @@ impl Members {
     pub fn all(&mut self, within: Duration) -> Result<(), Failure> {
         for at in 0..self.count() {
             if !self.runs(at) {
+                let founds = self.members.iter().all(|member| !member.was_started);
                 self.start(at)?;
-                // Only the first alone can be waited for: later ones may need each other.
-                if at == 0 && self.members[at].address.ends_with(":0") {
+                // Only the one that founds the zone can be waited for: others may need each other.
+                if founds {
                     self.ready(at)?;
                 }
             }
@@ -296,6 +300,22 @@ fn lacks(standing: &Value, nodes: usize) -> Option<String> {
         }
     }
     None
+}
+
+/// Ports of nodes: below those that systems give to connections, one of which could take the port of a node that is down.
+const PORTS: std::ops::Range<u32> = 12_000..30_000;
+
+/// An address of this machine at which nobody listens.
+#[allow(clippy::disallowed_types, reason = "the system knows which are free")]
+fn free_address() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let number = std::process::id().wrapping_mul(31).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let address = format!("127.0.0.1:{}", PORTS.start + number % PORTS.len() as u32);
+        if std::net::TcpListener::bind(&address).is_ok() {
+            return address;
+        }
+    }
 }
 
 /// Waits; nothing ever comes here.
