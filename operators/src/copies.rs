@@ -22,7 +22,7 @@ impl Machine {
     /// Does what the owner of a partition recorded, and records it; the worker had made `count` records before.
     ///
     /// # Errors
-    /// The copy has to begin anew where some of the record may have been done.
+    /// The copy has to begin anew: it stands where it stood, but some of the record may have been done.
     pub(crate) fn copy(
         &mut self,
         part: FlowPartition,
@@ -33,13 +33,13 @@ impl Machine {
         let part = self.copied(part)?;
         let revision = Record::parse(body)?.of.revision;
         self.same_revision(revision)?;
-        match self.recorder().copy(part, at) {
+        match self.recorder().follows(part, at) {
             Follows::Next => {}
             Follows::Had => return Ok(self.recorder().read(part)),
             Follows::Not => return Err(RestoreError::Order { part, seq: at.seq }),
         }
         self.redo(part, at, body)?;
-        Ok(self.recorder().copied(part, What::Step, body, count))
+        Ok(self.recorder().copied(part, What::Step, at, body, count))
     }
 
     /// Takes a piece of the state of a partition from its owner, and records it.
@@ -67,7 +67,8 @@ impl Machine {
         for item in state.items() {
             self.load(item?)?;
         }
-        Ok(self.recorder().copied(part, What::State, bytes, count))
+        let at = self.recorder().position(part);
+        Ok(self.recorder().copied(part, What::State, at, bytes, count))
     }
 
     /// Empties a partition of a flow, and records that it did.
@@ -86,7 +87,7 @@ impl Machine {
         let standing = Standing { of: part.of, number: part.number, term, seq, remembered: &[] };
         out.partition(standing);
         self.load(Item::Partition(standing))?;
-        Ok(self.recorder().copied(part, What::State, &out.finish(), count))
+        Ok(self.recorder().copied(part, What::State, Position::BEGIN, &out.finish(), count))
     }
 
     /// The partition, if there is such a one and another node serves it.

@@ -58,7 +58,7 @@ impl Order {
 struct Done {
     part: Part,
     /// What it had to do, to be given back.
-    given: Option<Work>,
+    given: Work,
 }
 
 /// The input of a flow's dataflow on one worker.
@@ -133,7 +133,7 @@ pub(crate) fn build(
                         for Done { part, given } in done.drain(..) {
                             under_way.became(0);
                             let revised = (part.origin.revision != plan.revision).then(|| plan.clone());
-                            let given = given.filter(|_| shared.is_in_zone()).map(Box::new);
+                            let given = shared.is_in_zone().then(|| Box::new(given));
                             shared.deliver(Delivery::Part { flow, part, revised, given });
                         }
                     });
@@ -150,11 +150,10 @@ fn do_task(flow: FlowId, task: Task, machine: &mut Machine, shared: &Shared) -> 
     for published in published {
         shared.deliver(delivery(flow, published, sync, touched));
     }
-    let Task { origin, parts, entered, source, work, .. } = task;
+    let Task { origin, parts, entered, work, .. } = task;
     let (asked, rests_on) = (Some(work.asked()), shared.keep(kept));
     let part = Part { origin, parts, asked, entered, rests_on, sync, touched, answer };
-    // What another node has sent is still there.
-    Done { part, given: source.is_none().then_some(work) }
+    Done { part, given: work }
 }
 
 fn delivery(flow: FlowId, published: Published, sync: Sync, touched: Touched) -> Delivery {

@@ -48,8 +48,10 @@ pub(crate) struct Installed {
     requests: Requests,
     pub(crate) machine: Rc<RefCell<Machine>>,
     pending: Vec<Request>,
-    /// How many at the front of it, or of what is held back while rows are changing, go their ways again.
+    /// How many at its front go their ways again.
     again: usize,
+    /// Likewise of what is held back.
+    again_held: usize,
     under_way: UnderWay,
     /// What came since the flow was paused; `None` while it runs.
     held: Option<Vec<Request>>,
@@ -66,6 +68,7 @@ impl Installed {
             machine,
             pending: Vec::new(),
             again: 0,
+            again_held: 0,
             under_way,
             held: None,
             migration: None,
@@ -98,8 +101,8 @@ impl Installed {
     /// As for others.
     pub(crate) fn submit_again(&mut self, request: Request, keeps: bool) -> Result<(), Problem> {
         if let Some(held) = self.held.as_mut().filter(|_| self.migration.is_some()) {
-            held.insert(self.again.min(held.len()), request);
-            self.again += 1;
+            held.insert(self.again_held.min(held.len()), request);
+            self.again_held += 1;
             return Ok(());
         }
         let request = self.understood(request)?;
@@ -144,14 +147,27 @@ impl Installed {
 
     /// Gives what has come to the dataflow.
     pub(crate) fn send(&mut self) {
+        self.again = 0;
         if !self.pending.is_empty() {
             self.requests.send_batch(&mut self.pending);
             self.pending.clear();
-            self.again = 0;
-            // Only a new time makes the exchange hand over what it has gathered.
-            let next = self.requests.time() + 1;
-            self.requests.advance_to(next);
+            self.hand_over();
         }
+    }
+
+    /// Gives what goes its ways again to the dataflow.
+    pub(crate) fn send_again(&mut self) {
+        if self.again > 0 {
+            let mut first: Vec<Request> = self.pending.drain(..std::mem::take(&mut self.again)).collect();
+            self.requests.send_batch(&mut first);
+            self.hand_over();
+        }
+    }
+
+    /// Only a new time makes the exchange hand over what it has gathered.
+    fn hand_over(&mut self) {
+        let next = self.requests.time() + 1;
+        self.requests.advance_to(next);
     }
 
     /// Holds back what comes from now on.
@@ -161,7 +177,7 @@ impl Installed {
 
     /// Ends the pause; gives what was held back, to be submitted again.
     pub(crate) fn resume(&mut self) -> Vec<Request> {
-        self.again = 0;
+        self.again_held = 0;
         self.held.take().unwrap_or_default()
     }
 
@@ -170,9 +186,9 @@ impl Installed {
         self.under_way.none()
     }
 
-    /// Whether nothing of it is in its dataflow.
+    /// Whether nothing of it is in its dataflow, or goes there next.
     pub(crate) fn is_at_rest(&self) -> bool {
-        self.under_way.count() == self.pending.len()
+        self.again == 0 && self.under_way.count() == self.pending.len()
     }
 
     /// The tables whose rows may be too long in a newer revision, with the bytes that they may come to.

@@ -104,16 +104,13 @@ struct Last {
 }
 
 impl Last {
-    /// What a record is to it; it becomes the last where it is the next.
-    fn next(&mut self, at: Position) -> Follows {
-        if at <= self.at {
-            return Follows::Had;
+    /// What a record is to it.
+    fn follows(&self, at: Position) -> Follows {
+        match at {
+            _ if at <= self.at => Follows::Had,
+            _ if at.follows(self.at) => Follows::Next,
+            _ => Follows::Not,
         }
-        if !at.follows(self.at) {
-            return Follows::Not;
-        }
-        self.at = at;
-        Follows::Next
     }
 }
 
@@ -399,17 +396,25 @@ impl Recorder {
         kept
     }
 
-    /// Records what was done in a copy: `body` tells `what`, and now the partition stands there. The worker had made `count`
+    /// Records what was done in a copy: `body` tells `what`, and the partition stands there now. The worker had made `count`
     /// records before.
-    pub(crate) fn copied(&mut self, part: FlowPartition, what: What, body: &[u8], count: u64) -> Kept {
+    pub(crate) fn copied(
+        &mut self,
+        part: FlowPartition,
+        what: What,
+        at: Position,
+        body: &[u8],
+        count: u64,
+    ) -> Kept {
         let last = self.last.entry(part).or_default();
+        last.at = at;
         if !self.keeps {
             return Kept::default();
         }
         last.count = count + 1;
         self.newest.insert(part.of, last.count);
         self.records.bytes.extend_from_slice(body);
-        let (Position { term, seq }, end) = (last.at, self.records.bytes.len());
+        let (Position { term, seq }, end) = (at, self.records.bytes.len());
         self.records.made.push(Made { part, what, copied: true, term, seq, end });
         Kept { made: 1, rests_on: last.count, touched: Parts::NONE }
     }
@@ -441,16 +446,19 @@ impl Recorder {
         if at.seq == 0 || last.read != Position::BEGIN && !at.follows(last.read) {
             return Follows::Not;
         }
-        let follows = last.next(at);
+        let follows = last.follows(at);
         if follows != Follows::Not {
             last.read = at;
+        }
+        if follows == Follows::Next {
+            last.at = at;
         }
         follows
     }
 
-    /// A record of a partition came from its owner.
-    pub(crate) fn copy(&mut self, part: FlowPartition, at: Position) -> Follows {
-        self.last.entry(part).or_default().next(at)
+    /// What a record of a partition is to it.
+    pub(crate) fn follows(&self, part: FlowPartition, at: Position) -> Follows {
+        self.last.get(&part).copied().unwrap_or_default().follows(at)
     }
 
     /// A record that was read from a journal tells that a request was done, with this answer. Whether it can have been:

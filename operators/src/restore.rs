@@ -180,16 +180,15 @@ impl Restorer {
     ///
     /// # Errors
     /// What is wrong with the record; some of it may have been done.
-    pub(crate) fn restore<'r>(
+    pub(crate) fn restore(
         &mut self,
         part: FlowPartition,
-        body: &'r [u8],
+        record: &Record<'_>,
         plan: &Plan,
         tables: &mut Tables,
         clock: &mut HybridClock,
-    ) -> Result<Record<'r>, RestoreError> {
+    ) -> Result<(), RestoreError> {
         let partition = PartitionId(part.number);
-        let record = Record::parse(body)?;
         for change in record.changes() {
             let change = change?;
             let (Change::Put(table, _) | Change::Delete(table, _)) = change;
@@ -212,6 +211,6 @@ impl Restorer {
                 Change::Delete(_, key) => drop(rows.remove(key)),
             }
         }
-        Ok(record)
+        Ok(())
     }
 }

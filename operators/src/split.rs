@@ -179,6 +179,7 @@ impl Splitter {
             body,
             revision: self.plan.revision,
             rows: Vec::new(),
+            places: Vec::new(),
             terms: Terms::of(touched, &self.owners),
             parts: 1,
             entered: whole.entered,
@@ -193,12 +194,17 @@ impl Splitter {
     fn split_rows(&mut self, whole: &Whole, input: InputId, batch: Batch, mut give: impl FnMut(Split)) {
         let own = whole.origin.worker;
         if self.peers == 1 {
-            let work = Work::Rows { input, share: Share { batch, routed: None } };
+            let work = Work::Rows { input, share: Share { batch, routed: None, of: self.of(input) } };
             return give(Split::Task(self.task(whole, own, 1, work)));
         }
         self.route(own, input, &batch);
         let parts = self.workers().max(1);
         self.give_shares(whole, input, batch, parts, &mut give);
+    }
+
+    /// How many partitions the rows of an input go to.
+    fn of(&self, input: InputId) -> u32 {
+        self.routers[usize::from(input.0)].partitions().unwrap_or_default()
     }
 
     /// How many workers have rows.
@@ -216,21 +222,22 @@ impl Splitter {
         give: &mut impl FnMut(Split),
     ) {
         let own = whole.origin.worker;
+        let of = self.of(input);
         for to in (0..self.peers).map(WorkerId).filter(|to| *to != own) {
             let gathered = &mut self.gathered[to.0 as usize];
             if gathered.routed.is_empty() {
                 continue;
             }
             if gathered.routed.len() == batch.len() {
-                let share = Share { batch, routed: Some(gathered.take()) };
+                let share = Share { batch, routed: Some(gathered.take()), of };
                 return give(Split::Task(self.task(whole, to, parts, Work::Rows { input, share })));
             }
-            let share = Share { batch: gathered.copy(&batch), routed: Some(gathered.take()) };
+            let share = Share { batch: gathered.copy(&batch), routed: Some(gathered.take()), of };
             give(Split::Task(self.task(whole, to, parts, Work::Rows { input, share })));
         }
         let routed = self.gathered[own.0 as usize].take();
         if !routed.is_empty() || batch.is_empty() {
-            let share = Share { batch, routed: Some(routed) };
+            let share = Share { batch, routed: Some(routed), of };
             give(Split::Task(self.task(whole, own, parts, Work::Rows { input, share })));
         }
     }
@@ -266,9 +273,12 @@ impl Splitter {
         let parts = pieces.max(1);
         for Far { to, touched, mut gathered } in far {
             let rows = gathered.routed.iter().map(|routed| routed.row).collect();
+            let partitions = gathered.routed.iter().filter_map(|routed| routed.partition);
+            let of = self.of(input);
+            let places = partitions.map(|partition| Group::of(0, partition.0, of).number as u8).collect();
             let body = Body::Rows { input, batch: gathered.copy(&batch) };
             let forward = self.forward(whole, to, body, touched);
-            give(Split::Forward(Forward { rows, parts, ..forward }));
+            give(Split::Forward(Forward { rows, places, parts, ..forward }));
         }
         if !elsewhere.is_empty() {
             let work = Work::Elsewhere { input, rows: elsewhere };
@@ -290,7 +300,7 @@ impl Splitter {
     ) -> Vec<u32> {
         let forwarded = partial.and_then(|partial| partial.forwarded.as_ref());
         let (mut offset, mut elsewhere) = (0, Vec::new());
-        let of = self.routers[usize::from(input.0)].partitions().unwrap_or(1);
+        let of = self.of(input);
         let copies = self.plan.copies(of);
         for (at, row) in (0..).zip(batch.rows()) {
             let number = partial.and_then(|partial| partial.rows.get(at as usize)).copied().unwrap_or(at);

@@ -366,8 +366,9 @@ impl Worker {
         if self.flows.values().any(Installed::has_pending) {
             self.shared.entered.set(self.micros());
         }
-        if !self.adopt() {
-            self.flows.values_mut().for_each(Installed::send);
+        match self.adopt() {
+            true => self.flows.values_mut().for_each(Installed::send_again),
+            false => self.flows.values_mut().for_each(Installed::send),
         }
         self.timely.step();
     }

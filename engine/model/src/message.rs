@@ -10,7 +10,7 @@ use crate::partition::PartitionId;
 use crate::plan::{InputId, OutputId, Plan, RefusalCode, Sync, TableId};
 use crate::row::row_length;
 use crate::share::Work;
-use crate::zone::{MemberId, Owners, Terms, Touched};
+use crate::zone::{MemberId, Owners, Parts, Terms, Touched};
 
 /// Bytes after which a worker ends a page of rows.
 pub const PAGE_BYTES: usize = 1 << 20;
@@ -261,6 +261,29 @@ pub struct RowsAnswer {
     pub elsewhere: Vec<u32>,
 }
 
+impl RowsAnswer {
+    /// The answer to these rows only (growing), of those that it answers: each row that took effect or was refused is
+    /// told of, so that an answer can be divided by rows.
+    pub fn only(&self, rows: &[u32]) -> RowsAnswer {
+        let wanted = |row: &u32| rows.binary_search(row).is_ok();
+        let refusals: Vec<_> = self.refusals.iter().filter(|refusal| wanted(&refusal.row)).cloned().collect();
+        let elsewhere: Vec<u32> = self.elsewhere.iter().copied().filter(wanted).collect();
+        let told = |all: &Replies| {
+            let mut told = Replies::default();
+            all.iter().filter(|(row, ..)| wanted(row)).for_each(|(row, of, bytes)| told.push(row, of, bytes));
+            told
+        };
+        let others = refusals.len() + elsewhere.len();
+        RowsAnswer {
+            accepted: rows.len().saturating_sub(others) as u32,
+            refusals,
+            replies: told(&self.replies),
+            repeated: told(&self.repeated),
+            elsewhere,
+        }
+    }
+}
+
 /// A row that was refused: nothing of its step is written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
@@ -364,7 +387,7 @@ pub enum Delivery {
         /// The revision that answers, where it is another one than the request's: the answer uses its numbers and
         /// shapes.
         revised: Option<Arc<Plan>>,
-        /// In a zone, where the request entered at this node: what was to be done, so that it can go its ways again.
+        /// In a zone: what was to be done, so that it can go its ways again, all of it or some rows.
         given: Option<Box<Work>>,
     },
     /// A part of a request for another node, or for whoever serves it next, at the worker where the request entered.
@@ -394,6 +417,8 @@ pub struct Forward {
     pub revision: i64,
     /// Which rows of the request the body has, growing; empty where it has none ([`Partial::rows`]).
     pub rows: Vec<u32>,
+    /// The partition of the zone that each of them belongs to; empty of rows for a node by name.
+    pub places: Vec<u8>,
     /// The groups that serve it, and since which terms; none of rows for a node by name.
     pub terms: Terms,
     /// How many parts the answer has: one from each worker of this node that has something to do, one for each of these.
@@ -408,6 +433,27 @@ impl Forward {
         let Forward { origin, body, revision, rows, .. } = self;
         let partial = Some(Box::new(Partial { rows, revision, forwarded: None }));
         Request { origin: origin.again(), body, partial }
+    }
+
+    /// The request for what belongs to these partitions of the zone, likewise; `None` where nothing does. Rows of others
+    /// need not go again: a row that is only read would see what was done since.
+    pub fn again_in(&self, lost: Parts) -> Option<Request> {
+        let parts = self.terms.touched.parts;
+        if parts.and(lost).is_empty() {
+            return None;
+        }
+        let Body::Rows { input, batch } = &self.body else { return Some(self.clone().again()) };
+        let mut body = Batch::new(batch.schema());
+        let mut rows = Vec::new();
+        for ((row, number), place) in batch.rows().zip(&self.rows).zip(&self.places) {
+            if lost.contains(u16::from(*place)) {
+                body.push(row);
+                rows.push(*number);
+            }
+        }
+        let partial = Some(Box::new(Partial { rows, revision: self.revision, forwarded: None }));
+        let body = Body::Rows { input: *input, batch: body };
+        Some(Request { origin: self.origin.again(), body, partial })
     }
 }
 

@@ -7,6 +7,7 @@ use crate::batch::Batch;
 use crate::message::{Asked, Body, Origin, Partial, Reads, Request};
 use crate::partition::PartitionId;
 use crate::plan::{InputId, TableId};
+use crate::zone::{Group, Parts};
 
 /// The rows of a request that belong to one worker. Their memory goes back to the worker where it was taken: memory that
 /// one thread takes and another gives back all the time costs page faults.
@@ -16,6 +17,8 @@ pub struct Share {
     pub batch: Batch,
     /// `None` for all rows of the batch, where there is only one worker, which finds out by itself.
     pub routed: Option<Vec<Routed>>,
+    /// How many partitions the tables have that they go to; 0 where there are none.
+    pub of: u32,
 }
 
 /// A row of a request, and where it belongs.
@@ -91,6 +94,30 @@ pub enum Work {
 }
 
 impl Work {
+    /// Which rows of the request belong to these partitions of the zone, growing.
+    pub fn rows_in(&self, parts: Parts) -> Vec<u32> {
+        let Work::Rows { share: Share { routed: Some(routed), of, .. }, .. } = self else {
+            return Vec::new();
+        };
+        let is_in = |routed: &&Routed| {
+            let number = |partition: PartitionId| Group::of(0, partition.0, *of).number;
+            routed.partition.is_some_and(|partition| parts.contains(number(partition)))
+        };
+        routed.iter().filter(is_in).map(|routed| routed.row).collect()
+    }
+
+    /// Which rows of the request it has, growing.
+    pub fn rows(&self) -> Vec<u32> {
+        match self {
+            Work::Rows { share: Share { routed: Some(routed), .. }, .. } => {
+                routed.iter().map(|routed| routed.row).collect()
+            }
+            Work::Rows { share: Share { batch, routed: None, .. }, .. } => (0..batch.len() as u32).collect(),
+            Work::Elsewhere { rows, .. } => rows.clone(),
+            Work::Get { .. } | Work::Page { .. } => Vec::new(),
+        }
+    }
+
     /// What was asked.
     pub fn asked(&self) -> Asked {
         match self {

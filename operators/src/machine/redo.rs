@@ -3,6 +3,7 @@
 use anabranch_model::message::RowsAnswer;
 use anabranch_model::partition::PartitionId;
 use anabranch_model::plan::TableId;
+use anabranch_model::record::Record;
 use anabranch_model::snapshot::Item;
 
 use super::Machine;
@@ -35,16 +36,16 @@ impl Machine {
         at: Position,
         body: &[u8],
     ) -> Result<(), RestoreError> {
-        let Machine { plan, tables, clock, restorer, .. } = self;
-        let restorer = restorer.get_or_insert_with(|| Restorer::new(plan));
-        let record = restorer.restore(part, body, plan, tables, clock)?;
+        let record = Record::parse(body)?;
         if let Some(once) = &record.of.once {
-            check_answer(&record.answer()?, plan)?;
+            check_answer(&record.answer()?, &self.plan)?;
             if !self.recorder.remember(part, once, record.answer_bytes()) {
                 return Err(RestoreError::Twice { part, seq: at.seq });
             }
         }
-        Ok(())
+        let Machine { plan, tables, clock, restorer, .. } = self;
+        let restorer = restorer.get_or_insert_with(|| Restorer::new(plan));
+        restorer.restore(part, &record, plan, tables, clock)
     }
 
     /// Takes an item of a snapshot; how many rows. Where a partition stands is said before its rows, and it begins anew

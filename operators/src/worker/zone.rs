@@ -43,6 +43,10 @@ impl Worker {
 
     /// Divides requests by the newest owners from now on, if nothing is under way that was divided by others. Whether
     /// requests have to wait: for that, and once for what is sent again behind it.
+    ///
+    /// INVARIANT: what is sent again behind some owners moves before there are others: else what is sent again behind those
+    /// would stand behind it, though it may be older. What came in behind newer owners is not divided by older ones: who
+    /// has sent it may have asked whether they are known.
     pub(super) fn adopt(&mut self) -> bool {
         if !self.adopts {
             return false;
