@@ -26,6 +26,7 @@ use crate::scan::Scan;
 use crate::status::NodeStatus;
 use crate::trace::Trace;
 use crate::watch::Watch;
+use crate::zone_status::ZoneStatus;
 
 /// Requests of a client without an answer, at most; the next one waits for an answer.
 pub const WINDOW_REQUESTS: usize = 256;
@@ -91,6 +92,14 @@ impl Client {
     /// Over the network [`Error::Connect`], [`Error::Disconnected`], or [`Error::Problem`] with why the node does not say.
     pub fn status(&mut self) -> Result<NodeStatus, Error> {
         self.link.status()
+    }
+
+    /// The node's zone, as the node knows it now; `None` where it is in none.
+    ///
+    /// # Errors
+    /// As [`Client::status`].
+    pub fn zone(&mut self) -> Result<Option<ZoneStatus>, Error> {
+        self.link.zone()
     }
 
     /// Installs a flow, or puts it in the place of its older revision: [`crate::Node::deploy`].

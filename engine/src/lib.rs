@@ -148,6 +148,7 @@ mod trace;
 mod watch;
 mod zone_config;
 mod zone_status;
+mod zone_window;
 
 pub use anabranch_model::message::Reads;
 pub use anabranch_model::plan::{Plan, RefusalCode};
@@ -201,6 +202,7 @@ pub mod doc {
 #[doc(hidden)]
 pub mod peers {
     pub use crate::net::peer::*;
+    pub use crate::zone_window::{TellZone, ZoneWindow};
     pub use anabranch_wire::peer as wire;
 }
 

@@ -19,6 +19,7 @@ use crate::os::{self, Door};
 use crate::status::NodeStatus;
 use crate::testing::Stage;
 use crate::watch::Watch;
+use crate::zone_status::ZoneStatus;
 
 /// How a client reaches its worker.
 pub trait Link {
@@ -81,6 +82,15 @@ impl Connection {
             Connection::Threads(threads) => Ok(threads.core.status()),
             #[cfg(feature = "net")]
             Connection::Remote(remote) => remote.status(),
+        }
+    }
+
+    /// What the node knows of its zone now.
+    pub(crate) fn zone(&mut self) -> Result<Option<ZoneStatus>, Error> {
+        match self {
+            Connection::Threads(threads) => Ok(threads.core.zone().status()),
+            #[cfg(feature = "net")]
+            Connection::Remote(remote) => remote.zone(),
         }
     }
 }

@@ -25,8 +25,6 @@ use crate::load::NodeLoad;
 use crate::log;
 use crate::measures::TellSlow;
 use crate::name::{NAME_BYTES_MAX, check_name};
-#[cfg(feature = "net")]
-use crate::net::peer::PeerDoor;
 use crate::os::disk::DirectoryDisk;
 use crate::os::journal::{SharedDisk, Ways};
 use crate::os::{self, Aside, Door, Start};
@@ -36,6 +34,7 @@ use crate::snapshot::{Due, Handover, SNAPSHOT_AFTER_BYTES, SnapshotDoor, Snapsho
 use crate::status::NodeStatus;
 use crate::subscription::Subscription;
 use crate::zone_config::ZoneConfig;
+use crate::zone_window::ZoneWindow;
 
 /// Worker threads of a node, at most.
 pub const WORKERS_MAX: u32 = 256;
@@ -66,9 +65,7 @@ pub(crate) struct Core {
     latest: AtomicI64,
     load: NodeLoad,
     journal: JournalWindow,
-    /// The way for other nodes of the zone, once there is one.
-    #[cfg(feature = "net")]
-    peers: std::sync::OnceLock<PeerDoor>,
+    zone: ZoneWindow,
 }
 
 /// What a node starts with.
@@ -254,8 +251,7 @@ impl NodeBuilder {
             latest: AtomicI64::new(0),
             load: NodeLoad::default(),
             journal: JournalWindow::default(),
-            #[cfg(feature = "net")]
-            peers: std::sync::OnceLock::new(),
+            zone: ZoneWindow::default(),
         };
         // From here on what fails drops the node, which ends its threads.
         let threads = Mutex::new(Some(threads));
@@ -450,12 +446,10 @@ impl Node {
         crate::net::Server::start(self.core.clone(), listen)
     }
 
-    /// From now on servers that start let other nodes in.
-    #[cfg(feature = "net")]
+    /// What its zone shows.
     #[doc(hidden)]
-    pub fn let_in(&self, peers: &crate::net::peer::Peers) {
-        // A node has the links of one zone.
-        let _ = self.core.peers.set(peers.door());
+    pub fn zone_window(&self) -> &ZoneWindow {
+        &self.core.zone
     }
 
     /// What whoever serves clients shares.
@@ -561,10 +555,8 @@ impl Core {
         NodeStatus::collect(&self.name, workers, self.journal.status(), &self.flows, ask)
     }
 
-    /// The way for other nodes of the zone.
-    #[cfg(feature = "net")]
-    pub(crate) fn peers(&self) -> Option<PeerDoor> {
-        self.peers.get().cloned()
+    pub(crate) fn zone(&self) -> &ZoneWindow {
+        &self.zone
     }
 
     /// Whether every worker answers.

@@ -148,7 +148,7 @@ fn http_asks_for_the_token_and_tells_what_is_missing() {
         let answer = http(&served, &head, anabranch::doc::NAMES);
         assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{way}: {answer}");
     }
-    for path in ["/status", "/metrics"] {
+    for path in ["/status", "/zone", "/metrics"] {
         let head = format!("GET {path} HTTP/1.1\r\nAuthorization: Bearer {}\r\n", deploys.text());
         assert!(http(&served, &head, "").starts_with("HTTP/1.1 403"), "{path}");
     }

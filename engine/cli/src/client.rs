@@ -4,3 +4,4 @@ pub(crate) mod at;
 pub(crate) mod outcome;
 pub(crate) mod row_words;
 pub(crate) mod stop;
+pub(crate) mod zone;

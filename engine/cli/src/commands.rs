@@ -11,6 +11,8 @@ mod flows;
 mod fmt;
 mod log;
 mod new;
+mod nodes;
+mod partitions;
 mod plan;
 mod play;
 mod query;
@@ -22,6 +24,7 @@ mod test;
 mod token;
 mod watch;
 mod witness;
+mod zone;
 
 use clap::Subcommand;
 
@@ -48,6 +51,9 @@ pub(crate) enum Commands {
     Flows(flows::Flows),
     Drop(drop::Drop),
     Status(status::Status),
+    Nodes(nodes::Nodes),
+    Partitions(partitions::Partitions),
+    Zone(zone::Zone),
     Log(log::Log),
     Token(token::Token),
     Config(config::Config),
@@ -76,6 +82,9 @@ impl Commands {
             Commands::Flows(flows) => flows.run(),
             Commands::Drop(drop) => drop.run(),
             Commands::Status(status) => status.run(),
+            Commands::Nodes(nodes) => nodes.run(),
+            Commands::Partitions(partitions) => partitions.run(),
+            Commands::Zone(zone) => zone.run(),
             Commands::Log(log) => log.run(),
             Commands::Token(token) => token.run(),
             Commands::Config(config) => config.run(),

@@ -18,6 +18,7 @@ mod run;
 mod source;
 mod status_tables;
 mod text_table;
+mod zone_tables;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -50,3 +50,13 @@ fn a_secret_that_everybody_may_read_is_not_taken() {
     let came = directory.run("witness --listen :0 --zone demo --zone-secret secret");
     assert!(came.code == 3 && came.stderr.contains("chmod o="), "{came:?}");
 }
+
+#[test]
+fn a_node_alone_says_that_it_is_in_no_zone() {
+    let directory = Directory::with_flow();
+    let serving = directory.serve("");
+    for command in ["zone", "nodes", "partitions", "partitions --node A --json"] {
+        let came = serving.run(&directory, command);
+        assert!(came.code == 1 && came.stderr.contains("in no zone"), "{came:?}");
+    }
+}

@@ -86,6 +86,7 @@ pub(crate) fn router(gate: Gate, timeouts: Timeouts) -> Router {
         .route("/live", page(pages::live))
         .route("/ready", get(pages::ready))
         .route("/status", get(pages::status))
+        .route("/zone", get(pages::zone))
         .route("/metrics", get(pages::metrics))
         .route("/flows", get(pages::flows))
         .route("/query", post(question::query))

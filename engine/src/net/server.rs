@@ -76,7 +76,7 @@ impl Server {
             .map_err(|error| Error::Start(format!("no threads for its servers: {error}")))?;
         let (stop, stopped) = watch::channel(false);
         let subscriptions = Subscriptions::new(core.clone(), listen.timeouts.subscription);
-        let peers = core.peers();
+        let peers = core.zone().peers();
         let gate = Gate::new(core, subscriptions, stopped.clone());
         let (open_connections, connections) = watch::channel(0);
         let open_connections = Arc::new(open_connections);

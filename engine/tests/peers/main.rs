@@ -303,7 +303,7 @@ fn nodes_and_clients_come_to_the_same_port() -> Result<(), anabranch::Error> {
     let peers = anabranch::peers::Peers::start(config("A"), to, sinks);
     let flow = Flow::parse("names.flow", anabranch::doc::NAMES)?;
     let node = Node::builder("A").flow(flow).start()?;
-    node.let_in(&peers);
+    node.zone_window().let_in(&peers);
     let server = node.serve(&Listen { grpc: Some(([127, 0, 0, 1], 0).into()), ..Listen::default() })?;
     let at = server.grpc().expect("it listens");
     peers.set_address(&at.to_string());

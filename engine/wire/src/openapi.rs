@@ -237,6 +237,7 @@ fn node_paths() -> Map<String, Value> {
         ("/flows/{flow}", flow_paths()),
         ("/query", json!({ "post": query() })),
         ("/status", get("status", "Counts and sizes", "application/json")),
+        ("/zone", get("zone", "The zone of the node: its nodes and partitions", "application/json")),
         ("/ready", get("ready", "Whether the node takes requests", "application/json")),
         ("/live", get("live", "Whether the node lives", "text/plain")),
         ("/metrics", get("metrics", "Counts and sizes for Prometheus", "text/plain")),

@@ -374,6 +374,18 @@ pub struct DropRequest {
 #[derive(Clone, PartialEq, Eq, Message)]
 pub struct DropReply {}
 
+/// Asks for the zone of a node.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct ZoneRequest {}
+
+/// The zone of a node.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct ZoneReply {
+    /// As JSON: what `GET /zone` gives; nothing where the node is in none.
+    #[prost(string, optional, tag = "1")]
+    pub json: Option<String>,
+}
+
 /// Asks for counts and sizes.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub struct StatusRequest {}

@@ -6,7 +6,7 @@ use anabranch_model::message::FlowId;
 use anabranch_model::plan::Plan;
 use anabranch_wire::session::{
     self, CatalogReply, CatalogRequest, Events, FlowText, Requests, StatusReply, StatusRequest,
-    SubscribeRequest,
+    SubscribeRequest, ZoneReply, ZoneRequest,
 };
 use http::{Request, Response};
 use tonic::body::Body;
@@ -26,6 +26,7 @@ pub(crate) async fn serve(gate: Gate, method: &str, request: Request<Paced>) -> 
         "Session" => session(gate, request).await,
         "Catalog" => catalog(gate, request).await,
         "Status" => status(gate, request).await,
+        "Zone" => zone(gate, request).await,
         "Deploy" => flows::deploy(gate, request).await,
         "Drop" => flows::drop_flow(gate, request).await,
         "Subscribe" => subscribe(gate, request).await,
@@ -83,6 +84,21 @@ async fn status(gate: Gate, request: Request<Paced>) -> Response<Body> {
         }
     });
     Grpc::new(Typed::<StatusReply, StatusRequest>::default()).unary(tell, request.map(Paced::one)).await
+}
+
+async fn zone(gate: Gate, request: Request<Paced>) -> Response<Body> {
+    let tell = service_fn(move |_: tonic::Request<ZoneRequest>| {
+        let gate = gate.clone();
+        async move {
+            let may = gate.may_look();
+            may.map_err(|error| Status::permission_denied(error.to_string()))?;
+            let status = tokio::task::block_in_place(|| gate.core.zone().status());
+            let json = status.map(|status| serde_json::to_string(&status)).transpose();
+            let json = json.map_err(|error| Status::internal(error.to_string()))?;
+            Ok::<_, Status>(tonic::Response::new(ZoneReply { json }))
+        }
+    });
+    Grpc::new(Typed::<ZoneReply, ZoneRequest>::default()).unary(tell, request.map(Paced::one)).await
 }
 
 async fn subscribe(gate: Gate, request: Request<Paced>) -> Response<Body> {

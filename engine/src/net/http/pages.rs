@@ -58,6 +58,22 @@ pub(super) async fn status(app: App) -> Result<Response, Problem> {
     Ok(super::json(StatusCode::OK, format!("{status}\n")))
 }
 
+/// `GET /zone`.
+pub(super) async fn zone(app: App) -> Result<Response, Problem> {
+    app.gate.may_look()?;
+    let core = app.gate.core.clone();
+    let status = tokio::task::spawn_blocking(move || core.zone().status());
+    match status.await.map_err(|_| Error::Stopped)? {
+        Some(status) => Ok(super::json(StatusCode::OK, format!("{}\n", json!(status)))),
+        None => Err(Problem::new(
+            StatusCode::NOT_FOUND,
+            "not_found",
+            "the node is in no zone",
+            "it is a node alone; `anabranch run --zone NAME` makes one of a zone",
+        )),
+    }
+}
+
 /// `GET /metrics`.
 pub(super) async fn metrics(app: App) -> Result<Response, Problem> {
     app.gate.may_look()?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anabranch_wire::session::{
     CatalogReply, CatalogRequest, DeployReply, DeployRequest, DropReply, DropRequest, SESSION_VERSION,
-    StatusReply, StatusRequest,
+    StatusReply, StatusRequest, ZoneReply, ZoneRequest,
 };
 use http::uri::PathAndQuery;
 use prost::Message;
@@ -17,6 +17,7 @@ use crate::deploy::Deployed;
 use crate::error::Error;
 use crate::flow::Flow;
 use crate::status::NodeStatus;
+use crate::zone_status::ZoneStatus;
 
 impl Remote {
     /// What the node knows of itself now.
@@ -24,6 +25,15 @@ impl Remote {
         let reply: StatusReply = self.call("/anabranch.v1.Node/Status", StatusRequest {})?;
         serde_json::from_str(&reply.json)
             .map_err(|error| Error::Problem { code: "protocol".into(), text: format!("the status: {error}") })
+    }
+
+    /// What the node knows of its zone now.
+    pub(crate) fn zone(&mut self) -> Result<Option<ZoneStatus>, Error> {
+        let reply: ZoneReply = self.call("/anabranch.v1.Node/Zone", ZoneRequest {})?;
+        reply.json.as_deref().map(serde_json::from_str).transpose().map_err(|error| Error::Problem {
+            code: "protocol".into(),
+            text: format!("the status of the zone: {error}"),
+        })
     }
 
     /// Installs a flow at the node, or puts it in the place of its older revision.
