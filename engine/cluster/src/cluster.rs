@@ -237,17 +237,21 @@ impl Cluster {
         let number = self.next_wish;
         self.next_wish += 1;
         match &mut self.stage {
-            Stage::Member(member) => member.wish(wish, number, &self.me, &mut self.out, self.now),
+            Stage::Member(member) => member.wish(wish, number),
             Stage::Joining(_) => self.early.push((number, wish)),
             Stage::Over => {}
         }
-        self.settle();
         number
     }
 
-    /// What to do now, in order. To be called after each event, and when it is [due](Cluster::due).
+    /// What to do now, in order. To be called after each event and wish, and when it is [due](Cluster::due).
     pub fn turn(&mut self, now: u64) -> Vec<Output> {
         self.now = self.now.max(now);
+        if let Stage::Member(member) = &mut self.stage
+            && member.tell_new(&self.me, &mut self.out, self.now)
+        {
+            self.settle();
+        }
         if self.now >= self.next_tick {
             let late = self.now - self.next_tick;
             self.next_tick = self.now + TICK - if late < TICK { late } else { 0 };
@@ -329,7 +333,7 @@ impl Cluster {
                 let mut member = Membership::taken(&self.me, id, frame.zone, frame.forced, book);
                 member.begin(&self.me, &mut self.out, self.now);
                 for (number, wish) in std::mem::take(&mut self.early) {
-                    member.wish(wish, number, &self.me, &mut self.out, self.now);
+                    member.wish(wish, number);
                 }
                 self.stage = Stage::Member(Box::new(member));
             }

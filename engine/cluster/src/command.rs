@@ -54,6 +54,8 @@ pub(crate) enum Command {
     Compiled { flow: String, revision: u64, member: MemberId, refused: Option<String> },
     /// A flow is to go.
     Withdraw { flow: String, by: MemberId, number: u64 },
+    /// Several at once, in order; none of them is such a one again.
+    All { of: Vec<Command> },
 }
 
 /// A command with the time at which it was proposed, in Unix microseconds.

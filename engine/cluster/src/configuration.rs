@@ -1,7 +1,8 @@
 //! The configuration of a group: who owns it, who has all of it, and which changes of that there are.
 //!
 //! INVARIANTS: the owner is in `in_sync`; an owner that is not the one before comes out of the `in_sync` before, but for a
-//! recorded force-serve; each change of owner or `in_sync` makes the term grow by one.
+//! recorded force-serve; each change of owner or `in_sync` makes the term grow by one, and so
+//! does an owner that goes on in another process.
 
 use std::collections::BTreeMap;
 
@@ -70,14 +71,16 @@ impl Configuration {
     fn change(&mut self, owner: Option<MemberId>, mut in_sync: Vec<MemberId>, at: u64) {
         in_sync.sort();
         in_sync.dedup();
-        if owner == self.owner && in_sync == self.in_sync {
+        // An owner in another process is another one, whatever it kept.
+        let another = owner != self.owner || owner.is_some_and(|owner| self.returned.contains(&owner));
+        if !another && in_sync == self.in_sync {
             return;
         }
         assert!(owner.is_none_or(|owner| in_sync.contains(&owner)), "owner {owner:?} in {in_sync:?}");
         self.term = self.term.next();
         self.last_owner = owner.unwrap_or(self.last_owner);
         self.returned.retain(|id| in_sync.contains(id) && owner.is_none());
-        if owner != self.owner {
+        if another {
             self.tenure = self.term;
             self.since = 0;
         }

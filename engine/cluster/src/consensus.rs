@@ -4,12 +4,14 @@
 //! can be repeated. What comes out of a [`Round`] is in order: messages that may go at once, the piece to be kept, and
 //! what rests on it.
 
+use std::collections::BTreeMap;
+
 use raft::eraftpb::{ConfChangeV2, EntryType, Message, MessageType};
-use raft::{Config, RawNode, StateRole};
+use raft::{Config, ProgressState, RawNode, SnapshotStatus, StateRole};
 
 use anabranch_model::zone::MemberId;
 
-use crate::command;
+use crate::command::{self, Command};
 use crate::raft_bytes::{put_change, take_change};
 use crate::shelf::Shelf;
 
@@ -18,6 +20,9 @@ const ELECTION_TICKS: usize = 4;
 
 /// Election timeouts are drawn from so many.
 const ELECTION_CHOICES: usize = 4;
+
+/// Ticks after which a snapshot that nobody has answered to is sent again.
+const SNAPSHOT_TICKS: u32 = 10;
 
 /// Bytes of entries in one message, as long as one entry is not larger.
 const MESSAGE_BYTES: u64 = 256 << 10;
@@ -48,6 +53,8 @@ pub(crate) struct Consensus {
     raw: RawNode<Shelf>,
     /// The last entry that this member proposed as the leader of this term.
     proposed: (u64, u64),
+    /// For how many ticks members have not answered to a snapshot.
+    snapshots: BTreeMap<u64, u32>,
 }
 
 impl std::fmt::Debug for Consensus {
@@ -74,7 +81,7 @@ impl Consensus {
         };
         let logger = slog::Logger::root(slog::Discard, slog::o!());
         let raw = RawNode::new(&config, shelf, &logger).expect("the configuration above is a valid one");
-        let mut consensus = Consensus { raw, proposed: (0, 0) };
+        let mut consensus = Consensus { raw, proposed: (0, 0), snapshots: BTreeMap::new() };
         consensus.draw();
         consensus
     }
@@ -122,7 +129,27 @@ impl Consensus {
 
     pub(crate) fn tick(&mut self) {
         self.raw.tick();
+        self.send_snapshots_again();
         self.draw();
+    }
+
+    /// A snapshot that was lost is not missed by the library: it waits for an answer for ever.
+    fn send_snapshots_again(&mut self) {
+        if !self.is_leader() {
+            self.snapshots.clear();
+            return;
+        }
+        let progress = self.raw.raft.prs().iter();
+        let waits = progress.filter(|(_, progress)| progress.state == ProgressState::Snapshot);
+        let mut waits: BTreeMap<u64, u32> = waits.map(|(id, _)| (*id, 1)).collect();
+        for (id, ticks) in &mut waits {
+            *ticks += self.snapshots.get(id).copied().unwrap_or(0);
+            if *ticks >= SNAPSHOT_TICKS {
+                *ticks = 0;
+                self.raw.report_snapshot(*id, SnapshotStatus::Failure);
+            }
+        }
+        self.snapshots = waits;
     }
 
     /// Lets go of a leader whose process is gone, so that others may be voted for at once.
@@ -155,7 +182,14 @@ impl Consensus {
         term == self.term() && self.shelf().applied() < index
     }
 
-    pub(crate) fn propose(&mut self, entry: &command::Entry) {
+    /// Proposes commands as one decision.
+    pub(crate) fn propose(&mut self, at: u64, mut commands: Vec<Command>) {
+        let command = match commands.len() {
+            0 => return,
+            1 => commands.remove(0),
+            _ => Command::All { of: commands },
+        };
+        let entry = command::Entry { at, command };
         if self.is_leader() && self.raw.propose(Vec::new(), entry.encode()).is_ok() {
             self.proposed = (self.term(), self.raw.raft.raft_log.last_index());
         }

@@ -50,7 +50,7 @@ pub(crate) enum Body {
     /// The process of a member is gone.
     Report { member: MemberId, incarnation: u64 },
     /// A member wants something decided.
-    Wish(Command),
+    Wishes(Vec<Command>),
 }
 
 /// A frame with who sends it.
@@ -88,7 +88,7 @@ impl Frame {
             Body::Taken { id, book } => text(&mut put, 2, serde_json::to_vec(&(id, book))),
             Body::Redirect { address } => text(&mut put, 3, serde_json::to_vec(address)),
             Body::Refused(reason) => text(&mut put, 4, serde_json::to_vec(reason)),
-            Body::Wish(command) => text(&mut put, 5, serde_json::to_vec(command)),
+            Body::Wishes(commands) => text(&mut put, 5, serde_json::to_vec(commands)),
             Body::Raft(message) => {
                 put.u8(6);
                 put.0.extend(put_message(message));
@@ -149,7 +149,7 @@ impl Body {
             }
             3 => Body::Redirect { address: text(bytes)? },
             4 => Body::Refused(text(bytes)?),
-            5 => Body::Wish(text(bytes)?),
+            5 => Body::Wishes(text(bytes)?),
             6 => Body::Raft(Box::new(take_message(bytes)?)),
             _ => return None,
         })

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anabranch_model::zone::MemberId;
 
 use crate::cluster::TICK;
-use crate::command::{Cause, Command, Entry};
+use crate::command::{Cause, Command};
 use crate::consensus::Consensus;
 use crate::frame::Reason;
 use crate::member::{Me, Member, Standing};
@@ -17,15 +17,26 @@ use crate::{LEASE, MARGIN};
 /// Groups that are handed over at the same time.
 const MOVES_MAX: usize = 4;
 
+/// Microseconds after which a leader looks again at what it may have left undone.
+const AGAIN: u64 = 5 * TICK;
+
 /// Microseconds for which the leader remembers who asked for a name that is taken.
 const ASKED_FOR: u64 = 10_000_000;
+
+/// A process of a member asks for its lease, at a time of its own clock.
+#[derive(Clone, Copy, Debug)]
+struct Beat {
+    from: MemberId,
+    incarnation: u64,
+    sent: u64,
+}
 
 /// Beats that wait for a majority to confirm that this is the leader.
 #[derive(Debug)]
 struct Round {
     read: u64,
     since: u64,
-    beats: Vec<(MemberId, u64)>,
+    beats: Vec<Beat>,
 }
 
 /// A leader's knowledge, of one term.
@@ -34,7 +45,7 @@ pub(crate) struct Leading {
     term: u64,
     /// When each member last got its lease, or was first known; nobody is silent before the lease and the margin behind.
     heard: BTreeMap<MemberId, u64>,
-    beats: Vec<(MemberId, u64)>,
+    beats: Vec<Beat>,
     round: Option<Round>,
     next_read: u64,
     /// Who beats and does not count as being there.
@@ -45,15 +56,16 @@ pub(crate) struct Leading {
     condemned: BTreeSet<MemberId>,
     /// Who asked for a name that is taken, and since when.
     asked: BTreeMap<String, (u64, u64)>,
-    /// The version that placement has nothing to add to.
+    /// The shape of the state that placement has nothing to add to.
     placed: u64,
-    /// What the duties have been done for: version, votes, applied.
+    /// What the duties have been done for: applied, version.
     done: (u64, u64),
+    /// When they are done again although nothing has changed.
+    again: u64,
 }
 
 impl Leading {
-    pub(crate) fn new(term: u64, now: u64) -> Leading {
-        let _ = now;
+    pub(crate) fn new(term: u64) -> Leading {
         Leading {
             term,
             heard: BTreeMap::new(),
@@ -66,6 +78,7 @@ impl Leading {
             asked: BTreeMap::new(),
             placed: 0,
             done: (0, 0),
+            again: 0,
         }
     }
 
@@ -87,17 +100,18 @@ impl Leading {
     // ---------------------------------------------------------------------------------------------------- leases
 
     /// A member asks for its lease.
-    pub(crate) fn beat(&mut self, from: MemberId, incarnation: u64, sent: u64, now: u64) {
-        let _ = (incarnation, now);
-        if self.beats.len() < 4096 {
-            self.beats.push((from, sent));
-        }
+    pub(crate) fn beat(&mut self, from: MemberId, incarnation: u64, sent: u64) {
+        // One beat of a member is enough: the later one says more.
+        self.beats.retain(|beat| beat.from != from);
+        self.beats.push(Beat { from, incarnation, sent });
     }
 
     /// Asks the majority once for all beats that wait.
     fn confirm(&mut self, consensus: &mut Consensus, now: u64) {
         if let Some(lost) = self.round.take_if(|round| round.since + 3 * TICK <= now) {
-            self.beats.extend(lost.beats);
+            // Those that came since say more than the lost ones of the same members.
+            let newer = std::mem::replace(&mut self.beats, lost.beats);
+            newer.into_iter().for_each(|beat| self.beat(beat.from, beat.incarnation, beat.sent));
         }
         if self.round.is_some() || self.beats.is_empty() || !consensus.leads_knowingly() {
             return;
@@ -121,11 +135,14 @@ impl Leading {
         };
         let state = &consensus.shelf().state;
         let mut granted = Vec::new();
-        for (id, sent) in round.beats {
-            let here = state.members.get(&id).is_some_and(|member| member.standing.is_here());
-            if here && !self.condemned.contains(&id) {
-                self.heard.insert(id, now);
-                granted.push((id, sent, applied));
+        for Beat { from, incarnation, sent } in round.beats {
+            let here = state
+                .members
+                .get(&from)
+                .is_some_and(|member| member.standing.is_here() && member.incarnation == incarnation);
+            if here && !self.condemned.contains(&from) {
+                self.heard.insert(from, now);
+                granted.push((from, sent, applied));
             }
         }
         granted
@@ -164,7 +181,7 @@ impl Leading {
             },
         };
         if !consensus.is_waiting() {
-            consensus.propose(&Entry { at: me.epoch_at + now, command });
+            consensus.propose(me.epoch_at + now, vec![command]);
         }
         None
     }
@@ -183,7 +200,15 @@ impl Leading {
 
     pub(crate) fn tick(&mut self, consensus: &mut Consensus, me: &Me, now: u64) {
         self.asked.retain(|_, (_, at)| *at + ASKED_FOR > now);
-        self.done = (0, 0);
+        if !consensus.leads_knowingly() {
+            return;
+        }
+        let deaths = self.deaths(&consensus.shelf().state, me, now);
+        consensus.propose(me.epoch_at + now, deaths);
+        if self.again <= now {
+            self.again = now + AGAIN;
+            self.done = (0, 0);
+        }
         self.duties(consensus, me, now);
     }
 
@@ -208,18 +233,17 @@ impl Leading {
             commands.extend(extras(state));
             commands.extend(leavings(state));
         }
-        for command in commands {
-            consensus.propose(&Entry { at: me.epoch_at + now, command });
-        }
+        consensus.propose(me.epoch_at + now, commands);
         votes::look_after(consensus);
     }
 
     /// Who beats without being there rises.
     fn rise(&mut self, state: &State) {
-        for (id, _) in &self.beats {
-            let standing = state.members.get(id).map(|member| member.standing);
-            if matches!(standing, Some(Standing::Joining | Standing::Dead)) && !self.rising.contains(id) {
-                self.rising.insert(*id);
+        for Beat { from, incarnation, .. } in &self.beats {
+            let known = state.members.get(from).filter(|member| member.incarnation == *incarnation);
+            let below =
+                known.is_some_and(|member| matches!(member.standing, Standing::Joining | Standing::Dead));
+            if below && self.rising.insert(*from) {
                 self.done = (0, 0);
             }
         }
@@ -265,12 +289,12 @@ impl Leading {
     }
 
     fn placements(&mut self, state: &State) -> Option<Command> {
-        if self.placed == state.version {
+        if self.placed == state.shape {
             return None;
         }
         let wanted = state.placed();
         if wanted.is_empty() {
-            self.placed = state.version;
+            self.placed = state.shape;
             return None;
         }
         Some(Command::Replicas { wanted })

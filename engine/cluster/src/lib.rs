@@ -112,6 +112,7 @@ mod state;
 mod view;
 mod votes;
 mod wish;
+mod wishes;
 
 pub use cluster::{Cluster, Contact, Error, Event, Output};
 pub use command::Cause;

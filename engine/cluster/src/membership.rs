@@ -7,7 +7,7 @@ use anabranch_model::zone::MemberId;
 use raft::eraftpb::{ConfState, Message};
 
 use crate::cluster::{Contact, Error, Output};
-use crate::command::{Command, Entry};
+use crate::command::Command;
 use crate::consensus::Consensus;
 use crate::frame::{Body, Frame, Reason};
 use crate::leading::Leading;
@@ -17,29 +17,17 @@ use crate::shelf::Shelf;
 use crate::state::State;
 use crate::view::View;
 use crate::wish::Wish;
+use crate::wishes::Wishes;
 use crate::{FORCE_AFTER, LEASE};
 
 /// Microseconds between two beats: four to a lease.
 pub(crate) const BEAT: u64 = LEASE / 4;
-
-/// Microseconds after which a wish that was not decided is sent again.
-const WISH_AGAIN: u64 = 200_000;
 
 /// Microseconds that each voter leaves to those before it when the leader's process is gone.
 const CAMPAIGN_STEP: u64 = 60_000;
 
 /// Microseconds for which a report that a process is gone is told.
 const REPORT_FOR: u64 = 5_000_000;
-
-/// Wishes that are not decided yet; more push out the oldest.
-const WISHES_MAX: usize = 4096;
-
-/// A wish that is not decided.
-#[derive(Debug)]
-struct Pending {
-    command: Command,
-    sent_at: Option<u64>,
-}
 
 /// A node that is a member.
 #[derive(Debug)]
@@ -55,7 +43,7 @@ pub(crate) struct Membership {
     /// Grants that wait for this member to apply what the leader had: what has to be applied, and when the beat was sent.
     grants: Vec<(u64, u64)>,
     lease_until: u64,
-    wishes: Vec<Pending>,
+    wishes: Wishes,
     /// Processes that are gone, as this node saw itself: incarnation and until when it is told.
     gone: BTreeMap<MemberId, (u64, u64)>,
     campaign_at: Option<u64>,
@@ -77,7 +65,7 @@ impl Membership {
             beat_at: None,
             grants: Vec::new(),
             lease_until: 0,
-            wishes: Vec::new(),
+            wishes: Wishes::default(),
             gone: BTreeMap::new(),
             campaign_at: None,
             leading: None,
@@ -217,7 +205,7 @@ impl Membership {
         }
         let Some(sender) = sender else { return Err(Error::Impostor) };
         self.book.entry(sender).or_insert(to.address);
-        self.inner(sender, incarnation, body, me, out, now)?;
+        self.inner(sender, incarnation, body, me, now)?;
         Ok(None)
     }
 
@@ -232,7 +220,6 @@ impl Membership {
         incarnation: u64,
         body: Body,
         me: &Me,
-        out: &mut Outbox,
         now: u64,
     ) -> Result<(), Error> {
         match body {
@@ -246,12 +233,12 @@ impl Membership {
             }
             Body::Beat { sent } => {
                 if let Some(leading) = &mut self.leading {
-                    leading.beat(sender, incarnation, sent, now);
+                    leading.beat(sender, incarnation, sent);
                 }
             }
             Body::Grant { sent, applied } => self.granted(sent, applied, now),
-            Body::Report { member, incarnation } => self.reported(member, incarnation, me, out, now),
-            Body::Wish(command) => self.wished(sender, incarnation, command, me, now),
+            Body::Report { member, incarnation } => self.reported(member, incarnation, now),
+            Body::Wishes(commands) => self.wished(sender, incarnation, commands, me, now),
             _ => {}
         }
         Ok(())
@@ -310,12 +297,12 @@ impl Membership {
             return;
         };
         self.gone.insert(member, (incarnation, now + REPORT_FOR));
-        self.reported(member, incarnation, me, out, now);
+        self.reported(member, incarnation, now);
         self.report(me, out, now);
     }
 
     /// The process of a member is gone, as somebody saw.
-    fn reported(&mut self, member: MemberId, incarnation: u64, _me: &Me, _out: &mut Outbox, now: u64) {
+    fn reported(&mut self, member: MemberId, incarnation: u64, now: u64) {
         let state = self.state();
         let known = state.members.get(&member);
         let fits = known.is_some_and(|known| known.standing.is_here() && known.incarnation == incarnation);
@@ -348,7 +335,7 @@ impl Membership {
         for (member, (incarnation, _)) in self.gone.clone() {
             let body = Body::Report { member, incarnation };
             match leader.filter(|leader| *leader != member) {
-                Some(leader) if leader == self.id() => self.reported(member, incarnation, me, out, now),
+                Some(leader) if leader == self.id() => self.reported(member, incarnation, now),
                 Some(leader) => self.send(leader, body, me, out),
                 None => {
                     let here = self.state().members.values().filter(|other| other.standing.is_here());
@@ -363,56 +350,49 @@ impl Membership {
 
     // ---------------------------------------------------------------------------------------------------- wishes
 
-    pub(crate) fn wish(&mut self, wish: Wish, number: u64, me: &Me, out: &mut Outbox, now: u64) {
-        let command = wish.command(self.id(), number);
-        if self.wishes.iter().any(|known| known.command == command) {
-            return;
-        }
-        if self.wishes.len() >= WISHES_MAX {
-            self.wishes.remove(0);
-        }
-        self.wishes.push(Pending { command, sent_at: None });
-        self.tell_wishes(me, out, now);
+    /// Takes a wish; it is told with the next turn, together with others.
+    pub(crate) fn wish(&mut self, wish: Wish, number: u64) {
+        self.wishes.add(wish.command(self.id(), number));
     }
 
-    /// Sends or proposes what is not decided; of those with numbers the first only, so that they keep their order.
+    /// Tells wishes that are new; gives whether there were any.
+    pub(crate) fn tell_new(&mut self, me: &Me, out: &mut Outbox, now: u64) -> bool {
+        let untold = self.wishes.take_untold();
+        if untold {
+            self.tell_wishes(me, out, now);
+        }
+        untold
+    }
+
+    /// Sends or proposes what is not decided.
     fn tell_wishes(&mut self, me: &Me, out: &mut Outbox, now: u64) {
         if self.wishes.is_empty() || !self.is_known(me) {
             return;
         }
-        let state = &self.consensus.shelf().state;
-        self.wishes.retain(|wish| !wish.command.is_settled(state));
         let Some(leader) = self.consensus.leader() else { return };
         if leader == self.id() && !self.consensus.leads_knowingly() {
             return;
         }
-        let mut numbered = false;
-        let mut due = Vec::new();
-        for wish in &mut self.wishes {
-            let later = wish.command.number().is_some() && std::mem::replace(&mut numbered, true);
-            if !later && wish.sent_at.is_none_or(|at| at + WISH_AGAIN <= now) {
-                wish.sent_at = Some(now);
-                due.push(wish.command.clone());
-            }
+        let due = self.wishes.due(&self.consensus.shelf().state, now);
+        if due.is_empty() {
+            return;
         }
-        for command in due {
-            if leader == self.id() {
-                self.wished(leader, me.incarnation, command, me, now);
-            } else {
-                self.send(leader, Body::Wish(command), me, out);
-            }
+        if leader == self.id() {
+            self.wished(leader, me.incarnation, due, me, now);
+        } else {
+            self.send(leader, Body::Wishes(due), me, out);
         }
     }
 
-    /// The leader hears a wish.
-    fn wished(&mut self, from: MemberId, incarnation: u64, command: Command, me: &Me, now: u64) {
+    /// The leader hears wishes.
+    fn wished(&mut self, from: MemberId, incarnation: u64, mut commands: Vec<Command>, me: &Me, now: u64) {
         let state = self.state();
         let known = state.members.get(&from).is_some_and(|member| {
             member.incarnation == incarnation && !matches!(member.standing, Standing::Dead | Standing::Left)
         });
-        let fits = known && command.may_wish(from, state) && !command.is_settled(state);
-        if fits && self.consensus.leads_knowingly() {
-            self.consensus.propose(&Entry { at: me.epoch_at + now, command });
+        commands.retain(|command| command.may_wish(from, state) && !command.is_settled(state));
+        if known && self.consensus.leads_knowingly() {
+            self.consensus.propose(me.epoch_at + now, commands);
         }
     }
 
@@ -451,7 +431,7 @@ impl Membership {
         }
         let id = self.id();
         if let Some(leading) = &mut self.leading {
-            leading.beat(id, me.incarnation, now, now);
+            leading.beat(id, me.incarnation, now);
         }
     }
 
@@ -482,8 +462,7 @@ impl Membership {
 
     /// An operator has said that it is to go on, and there has been no leader for long: it goes on alone.
     fn force(&mut self, me: &Me, out: &mut Outbox, now: u64) {
-        let is_force = |wish: &Pending| matches!(wish.command, Command::ForceServe { .. });
-        let wanted = self.wishes.iter().any(is_force) && me.role == Role::Data;
+        let wanted = self.wishes.has_force() && me.role == Role::Data;
         if !wanted || now < self.leader_seen_at + FORCE_AFTER || self.state().members.is_empty() {
             return;
         }
@@ -492,12 +471,7 @@ impl Membership {
         self.consensus = Consensus::new(shelf);
         self.leading = None;
         self.grants.clear();
-        for wish in &mut self.wishes {
-            wish.sent_at = None;
-            if let Command::ForceServe { alone, .. } = &mut wish.command {
-                *alone = true;
-            }
-        }
+        self.wishes.go_alone();
         self.begin(me, out, now);
     }
 
@@ -568,7 +542,7 @@ impl Membership {
         }
         let term = self.consensus.term();
         if self.leading.as_ref().is_none_or(|leading| leading.term() != term) {
-            let mut leading = Leading::new(term, now);
+            let mut leading = Leading::new(term);
             for (member, (incarnation, _)) in &self.gone {
                 leading.gone(*member, *incarnation);
             }

@@ -6,6 +6,9 @@
 //! no direct way, so no more goes than a node has too much. (Rendezvous: Thaler and Ravishankar 1998; bounded loads:
 //! Mirrokni, Thorup and Zadimoghaddam 2018.)
 
+#[cfg(test)]
+mod laws;
+
 use std::collections::VecDeque;
 
 use anabranch_model::zone::{MemberId, ZONE_PARTITIONS};
@@ -147,9 +150,10 @@ impl<'a> Plan<'a> {
             let loads = self.loads();
             let Some(over) = (0..loads.len()).find(|node| loads[*node] > self.bound[*node]) else { return };
             let under = |node: usize| loads[node] < self.bound[node];
-            let Some(path) = self.path(over, under, |plan, from, to| plan.copy_to_move(from, to)) else {
-                return;
-            };
+            // What was only planned a moment ago costs nothing.
+            let planned = self.path(over, under, |plan, from, to| plan.copy_to_move(from, to, true));
+            let any = || self.path(over, under, |plan, from, to| plan.copy_to_move(from, to, false));
+            let Some(path) = planned.or_else(any) else { return };
             for (from, to, number) in path {
                 let copy = self.held[number].iter_mut().find(|node| **node == from);
                 *copy.expect("it was chosen because it is held there") = to;
@@ -157,10 +161,15 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// The partition whose copy goes best from one node to the other.
-    fn copy_to_move(&self, from: usize, to: usize) -> Option<usize> {
-        let can = |number: &usize| self.held[*number].contains(&from) && !self.held[*number].contains(&to);
+    /// The partition whose copy goes best from one node to the other, of all or of those that were only planned.
+    fn copy_to_move(&self, from: usize, to: usize, planned: bool) -> Option<usize> {
         let id = |node: usize| self.nodes[node].id;
+        let has =
+            |present: &Present| present.replicas.contains(&id(from)) || present.in_sync.contains(&id(from));
+        let can = |number: &usize| {
+            let held = &self.held[*number];
+            held.contains(&from) && !held.contains(&to) && !(planned && has(self.present[*number]))
+        };
         (0..self.held.len()).filter(can).max_by_key(|number| {
             let present = self.present[*number];
             let owns = present.owner == Some(id(from));

@@ -1,6 +1,9 @@
 //! The replicated state of a zone: what its log of decisions amounts to. Pure: the same commands in the same order give the
 //! same state on every member.
 
+#[cfg(test)]
+mod laws;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use anabranch_model::zone::{Group, MemberId, ZONE_PARTITIONS};
@@ -60,6 +63,8 @@ pub(crate) struct State {
     pub(crate) forced: u32,
     /// Grows with each change.
     pub(crate) version: u64,
+    /// Grows with each change that placement has to look at.
+    pub(crate) shape: u64,
     pub(crate) members: BTreeMap<MemberId, Member>,
     pub(crate) next_member: u64,
     #[serde(with = "pairs")]
@@ -183,7 +188,10 @@ impl State {
                 self.is_new_wish(by, number) && self.force_serve(by, alone, at)
             }
             Command::Rebalance { by, number } => {
-                self.is_new_wish(by, number) && self.note(at, self.name_of(by), Deed::Rebalanced)
+                self.is_new_wish(by, number) && {
+                    self.shape += 1;
+                    self.note(at, self.name_of(by), Deed::Rebalanced)
+                }
             }
             Command::Deploy { flow, text, by, number } => self.deploy(flow, text, by, number),
             Command::Compiled { flow, revision, member, refused } => {
@@ -192,6 +200,10 @@ impl State {
             }
             Command::Withdraw { flow, by, number } => {
                 self.is_new_wish(by, number) && self.flows.remove(&flow).is_some()
+            }
+            Command::All { of } => {
+                let one = |command: &Command| !matches!(command, Command::All { .. });
+                of.into_iter().filter(one).fold(false, |changed, command| self.perform(command, at) | changed)
             }
         }
     }
@@ -227,6 +239,7 @@ impl State {
             return false;
         }
         let leaving = member.standing == Standing::Leaving;
+        self.shape += 1;
         *member = member_of(id, &node, if leaving { Standing::Leaving } else { Standing::Up }, at);
         // Its new process counts its wishes from the beginning.
         self.wishes.remove(&id);
@@ -281,6 +294,7 @@ impl State {
     }
 
     fn stand(&mut self, id: MemberId, standing: Standing, at: u64) {
+        self.shape += 1;
         if let Some(member) = self.members.get_mut(&id) {
             member.standing = standing;
             member.changed_at = at;
@@ -317,6 +331,7 @@ impl State {
             for (number, replicas) in placed.into_iter().enumerate() {
                 let Some(first) = Configuration::first(replicas, &self.members, at) else { continue };
                 self.groups.insert(Group { copies, number: number as u16 }, first);
+                self.shape += 1;
                 changed = true;
             }
         }
@@ -364,11 +379,13 @@ impl State {
             of.moving = of.moving.filter(|to| replicas.first() == Some(to));
             of.replicas = replicas;
             changed = true;
+            self.shape += 1;
         }
         changed
     }
 
     fn force_serve(&mut self, by: MemberId, alone: bool, at: u64) -> bool {
+        self.shape += 1;
         let mut groups = 0;
         for configuration in self.groups.values_mut() {
             groups += u32::from(configuration.force(&self.members, at));

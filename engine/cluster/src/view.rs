@@ -27,6 +27,8 @@ pub struct View {
     pub zone: String,
     /// The zone's own number.
     pub zone_id: u64,
+    /// How often it was forced to go on without a majority of its votes.
+    pub forced: u32,
     /// Who this node is in it, once it is a member.
     pub me: Option<MemberId>,
     /// Who leads, as far as this node knows.
@@ -48,6 +50,7 @@ impl View {
             version: state.version,
             zone: state.name.clone(),
             zone_id: state.zone,
+            forced: state.forced,
             me,
             leader,
             members: state.members.values().map(seen).collect(),

@@ -121,7 +121,8 @@ impl Command {
                     .flows
                     .get(flow)
                     .filter(|flow| flow.pending.as_ref().is_some_and(|pending| pending.number == *revision));
-                pending.is_none_or(|flow| flow.compiled.contains(member))
+                // This member may not have heard of the revision yet.
+                *revision < state.next_revision && pending.is_none_or(|flow| flow.compiled.contains(member))
             }
             _ => true,
         }

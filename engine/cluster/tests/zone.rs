@@ -2,7 +2,7 @@
 
 mod net;
 
-use anabranch_cluster::{LEASE, MARGIN, Reason, Role, Standing, Wish};
+use anabranch_cluster::{Deed, LEASE, MARGIN, Reason, Role, Standing, Wish};
 use net::{MS, Net, SECOND};
 
 /// Two data nodes and a witness, settled.
@@ -193,4 +193,110 @@ fn a_decision_of_three_votes_takes_eight_messages_at_most() {
     let (idle, busy) = (count(false), count(true));
     assert!(busy > idle && busy <= idle + 8, "{idle} {busy}");
     println!("messages: {idle} {busy}");
+}
+
+#[test]
+fn an_idle_zone_of_three_sends_few_messages_and_takes_few_turns() {
+    let mut net = two_and_a_witness(15, false);
+    let (messages, version) = (net.messages, net.view(0).version);
+    net.run(300 * SECOND);
+    let per_second = (net.messages - messages) / 300;
+    assert!(per_second <= 160, "{per_second}");
+    assert_eq!(net.view(0).version, version, "nothing is decided");
+    println!("messages a second: {per_second}");
+}
+
+#[test]
+fn a_revision_of_a_flow_runs_when_all_have_compiled_it() {
+    let mut net = two_and_a_witness(16, false);
+    let number = net.wish(1, Wish::Deploy { flow: "f".to_owned(), text: "text".to_owned() });
+    net.run_until(SECOND, "it is pending", |net| net.view(0).flows.contains_key("f"));
+    let pending = net.view(0).flows["f"].pending.clone().expect("it waits for the compilers");
+    assert_eq!((pending.by, pending.wish), (net.id(1), number));
+    for at in 0..2 {
+        let revision = pending.number;
+        net.wish(at, Wish::Compiled { flow: "f".to_owned(), revision, refused: None });
+    }
+    net.run_until(SECOND, "it runs", |net| {
+        (0..3).all(|at| net.view(at).flows["f"].active == Some(pending.clone()))
+    });
+}
+
+#[test]
+fn wishes_are_done_once_and_in_order_over_a_foul_network() {
+    let mut net = two_and_a_witness(17, false);
+    net.weather = net::Weather { loss_percent: 30, double_percent: 30, ..net::Weather::FOUL };
+    for number in 0..10 {
+        net.wish(1, Wish::Deploy { flow: format!("f{number}"), text: "text".to_owned() });
+    }
+    net.run_until(60 * SECOND, "all are there", |net| net.view(1).flows.len() == 10);
+    let revision =
+        |number: u64| net.view(1).flows[&format!("f{number}")].pending.as_ref().map(|of| of.number);
+    assert_eq!((0..10).map(revision).collect::<Vec<_>>(), (1..=10).map(Some).collect::<Vec<_>>());
+}
+
+#[test]
+fn without_a_majority_nobody_serves_until_somebody_is_forced_to_and_who_was_left_behind_hears_of_it() {
+    let mut net = two_and_a_witness(18, true);
+    net.vanish(1);
+    net.cut_off(2);
+    net.run(2 * SECOND);
+    assert_eq!(net.served(0), 0);
+    net.wish(0, Wish::ForceServe);
+    net.run(2 * SECOND);
+    assert_eq!(net.served(0), 0, "a leader may still be found");
+    net.run_until(5 * SECOND, "it goes on", |net| net.served(0) == 64);
+    assert!(net.view(0).acts.iter().any(|act| matches!(act.what, Deed::ForcedToServe { alone: true, .. })));
+    net.cut.clear();
+    net.start(1, Some(&[0]));
+    net.run_until(5 * SECOND, "the others hear of it", |net| {
+        (1..3).all(|at| net.nodes[at].refused == Some(Reason::ForcedOut))
+    });
+    net.run(2 * SECOND);
+    assert_eq!((net.served(0), net.served(1)), (64, 0));
+    // With an empty directory it is a new member.
+    net.vanish(1);
+    net.nodes[1].disk.clear();
+    net.start(1, Some(&[0]));
+    net.run_until(8 * SECOND, "it is back", |net| net.served(1) == 32 && net.served(0) == 32);
+}
+
+#[test]
+fn what_only_the_dead_had_is_served_when_a_majority_is_forced_to() {
+    let mut net = Net::new(19);
+    for name in ["A", "B", "C"] {
+        net.add(name, Role::Data, false);
+    }
+    net.start(0, None);
+    net.wish(0, Wish::Classes(vec![1]));
+    net.start(1, Some(&[0]));
+    net.start(2, Some(&[0]));
+    net.run_until(8 * SECOND, "they share", |net| {
+        net.is_settled() && net.view(0).votes() == 3 && net.served(2) > 20
+    });
+    net.kill(2);
+    net.run(2 * SECOND);
+    let served = |net: &Net| net.served(0) + net.served(1);
+    assert!(served(&net) < 64, "there was one copy");
+    net.wish(1, Wish::ForceServe);
+    net.run_until(SECOND, "all are served", |net| served(net) == 64);
+    assert!(
+        net.view(0)
+            .acts
+            .iter()
+            .any(|act| matches!(act.what, Deed::ForcedToServe { alone: false, groups } if groups > 20))
+    );
+}
+
+#[test]
+fn a_slow_copy_that_is_dropped_is_brought_up_to_date_again() {
+    let mut net = two_and_a_witness(20, false);
+    let (group, of) =
+        net.view(0).groups.iter().find(|(_, of)| of.owner == Some(net.id(0))).expect("it owns half");
+    let (group, term, member) = (*group, of.term, net.id(1));
+    net.wish(0, Wish::Drop { group, term, member });
+    net.run_until(SECOND, "it is dropped", |net| net.view(0).groups[&group].in_sync == [net.id(0)]);
+    assert_eq!(net.view(0).wanting(group), [member]);
+    net.run_until(SECOND, "it is back", |net| net.is_settled());
+    assert_eq!(net.view(0).groups[&group].term.0, term.0 + 2);
 }

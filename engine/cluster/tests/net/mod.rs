@@ -6,7 +6,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::sync::Arc;
 
-use anabranch_cluster::{Cluster, Contact, Event, Me, Output, Reason, Role, View, Wish};
+use anabranch_cluster::{Cluster, Contact, Deed, Event, Me, Output, Reason, Role, View, Wish};
 use anabranch_model::zone::{Group, MemberId, Term};
 
 pub const MS: u64 = 1_000;
@@ -48,6 +48,13 @@ impl Weather {
         Weather { delay_min: 200, delay_max: 60 * MS, loss_percent: 10, double_percent: 5 };
 }
 
+pub struct Written {
+    serial: u64,
+    whole: bool,
+    bytes: Vec<u8>,
+    synced: bool,
+}
+
 pub struct Node {
     pub me: Me,
     pub cluster: Option<Cluster>,
@@ -55,7 +62,8 @@ pub struct Node {
     pub rate: u64,
     pub offset: u64,
     pub paused_until: u64,
-    pub disk: Vec<Vec<u8>>,
+    /// What was written, and whether it was synced.
+    pub disk: Vec<Written>,
     pub view: Arc<View>,
     pub lease: u64,
     pub refused: Option<Reason>,
@@ -111,10 +119,14 @@ pub struct Net {
     pub trace: u64,
     pub messages: u64,
     pub bytes: u64,
-    configured: BTreeMap<(u64, Group, Term), Configured>,
+    configured: BTreeMap<(u64, u32, Group, Term), Configured>,
     /// Time that catching up one group takes.
     pub catch_up: u64,
     pub disk_time: u64,
+    /// What was sent, where somebody asks for it.
+    pub record: Option<Vec<Vec<u8>>>,
+    /// Whether somebody was forced to serve.
+    forced: bool,
 }
 
 impl Net {
@@ -133,6 +145,8 @@ impl Net {
             configured: BTreeMap::new(),
             catch_up: 20 * MS,
             disk_time: MS,
+            record: None,
+            forced: false,
         }
     }
 
@@ -181,7 +195,10 @@ impl Net {
         let (me, clock) = (node.me.clone(), node.clock(now));
         let cluster = match seeds {
             None if node.disk.is_empty() => Cluster::found(me, clock),
-            seeds => Cluster::restore(me, seeds.unwrap_or_default(), &node.disk, clock).expect("own pieces"),
+            seeds => {
+                let saved: Vec<Vec<u8>> = node.disk.iter().map(|written| written.bytes.clone()).collect();
+                Cluster::restore(me, seeds.unwrap_or_default(), &saved, clock).expect("own pieces")
+            }
         };
         node.cluster = Some(cluster);
         self.drain(at);
@@ -189,8 +206,7 @@ impl Net {
 
     /// SIGKILL: whoever is not cut off sees its connections closed and new ones refused.
     pub fn kill(&mut self, at: usize) {
-        let Some(cluster) = self.nodes[at].cluster.take() else { return };
-        let Some(member) = cluster.id() else { return };
+        let Some(member) = self.crash(at) else { return };
         for other in 0..self.nodes.len() {
             if other != at && !self.cut.contains(&(at, other)) && !self.cut.contains(&(other, at)) {
                 let delay = self.weather.delay_min + self.chance.below(self.weather.delay_max);
@@ -199,9 +215,20 @@ impl Net {
         }
     }
 
+    /// Its process ends, and what was written and not synced is there or not.
+    fn crash(&mut self, at: usize) -> Option<MemberId> {
+        let member = self.nodes[at].cluster.take()?.id();
+        let disk = &mut self.nodes[at].disk;
+        let synced = disk.iter().take_while(|written| written.synced).count();
+        let there = synced + self.chance.below((disk.len() - synced) as u64 + 1) as usize;
+        disk.truncate(there);
+        disk.iter_mut().for_each(|written| written.synced = true);
+        member
+    }
+
     /// The machine is gone with its network: nobody hears why.
     pub fn vanish(&mut self, at: usize) {
-        self.nodes[at].cluster = None;
+        self.crash(at);
     }
 
     pub fn pause(&mut self, at: usize, time: u64) {
@@ -234,6 +261,26 @@ impl Net {
             self.nodes[at].cluster.as_mut().expect("it runs").handle(clock, Event::Message { from, bytes });
         self.drain(at);
         result
+    }
+
+    /// The same without looking at what it makes of the zone: who is lied to by a member may believe it.
+    pub fn inject_unchecked(
+        &mut self,
+        at: usize,
+        from: Contact,
+        bytes: Vec<u8>,
+    ) -> Result<(), anabranch_cluster::Error> {
+        let clock = self.nodes[at].clock(self.now);
+        let cluster = self.nodes[at].cluster.as_mut().expect("it runs");
+        let result = cluster.handle(clock, Event::Message { from, bytes });
+        cluster.turn(clock);
+        self.now += 100;
+        result
+    }
+
+    /// What is on its disk.
+    pub fn saved(&self, at: usize) -> Vec<Vec<u8>> {
+        self.nodes[at].disk.iter().map(|written| written.bytes.clone()).collect()
     }
 
     fn push(&mut self, delay: u64, to: usize, coming: Coming) {
@@ -301,7 +348,14 @@ impl Net {
         let event = match coming {
             Coming::Message { from, bytes, .. } => Event::Message { from: from_contact(self, from), bytes },
             Coming::LinkLost { member, refused } => Event::LinkLost { member, refused },
-            Coming::Kept { incarnation: of, serial } if of == incarnation => Event::Kept(serial),
+            Coming::Kept { incarnation: of, serial } if of == incarnation => {
+                let disk = &mut self.nodes[at].disk;
+                let kept = disk.iter_mut().filter(|written| written.serial <= serial);
+                kept.for_each(|written| written.synced = true);
+                let whole = disk.iter().rposition(|written| written.whole && written.synced).unwrap_or(0);
+                disk.drain(..whole);
+                Event::Kept(serial)
+            }
             Coming::Do { incarnation: of, what } if of == incarnation => return self.perform(at, what),
             _ => return,
         };
@@ -336,11 +390,15 @@ impl Net {
         let clock = self.nodes[at].clock(self.now);
         let Some(cluster) = self.nodes[at].cluster.as_mut() else { return };
         let outputs = cluster.turn(clock);
+        let mut serving = false;
         for output in outputs {
             self.note(at, &output);
+            serving |= matches!(output, Output::View(_) | Output::Lease { .. });
             self.perform_output(at, output);
         }
-        self.check_leases();
+        if serving {
+            self.check_leases();
+        }
     }
 
     fn perform_output(&mut self, at: usize, output: Output) {
@@ -350,18 +408,14 @@ impl Net {
             Output::Keep { serial, whole, bytes } => {
                 let node = &mut self.nodes[at];
                 assert!(node.me.durable, "only durable nodes keep");
-                if whole {
-                    node.disk.clear();
-                }
-                // What is written counts as being there: a crash before the sync is not told from one after it.
-                node.disk.push(bytes);
+                node.disk.push(Written { serial, whole, bytes, synced: false });
                 self.push(self.disk_time, at, Coming::Kept { incarnation, serial });
             }
             Output::View(view) => {
                 let node = &mut self.nodes[at];
                 assert!(view.version >= node.view.version, "views only grow");
-                node.view = view;
-                self.look(at);
+                let before = std::mem::replace(&mut node.view, view);
+                self.look(at, &before);
             }
             Output::Lease { until } => self.nodes[at].lease = until,
             Output::Refused(reason) => self.nodes[at].refused = Some(reason),
@@ -371,6 +425,7 @@ impl Net {
     fn post(&mut self, from: usize, to: &str, bytes: Vec<u8>) {
         self.messages += 1;
         self.bytes += bytes.len() as u64;
+        self.record.iter_mut().for_each(|record| record.push(bytes.clone()));
         let Some(to) = self.nodes.iter().position(|node| node.me.address == to) else { return };
         if self.cut.contains(&(from, to)) || self.chance.percent(self.weather.loss_percent) {
             return;
@@ -385,13 +440,17 @@ impl Net {
     }
 
     /// An owner does what its view asks of it.
-    fn look(&mut self, at: usize) {
+    fn look(&mut self, at: usize, before: &View) {
         let view = self.nodes[at].view.clone();
         let Some(me) = self.nodes[at].id() else { return };
         let incarnation = self.nodes[at].me.incarnation;
+        let members = before.members != view.members || before.me != view.me;
         for (group, of) in &view.groups {
-            self.configure(&view, *group);
-            if of.owner != Some(me) {
+            let same = before.groups.get(group) == Some(of);
+            if !same {
+                self.configure(&view, *group);
+            }
+            if of.owner != Some(me) || (same && !members) {
                 continue;
             }
             let wanting = view.wanting(*group).into_iter().map(|member| (member, false));
@@ -413,12 +472,15 @@ impl Net {
         let of = &view.groups[&group];
         assert!(of.owner.is_none_or(|owner| of.in_sync.contains(&owner)), "{group:?} {of:?}");
         let now = (of.owner, of.in_sync.clone());
-        let known = self.configured.entry((view.zone_id, group, of.term)).or_insert_with(|| now.clone());
+        let known =
+            self.configured.entry((view.zone_id, view.forced, group, of.term)).or_insert_with(|| now.clone());
         assert_eq!(*known, now, "term {} of {group:?}", of.term);
         let before = Term(of.term.0 - 1);
-        if let Some((_, in_sync)) = self.configured.get(&(view.zone_id, group, before)) {
+        // What was forced may break with what was before.
+        self.forced |= view.acts.iter().any(|act| matches!(act.what, Deed::ForcedToServe { .. }));
+        if let Some((_, in_sync)) = self.configured.get(&(view.zone_id, view.forced, group, before)) {
             assert!(
-                now.0.is_none_or(|owner| in_sync.contains(&owner)),
+                self.forced || now.0.is_none_or(|owner| in_sync.contains(&owner)),
                 "{group:?} {now:?} after {in_sync:?}"
             );
         }
@@ -435,9 +497,20 @@ impl Net {
     }
 
     fn note(&mut self, at: usize, output: &Output) {
-        let text = format!("{} {at} {output:?}", self.now);
-        for byte in text.bytes() {
-            self.trace = (self.trace ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
+        let mut mix = |number: u64| {
+            self.trace = (self.trace.rotate_left(5) ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        };
+        mix(self.now);
+        mix(at as u64);
+        match output {
+            Output::Send { to, bytes } => {
+                to.address.bytes().for_each(|byte| mix(byte.into()));
+                bytes.iter().for_each(|byte| mix((*byte).into()));
+            }
+            Output::Keep { bytes, .. } => bytes.iter().for_each(|byte| mix((*byte).into())),
+            Output::View(view) => mix(view.version),
+            Output::Lease { until } => mix(*until),
+            Output::Refused(_) => mix(1),
         }
     }
 
