@@ -16,6 +16,9 @@ pub const READY_WITHIN: Duration = Duration::from_secs(60);
 /// How often it is asked how a zone stands.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
+/// How long a node may take to tell: one that stands still is passed over.
+const LOOK_WITHIN: Duration = Duration::from_secs(2);
+
 /// What a member is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
@@ -236,7 +239,7 @@ impl Members {
         let runs = |member: &&Member| member.role == Role::Data && member.process.is_some();
         let mut why = "no node with rows runs".to_owned();
         for member in self.members.iter().filter(runs) {
-            match self.standing_at(member) {
+            match Self::standing_at(member) {
                 Ok(standing) => return Ok(standing),
                 Err(error) => why = error,
             }
@@ -244,14 +247,11 @@ impl Members {
         Err(why)
     }
 
-    fn standing_at(&self, member: &Member) -> Result<Value, String> {
-        let mut command = Command::new(&self.program);
-        let came = command.args(["zone", "--json", "--at", &member.address]).output();
-        let came = came.map_err(|error| error.to_string())?;
-        match came.status.success() {
-            true => serde_json::from_slice(&came.stdout).map_err(|error| error.to_string()),
-            false => Err(String::from_utf8_lossy(&came.stderr).trim().to_owned()),
-        }
+    fn standing_at(member: &Member) -> Result<Value, String> {
+        let address = [member.address.clone()];
+        let told = options(&address).within(LOOK_WITHIN).connect().and_then(|mut client| client.zone());
+        let told = told.map_err(|error| error.to_string())?.ok_or("it is in no zone")?;
+        serde_json::to_value(told).map_err(|error| error.to_string())
     }
 
     fn nodes_with_rows(&self) -> usize {

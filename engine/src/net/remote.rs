@@ -410,12 +410,9 @@ async fn open_any(options: &ConnectOptions) -> Result<(ConnectOptions, Session, 
     let mut why = None;
     for options in options.each() {
         // A node that stands still takes connections and never answers.
-        let opened = match options.is_alone() {
-            true => open(&options).await,
-            false => match tokio::time::timeout(options.within_time(), open(&options)).await {
-                Ok(opened) => opened,
-                Err(_) => Err(silent(&options)),
-            },
+        let opened = match tokio::time::timeout(options.within_time(), open(&options)).await {
+            Ok(opened) => opened,
+            Err(_) => Err(silent(&options)),
         };
         match opened {
             Ok((session, flows)) => return Ok((options, session, flows)),
