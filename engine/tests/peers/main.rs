@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods, reason = "threads and clocks of a test")]
 
 mod refused;
+mod relay;
 mod world;
 
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use anabranch::peers::wire::hello::Reason;
 use anabranch::peers::{PeerEvent, PeerTimes, PeersConfig};
 use anabranch::{Client, Flow, Listen, Node};
 use anabranch_model::zone::MemberId;
+use relay::relay;
 use world::{Bare, SOON, Side, config, frame, hasty, hello, secret};
 
 #[test]
@@ -106,6 +108,19 @@ fn of_two_that_dial_each_other_one_link_stays() {
         assert!(send.send(frame(Kind::Lane, b"x")));
         assert_eq!(b.came.recv_timeout(SOON).expect("it comes").0.link, at_b.link);
     }
+}
+
+#[test]
+fn of_two_that_prove_themselves_at_the_same_moment_the_smaller_name_has_the_link() {
+    let (a, b) = (Side::plain("A"), Side::plain("B"));
+    let both_there = Arc::new(std::sync::Barrier::new(2));
+    let (to_a, to_b) = (relay(a.port.address, both_there.clone()), relay(b.port.address, both_there));
+    a.peers.dial(&to_b.to_string()).expect("it dials");
+    b.peers.dial(&to_a.to_string()).expect("it dials");
+    let ((at_a, _), (at_b, _)) = (a.up(), b.up());
+    assert!(at_a.dialed && !at_b.dialed);
+    a.nothing_for(PAUSE);
+    b.nothing_for(Duration::from_millis(1));
 }
 
 /// Long enough for a link that would come up wrongly.
