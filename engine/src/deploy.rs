@@ -188,8 +188,33 @@ impl Flows {
         self.replace(id, flow, evolution, workers)
     }
 
+    /// Runs what a zone has decided: a flow with its number, at a revision that was found to fit. It may run already.
+    #[cfg(feature = "net")]
+    pub(crate) fn follow(&self, id: FlowId, flow: Flow, workers: &impl Workers) -> Result<(), Error> {
+        let _changing = self.lock();
+        let catalog = self.catalog.load_full();
+        match catalog.named(flow.name()) {
+            None => self.install_as(Some(id), flow, workers).map(drop),
+            Some((_, old)) if old.revision() == flow.revision() => Ok(()),
+            Some((id, old)) => {
+                let evolution = evolution(old.plan(), flow.plan());
+                if !evolution.allowed() {
+                    return Err(Error::Evolution(evolution));
+                }
+                self.replace(id, flow, evolution, workers).map(drop)
+            }
+        }
+    }
+
     fn install(&self, flow: Flow, workers: &impl Workers) -> Result<Deployed, Error> {
+        self.install_as(None, flow, workers)
+    }
+
+    fn install_as(&self, id: Option<FlowId>, flow: Flow, workers: &impl Workers) -> Result<Deployed, Error> {
         let mut catalog = Catalog::clone(&self.catalog.load());
+        if let Some(FlowId(id)) = id {
+            catalog.reserve(id);
+        }
         let id = catalog.add(flow.clone())?;
         self.give_up_snapshot();
         self.keep(id, FlowChange::Installed(FlowFile::of(&flow, workers.now())), workers)?;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anabranch_model::message::{Body, FlowId, Once, Origin, Request};
+use anabranch_model::message::{Body, Delivery, FlowId, Once, Origin, Request};
 use anabranch_operators::Worker;
 use crossbeam_channel::Sender;
 
@@ -18,6 +18,8 @@ use crate::status::Part;
 use crate::subscription::Publisher;
 use crate::tally::{COUNTED_EVERY, Tally};
 use crate::trace::Trace;
+#[cfg(feature = "net")]
+use crate::zone::{Says, Told, ZoneWorker};
 
 /// What a worker is told.
 pub enum Command {
@@ -45,6 +47,9 @@ pub enum Command {
     Subscribe(Publisher, Sender<()>),
     /// Asks for counts and sizes.
     Status(FlowId, Sender<Option<Part>>),
+    /// Something of the zone.
+    #[cfg(feature = "net")]
+    Zone(Told),
     /// Takes no further requests, and asks to be told when all that entered here are answered.
     Drain(Sender<()>),
     /// Ends the worker.
@@ -87,6 +92,13 @@ pub(crate) struct Driver {
     /// What the journal was told of counts, and when it is told next.
     counted: Tally,
     count_at: i64,
+    /// The time of the last turn, in microseconds since 1970 UTC.
+    now: i64,
+    /// The worker's part in its zone, where the node is in one.
+    #[cfg(feature = "net")]
+    zone: Option<ZoneWorker>,
+    /// The time of a clock that only goes forward, in microseconds, where it is not the worker's.
+    micros: Option<u64>,
 }
 
 impl Driver {
@@ -105,7 +117,29 @@ impl Driver {
             piece_bytes: PIECE_BYTES,
             counted: Tally::default(),
             count_at: 0,
+            now: 0,
+            #[cfg(feature = "net")]
+            zone: None,
+            micros: None,
         }
+    }
+
+    /// The driver of a node in a zone: it says what the zone has to know. `salt` differs from life to life of the node.
+    #[cfg(feature = "net")]
+    pub(crate) fn in_zone(mut self, says: Sender<Says>, salt: u64) -> Self {
+        self.egress.enter_zone(salt ^ u64::from(self.worker.id().0) << 48);
+        self.zone = Some(ZoneWorker::new(&mut self.worker, says));
+        self
+    }
+
+    /// The time of a clock that only goes forward, in microseconds, from now on.
+    #[expect(dead_code, reason = "no simulated node is in a zone yet")]
+    pub(crate) fn set_micros(&mut self, micros: u64) {
+        self.micros = Some(micros);
+    }
+
+    fn micros(&self) -> u64 {
+        self.micros.unwrap_or_else(|| self.worker.micros())
     }
 
     /// A driver that makes snapshots in pieces of so many bytes.
@@ -147,6 +181,8 @@ impl Driver {
                 // Who asked may have stopped waiting; the answer is nobody's then.
                 let _ = answer.send(self.status(flow));
             }
+            #[cfg(feature = "net")]
+            Command::Zone(told) => self.hear(told),
             Command::Drain(answer) => {
                 self.draining = true;
                 self.drained.push(answer);
@@ -179,12 +215,14 @@ impl Driver {
         if let Some(trace) = trace {
             self.egress.measures.traced(SINGLE, request, trace);
         }
-        let origin = Origin { worker: self.worker.id(), client: SINGLE, request, revision, once };
+        let mut origin = Origin { worker: self.worker.id(), client: SINGLE, request, revision, once };
+        self.egress.number(&mut origin, self.now);
         self.worker.submit(flow, Request { origin, body, partial: None });
     }
 
-    fn enter(&mut self, flow: FlowId, request: Request) {
+    fn enter(&mut self, flow: FlowId, mut request: Request) {
         self.egress.entered();
+        self.egress.number(&mut request.origin, self.now);
         self.worker.submit(flow, request);
     }
 
@@ -193,28 +231,59 @@ impl Driver {
         matches!(**self.egress.safe().condition(), Condition::Sound)
     }
 
+    /// Hears something of the zone; what was recorded before is sent by what was known before.
+    #[cfg(feature = "net")]
+    fn hear(&mut self, told: Told) {
+        self.keep_records();
+        let now = self.micros();
+        let Some(mut zone) = self.zone.take() else { return };
+        zone.hear(told, &mut self.worker, &mut self.egress, now);
+        self.zone = Some(zone);
+    }
+
+    /// Gives what was recorded to the journal and to copies.
+    fn keep_records(&mut self) {
+        #[cfg(feature = "net")]
+        let in_zone = self.zone.is_some();
+        #[cfg(not(feature = "net"))]
+        let in_zone = false;
+        if !self.journal.keeps() && !in_zone {
+            return;
+        }
+        let records = self.worker.records();
+        if records.is_empty() {
+            return;
+        }
+        #[cfg(feature = "net")]
+        {
+            let now = self.micros();
+            if let Some(zone) = &mut self.zone {
+                zone.records(&records, &self.worker, self.egress.safe(), now);
+            }
+        }
+        if self.journal.keeps() {
+            self.journal.steps(records, self.worker.recorded());
+        }
+    }
+
     /// Moves everything on by one turn at time `now`. Whether something came out.
     pub(crate) fn turn(&mut self, now: i64) -> bool {
+        self.now = now;
         // A flow that was paused takes what was held back.
         self.worker.set_keeps(self.keeps());
         self.worker.turn(now);
-        if self.journal.keeps() {
-            let records = self.worker.records();
-            if !records.is_empty() {
-                self.journal.steps(records, self.worker.recorded());
-            }
-            if now >= self.count_at {
-                self.count_at = now.saturating_add(COUNTED_EVERY);
-                self.count();
-            }
+        self.keep_records();
+        if self.journal.keeps() && now >= self.count_at {
+            self.count_at = now.saturating_add(COUNTED_EVERY);
+            self.count();
         }
         let deliveries = self.worker.deliveries();
-        let clock = self.worker.micros();
+        let clock = self.micros();
         let mut busy = self.egress.release(clock) || !deliveries.is_empty();
-        let recorded = self.worker.recorded();
         for delivery in deliveries {
-            self.egress.deliver(delivery, recorded, clock);
+            self.deliver(delivery, clock);
         }
+        busy |= self.end_turn(clock);
         self.egress.end_turn();
         if let Some(part) = &mut self.snapshot {
             busy |= part.go_on(busy, &self.worker, &self.journal, self.piece_bytes);
@@ -225,6 +294,43 @@ impl Driver {
                 let _ = waiting.send(());
             }
         }
+        busy
+    }
+
+    #[cfg(not(feature = "net"))]
+    fn deliver(&mut self, delivery: Delivery, clock: u64) {
+        self.egress.deliver(delivery, self.worker.recorded(), clock);
+    }
+
+    #[cfg(feature = "net")]
+    fn deliver(&mut self, delivery: Delivery, clock: u64) {
+        let recorded = self.worker.recorded();
+        let delivery = match &mut self.zone {
+            Some(zone) => zone.deliver(delivery, &mut self.worker, &mut self.egress),
+            None => Some(delivery),
+        };
+        if let Some(delivery) = delivery {
+            self.egress.deliver(delivery, recorded, clock);
+        }
+    }
+
+    #[cfg(not(feature = "net"))]
+    fn end_turn(&mut self, _: u64) -> bool {
+        false
+    }
+
+    /// What concerns other nodes goes out. Whether there was something.
+    #[cfg(feature = "net")]
+    fn end_turn(&mut self, clock: u64) -> bool {
+        let Some(mut zone) = self.zone.take() else { return false };
+        let mut left = self.egress.take_left();
+        while !left.is_empty() {
+            left.into_iter().for_each(|left| zone.left(left, &self.worker, &mut self.egress, clock));
+            left = self.egress.take_left();
+        }
+        let safe = self.egress.safe().clone();
+        let busy = zone.end_turn(&mut self.worker, &safe, clock);
+        self.zone = Some(zone);
         busy
     }
 

@@ -7,9 +7,12 @@ use std::sync::Arc;
 
 use anabranch_model::batch::Batch;
 use anabranch_model::message::{
-    Answer, Asked, Delivery, FlowId, Page, Part, Problem, Recorded, RefusedRow, Replies, RowsAnswer,
+    Answer, Asked, Body, Delivery, FlowId, Origin, Page, Part, Problem, Recorded, RefusedRow, Replies,
+    RowsAnswer,
 };
 use anabranch_model::plan::{OutputId, Plan};
+use anabranch_model::share::Work;
+use anabranch_model::zone::Touched;
 use crossbeam_channel::Sender;
 
 use crate::error::Error;
@@ -19,6 +22,7 @@ use crate::measures::{Measures, TellSlow};
 use crate::safe::{Condition, Safe};
 use crate::storage_error::StorageError;
 use crate::subscription::{Publication, Publisher};
+use crate::zone::{Numbering, PIECE};
 
 /// The whole answer to a request, or why it was not carried out.
 #[derive(Debug)]
@@ -27,6 +31,24 @@ pub struct Answered {
     pub answer: Result<Answer, Error>,
     /// The revision that answers, where it is another one than the request's: the answer uses its numbers and shapes.
     pub revised: Option<Arc<Plan>>,
+    /// The groups that it rests on, of a node in a zone.
+    pub touched: Touched,
+}
+
+/// A whole answer that does not leave like others, of a node in a zone: that of a part which went its ways again, or a page
+/// of a scan, which may lack what somebody did not own when he was asked.
+#[derive(Debug)]
+pub(crate) struct Left {
+    pub(crate) flow: FlowId,
+    pub(crate) origin: Origin,
+    pub(crate) parts: u32,
+    pub(crate) entered: u64,
+    pub(crate) asked: Option<Asked>,
+    pub(crate) answer: Result<Answer, Error>,
+    pub(crate) revised: Option<Arc<Plan>>,
+    pub(crate) touched: Touched,
+    /// What was asked, of a page.
+    pub(crate) body: Option<Body>,
 }
 
 /// Where the answers of a client go.
@@ -102,13 +124,24 @@ pub(crate) struct Egress {
     subscribers: Vec<Publisher>,
     /// Requests that entered at this worker and are not answered.
     unanswered: usize,
+    /// What a node in a zone needs.
+    zone: Option<Box<InZone>>,
     pub(crate) measures: Measures,
+}
+
+/// What a node in a zone needs.
+struct InZone {
+    numbering: Numbering,
+    /// What pages are asked for, by client and request.
+    pages: HashMap<(u64, u64), Body>,
+    left: Vec<Left>,
 }
 
 struct Partial {
     missing: u32,
     parts: Vec<Answer>,
     lost: Option<String>,
+    touched: Touched,
 }
 
 impl Egress {
@@ -123,8 +156,59 @@ impl Egress {
             partial: HashMap::new(),
             subscribers: Vec::new(),
             unanswered: 0,
+            zone: None,
             measures: Measures::new(slow),
         }
+    }
+
+    /// The node is in a zone; `salt` differs from worker to worker and from life to life.
+    pub(crate) fn enter_zone(&mut self, salt: u64) {
+        let numbering = Numbering::new(salt);
+        self.zone = Some(Box::new(InZone { numbering, pages: HashMap::new(), left: Vec::new() }));
+    }
+
+    /// In a zone every request has a number by which a repeat is recognised, as it may have to be sent again; `now` is in
+    /// microseconds since 1970 UTC.
+    pub(crate) fn number(&mut self, origin: &mut Origin, now: i64) {
+        if let (Some(zone), None) = (&mut self.zone, origin.once) {
+            origin.once = Some(zone.numbering.number(origin.client, origin.request, now));
+        }
+    }
+
+    /// There is one part more of an answer, of which so many were expected.
+    pub(crate) fn one_more(&mut self, whose: (u64, u64), parts: u32) {
+        let begun = || Partial { missing: parts, parts: Vec::new(), lost: None, touched: Touched::default() };
+        self.partial.entry(whose).or_insert_with(begun).missing += 1;
+    }
+
+    /// What a page is asked for, in case that it has to be asked for again.
+    pub(crate) fn keep_page(&mut self, whose: (u64, u64), given: &Work) {
+        if let (Some(zone), Work::Page { table, after, limit, reads }) = (&mut self.zone, given) {
+            let page = || Body::Page { table: *table, after: after.clone(), limit: *limit, reads: *reads };
+            zone.pages.entry(whose).or_insert_with(page);
+        }
+    }
+
+    /// Whole answers that do not leave like others.
+    pub(crate) fn take_left(&mut self) -> Vec<Left> {
+        self.zone.as_mut().map(|zone| std::mem::take(&mut zone.left)).unwrap_or_default()
+    }
+
+    /// Takes what is held back and rests on what is lost.
+    pub(crate) fn take_lost(&mut self, lost: impl Fn(Touched) -> bool) -> Vec<Delivery> {
+        self.held.take_lost(lost)
+    }
+
+    /// A part of an answer that need not wait; why it is lost, if it is.
+    pub(crate) fn answered(
+        &mut self,
+        flow: FlowId,
+        part: Part,
+        revised: Option<Arc<Plan>>,
+        lost: Option<String>,
+        now: u64,
+    ) {
+        self.part(flow, part, revised, lost, now);
     }
 
     /// Which records are safe.
@@ -245,38 +329,62 @@ impl Egress {
             self.replied(flow, &rows.replies);
         }
         let whose = (part.origin.client, part.origin.request);
-        let answer = match part.parts {
-            1 => Some((whole(part.answer), lost)),
-            parts => self.complete(whose, parts, part.answer, lost),
+        let alone = part.parts == 1 && (self.zone.is_none() || !self.partial.contains_key(&whose));
+        let answer = match alone {
+            true => Some((whole(part.answer), lost, part.touched)),
+            false => self.complete(whose, part.parts, part.answer, lost, part.touched),
         };
-        let Some((answer, lost)) = answer else { return };
-        match part.asked {
-            Some(asked) => {
-                self.measures.answered(flow, asked, whose, now.saturating_sub(part.entered), &answer);
+        let Some((answer, lost, touched)) = answer else { return };
+        let Part { origin, parts, entered, asked, .. } = part;
+        match asked {
+            Some(asked) if origin.client != PIECE => {
+                self.measures.answered(flow, asked, whose, now.saturating_sub(entered), &answer);
             }
+            Some(_) => {}
             None => self.measures.turned_down(whose),
         }
-        let answer = match (lost, part.asked) {
+        let answer = match (lost, asked) {
             (None, _) if matches!(answer, Answer::Problem(Problem::Unkept)) => Err(self.unkept()),
             (None, _) => Ok(answer),
             (Some(why), Some(Asked::Get(_) | Asked::Page(_))) => Err(StorageError::Unsafe(why)),
             (Some(why), _) => Err(StorageError::Lost(why)),
         };
         let answer = answer.map_err(Error::Storage);
-        let answered = Answered { request: part.origin.request, answer, revised };
+        if let Some(zone) = &mut self.zone {
+            let body = zone.pages.remove(&whose);
+            if origin.client == PIECE || body.is_some() {
+                let left = Left { flow, origin, parts, entered, asked, answer, revised, touched, body };
+                return zone.left.push(left);
+            }
+        }
+        self.leave(&origin, answer, revised, touched);
+    }
+
+    /// A request is answered.
+    pub(crate) fn leave(
+        &mut self,
+        origin: &Origin,
+        answer: Result<Answer, Error>,
+        revised: Option<Arc<Plan>>,
+        touched: Touched,
+    ) {
+        let answered = Answered { request: origin.request, answer, revised, touched };
         self.unanswered -= 1;
-        if part.origin.client == SINGLE {
-            if let Some(reply) = self.single.remove(&part.origin.request) {
+        if let Some(zone) = &mut self.zone {
+            zone.numbering.answered(origin.client, origin.request);
+        }
+        if origin.client == SINGLE {
+            if let Some(reply) = self.single.remove(&origin.request) {
                 reply(answered);
             }
-        } else if let Some(outlet) = self.clients.get_mut(&part.origin.client) {
+        } else if let Some(outlet) = self.clients.get_mut(&origin.client) {
             if outlet.send(answered) {
-                self.keeping.push(part.origin.client);
+                self.keeping.push(origin.client);
             }
-        } else if let Some(left) = self.left.get_mut(&part.origin.client) {
-            left.remove(part.origin.request);
+        } else if let Some(left) = self.left.get_mut(&origin.client) {
+            left.remove(origin.request);
             if left.len() == 0 {
-                self.left.remove(&part.origin.client);
+                self.left.remove(&origin.client);
             }
         }
     }
@@ -297,16 +405,19 @@ impl Egress {
         parts: u32,
         answer: Answer,
         lost: Option<String>,
-    ) -> Option<(Answer, Option<String>)> {
-        let begun = || Partial { missing: parts, parts: Vec::new(), lost: None };
+        touched: Touched,
+    ) -> Option<(Answer, Option<String>, Touched)> {
+        let begun = || Partial { missing: parts, parts: Vec::new(), lost: None, touched };
         let partial = self.partial.entry(whose).or_insert_with(begun);
         partial.parts.push(answer);
+        partial.touched.copies = partial.touched.copies.max(touched.copies);
+        partial.touched.parts = partial.touched.parts.or(touched.parts);
         partial.lost = partial.lost.take().or(lost);
         partial.missing -= 1;
         if partial.missing > 0 {
             return None;
         }
-        self.partial.remove(&whose).map(|partial| (merge(partial.parts), partial.lost))
+        self.partial.remove(&whose).map(|partial| (merge(partial.parts), partial.lost, partial.touched))
     }
 
     fn replied(&mut self, flow: FlowId, replies: &Replies) {
@@ -364,9 +475,10 @@ fn merge(parts: Vec<Answer>) -> Answer {
         match part {
             Answer::Rows(part) => rows.push(part),
             Answer::Page(part) => pages.push(part),
+            // Another node has done nothing of its part, or does not own what it is asked for.
+            Answer::Problem(_) | Answer::Elsewhere => return part,
             // A row lies on one worker, so its answer has one part.
-            // What is wrong with a request is said where it enters.
-            Answer::Row(_) | Answer::Problem(_) | Answer::Elsewhere => {}
+            Answer::Row(_) => return part,
         }
     }
     if rows.is_empty() { Answer::Page(Page::merge(pages)) } else { Answer::Rows(merge_rows(&rows)) }
@@ -376,8 +488,10 @@ fn merge_rows(parts: &[RowsAnswer]) -> RowsAnswer {
     let mut merged = RowsAnswer {
         accepted: parts.iter().map(|part| part.accepted).sum(),
         refusals: parts.iter().flat_map(|part| part.refusals.iter().cloned()).collect(),
+        elsewhere: parts.iter().flat_map(|part| part.elsewhere.iter().copied()).collect(),
         ..RowsAnswer::default()
     };
+    merged.elsewhere.sort_unstable();
     merged.refusals.sort_by_key(|refusal| refusal.row);
     let replies = parts.iter().flat_map(|part| part.replies.iter().chain(part.repeated.iter()));
     let mut replies: Vec<_> = replies.collect();

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use anabranch_model::message::{Asked, Delivery, FlowId, Part, Recorded};
 use anabranch_model::plan::Sync;
+use anabranch_model::zone::Touched;
 
 use crate::safe::{Condition, Safe};
 
@@ -82,6 +83,27 @@ impl Held {
         })
     }
 
+    /// Takes what rests on what is lost; of what was emitted nothing is to be seen.
+    pub(crate) fn take_lost(&mut self, lost: impl Fn(Touched) -> bool) -> Vec<Delivery> {
+        let is_lost = |delivery: &Delivery| match delivery {
+            Delivery::Part { part, .. } => part.rests_on.count > 0 && lost(part.touched),
+            Delivery::Emitted(.., touched) | Delivery::Refused(.., touched) => lost(*touched),
+            Delivery::Forward(_) | Delivery::Owners(_) => false,
+        };
+        let mut taken = Vec::new();
+        for queues in &mut self.waiting {
+            for waiting in [&mut queues.synced, &mut queues.written] {
+                let (away, stays) =
+                    std::mem::take(waiting).into_iter().partition(|(_, delivery)| is_lost(delivery));
+                *waiting = stays;
+                let away: VecDeque<(Recorded, Delivery)> = away;
+                taken.extend(away.into_iter().map(|(_, delivery)| delivery));
+            }
+        }
+        taken.retain(|delivery| matches!(delivery, Delivery::Part { .. }));
+        taken
+    }
+
     /// Whether nothing waits.
     pub(crate) fn is_empty(&self) -> bool {
         self.waiting.iter().all(|queues| queues.synced.is_empty() && queues.written.is_empty())
@@ -136,7 +158,6 @@ mod tests {
 
     use super::*;
     use crate::safe::Trouble;
-    use anabranch_model::zone::Touched;
 
     const FLOW: FlowId = FlowId(1);
 

@@ -146,6 +146,7 @@ mod tally;
 pub mod testing;
 mod trace;
 mod watch;
+mod zone;
 mod zone_config;
 mod zone_status;
 mod zone_window;

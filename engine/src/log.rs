@@ -234,3 +234,51 @@ fn slow_request(slow: &SlowRequest, catalog: &SharedCatalog) {
         "slow request"
     );
 }
+
+/// A copy of another node has to be filled anew.
+#[cfg(feature = "net")]
+pub(crate) fn copy_lost(member: u64, why: &anabranch_replica::Lost) {
+    tracing::warn!(target: TARGET, member, "{why}");
+}
+
+/// What another node sent could not be taken.
+#[cfg(feature = "net")]
+pub(crate) fn lane_broken(member: u64, why: &crate::zone::Untaken) {
+    tracing::warn!(target: TARGET, member, "records of another node were not taken: {why}");
+}
+
+/// A message of another node about the zone was turned down.
+#[cfg(feature = "net")]
+pub(crate) fn zone_message(why: &anabranch_cluster::Error) {
+    tracing::warn!(target: TARGET, "a message about the zone was not taken: {why}");
+}
+
+/// Another node cannot be dialed.
+#[cfg(feature = "net")]
+pub(crate) fn zone_dial(address: &str, why: &Error) {
+    tracing::warn!(target: TARGET, address, "another node cannot be dialed: {why}");
+}
+
+/// Another node wants no link.
+#[cfg(feature = "net")]
+pub(crate) fn zone_refused(address: &str, why: &str) {
+    tracing::warn!(target: TARGET, address, "another node wants no link: {why}");
+}
+
+/// The node is none of its zone.
+#[cfg(feature = "net")]
+pub(crate) fn zone_over(why: &str) {
+    tracing::error!(target: TARGET, "the node is none of its zone, and serves nothing: {why}");
+}
+
+/// A flow that the zone runs does not run here.
+#[cfg(feature = "net")]
+pub(crate) fn zone_flow(flow: &str, why: &Error) {
+    tracing::error!(target: TARGET, flow, "a flow of the zone does not run here: {why}");
+}
+
+/// A copy has not acknowledged anything for too long.
+#[cfg(feature = "net")]
+pub(crate) fn copy_slow(member: u64) {
+    tracing::warn!(target: TARGET, member, "a copy is too slow: nothing waits for it until it has caught up");
+}

@@ -35,6 +35,7 @@ mod taken;
 mod tls;
 mod tokens;
 mod traffic;
+pub(crate) mod zone;
 
 pub use access::Scope;
 pub use connect::ConnectOptions;

@@ -1,6 +1,7 @@
 //! A node inside a host application.
 
-use std::path::{Path, PathBuf};
+mod builder;
+
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -8,8 +9,8 @@ use std::time::Duration;
 
 use anabranch_log::{Config, Disk};
 use anabranch_model::message::WorkerId;
-use anabranch_operators::WorkerThreads;
-use crossbeam_channel::{Receiver, bounded, never, unbounded};
+use anabranch_operators::{Clock, WorkerThreads};
+use crossbeam_channel::{Receiver, unbounded};
 
 use crate::catalog::Catalog;
 use crate::client::Client;
@@ -23,18 +24,19 @@ use crate::journal::{Entry, JournalDoor, JournalMeasures, JournalWindow, Keeper}
 use crate::link::{Connection, Threads};
 use crate::load::NodeLoad;
 use crate::log;
-use crate::measures::TellSlow;
-use crate::name::{NAME_BYTES_MAX, check_name};
-use crate::os::disk::DirectoryDisk;
+#[cfg(feature = "net")]
+use crate::net::zone::ZonePart;
 use crate::os::journal::{SharedDisk, Ways};
-use crate::os::{self, Aside, Door, Start};
-use crate::recovery::{Recovered, Recovery, RecoveryProgress, TellProgress, recover};
+use crate::os::{self, Aside, Door};
+use crate::recovery::{Recovered, Recovery, recover};
 use crate::safe::Safe;
-use crate::snapshot::{Due, Handover, SNAPSHOT_AFTER_BYTES, SnapshotDoor, SnapshotTaken, Snapshots, Told};
+use crate::snapshot::{Due, Handover, SnapshotDoor, SnapshotTaken, Snapshots, Told};
 use crate::status::NodeStatus;
 use crate::subscription::Subscription;
-use crate::zone_config::ZoneConfig;
 use crate::zone_window::ZoneWindow;
+
+use self::builder::Data;
+pub use self::builder::NodeBuilder;
 
 /// Worker threads of a node, at most.
 pub const WORKERS_MAX: u32 = 256;
@@ -66,217 +68,11 @@ pub(crate) struct Core {
     load: NodeLoad,
     journal: JournalWindow,
     zone: ZoneWindow,
-}
-
-/// What a node starts with.
-#[derive(Clone, Debug)]
-pub struct NodeBuilder {
-    name: String,
-    workers: u32,
-    seed: Option<u64>,
-    profile: bool,
-    slow: Option<Duration>,
-    data: Data,
-    zone: Option<ZoneConfig>,
-    flows: Vec<Flow>,
-}
-
-/// What a node keeps, and how.
-#[derive(Clone, Debug)]
-struct Data {
-    directory: Option<PathBuf>,
-    snapshot_after: u64,
-    segment_bytes: Option<u64>,
-    tell: TellProgress,
-}
-
-impl NodeBuilder {
-    /// Worker threads; one where nothing is said. Partitions are spread over them.
-    pub fn workers(mut self, count: u32) -> Self {
-        self.workers = count;
-        self
-    }
-
-    /// Where `uuid()` and hash tables take their chance from; another for every run where nothing is said.
-    pub fn seed(mut self, seed: u64) -> Self {
-        self.seed = Some(seed);
-        self
-    }
-
-    /// Whether the node counts what each operator of a flow's dataflow does: its activations and time, and what the
-    /// channels between them carry. It is in [`Node::status`], and costs 1 to 2 us in every turn of a worker: a
-    /// tenth of the rate of pipelined requests of one row, and little where requests have many.
-    pub fn profile(mut self, wanted: bool) -> Self {
-        self.profile = wanted;
-        self
-    }
-
-    /// Requests that take at least so long inside the node are logged (through `tracing`, as warnings with target
-    /// `anabranch`): what they asked, how many rows, how long they took, their trace; nothing of what is in the rows.
-    pub fn slow_requests(mut self, at_least: Duration) -> Self {
-        self.slow = Some(at_least);
-        self
-    }
-
-    /// The directory where the node keeps what it does. What it has acknowledged is there when it starts again, with the
-    /// flows that ran. A flow that is added here, too, may be a newer revision; an older one is passed over with a warning
-    /// in the log, and a flow that was dropped is there again, without rows. Where nothing is said the node is in memory.
-    ///
-    /// ```
-    /// # let directory = std::env::temp_dir().join(format!("anabranch-doc-{}", std::process::id()));
-    /// use anabranch::{Flow, Node};
-    /// use serde_json::json;
-    ///
-    /// let flow = Flow::parse("names.flow", anabranch::doc::NAMES)?;
-    /// let node = Node::builder("A").data(&directory).flow(flow).start()?;
-    /// node.client().ask("UpdateStream", &json!({ "name": "a", "value": "1" }))?;
-    /// drop(node);
-    ///
-    /// let again = Node::builder("A").data(&directory).start()?;
-    /// assert_eq!(again.flows()[0].name(), "names");
-    /// let row = again.client().get("QueryTable", ["a"])?.expect("it was acknowledged");
-    /// assert_eq!(row.to_string(), r#"{"name":"a","value":"1","createdon":"A"}"#);
-    /// # drop(again);
-    /// # std::fs::remove_dir_all(&directory).expect("it is there");
-    /// # Ok::<(), anabranch::Error>(())
-    /// ```
-    pub fn data(mut self, directory: impl Into<PathBuf>) -> Self {
-        self.data.directory = Some(directory.into());
-        self
-    }
-
-    /// Bytes of journal after which the node takes a snapshot of itself, counted from the begin of the one before: 256
-    /// MiB where nothing is said. Where the snapshot before is larger, its size counts instead. A node that starts reads
-    /// the newest snapshot and the journal behind its begin; what lies before the last two is removed.
-    pub fn snapshot_after(mut self, bytes: u64) -> Self {
-        self.data.snapshot_after = bytes;
-        self
-    }
-
-    /// Whom to tell how far it is while it starts from its data directory: on the thread that starts it, for every few
-    /// MiB that were read.
-    pub fn on_recovery(mut self, tell: impl Fn(RecoveryProgress) + Send + Sync + 'static) -> Self {
-        self.data.tell = TellProgress::to(tell);
-        self
-    }
-
-    /// Bytes of a segment of its journal, for tests.
-    #[doc(hidden)]
-    pub fn segment_bytes(mut self, bytes: u64) -> Self {
-        self.data.segment_bytes = Some(bytes);
-        self
-    }
-
-    /// Makes it a node of a zone.
-    pub fn zone(mut self, zone: ZoneConfig) -> Self {
-        self.zone = Some(zone);
-        self
-    }
-
-    /// Adds a flow.
-    pub fn flow(mut self, flow: Flow) -> Self {
-        self.flows.push(flow);
-        self
-    }
-
-    /// Starts the node.
-    ///
-    /// # Errors
-    /// [`Error::Start`]: no worker or too many, a name that is empty, two flows of one name, or the operating system
-    /// refuses a thread.
-    pub fn start(self) -> Result<Node, Error> {
-        self.check()?;
-        let disk = self.data.directory.as_deref().map(open).transpose()?;
-        self.start_over(disk)
-    }
-
-    /// Starts the node with its journal on any disk, for tests.
-    #[doc(hidden)]
-    pub fn start_on<D>(self, disk: D) -> Result<Node, Error>
-    where
-        D: Disk<File: Send> + Send + Sync + 'static,
-    {
-        self.check()?;
-        self.start_over(Some(disk))
-    }
-
-    fn check(&self) -> Result<(), Error> {
-        if self.workers == 0 || self.workers > WORKERS_MAX {
-            let text = format!("it needs 1 to {WORKERS_MAX} workers, not {}", self.workers);
-            return Err(Error::Start(text));
-        }
-        if check_name(&self.name).is_err() {
-            let text =
-                format!("its name is a word of at most {NAME_BYTES_MAX} bytes, which {:?} is not", self.name);
-            return Err(Error::Start(text.chars().take(NAME_BYTES_MAX).collect()));
-        }
-        if let Some(zone) = &self.zone {
-            zone.check()?;
-            return Err(Error::Start("this build does not make zones yet; leave the zone out".to_owned()));
-        }
-        Ok(())
-    }
-
-    fn start_over<D: SharedDisk>(self, disk: Option<D>) -> Result<Node, Error> {
-        let (slow, told) = match self.slow {
-            Some(at_least) => {
-                let (to, told) = bounded(SLOW_WAITING_MAX);
-                (Some(TellSlow { micros: at_least.as_micros() as u64, to }), Some(told))
-            }
-            None => (None, None),
-        };
-        let (safe, door, entries) = match &disk {
-            Some(_) => {
-                // What clients may have under way bounds it; a worker never waits for the disk.
-                let (to, entries) = unbounded();
-                (Safe::none(self.workers), JournalDoor::to(to), entries)
-            }
-            None => (Safe::always(self.workers), JournalDoor::default(), never()),
-        };
-        let how = Start {
-            node: &self.name,
-            seed: self.seed.unwrap_or_else(os::seed),
-            workers: self.workers,
-            profile: self.profile,
-            slow,
-            safe: safe.clone(),
-            journal: door.clone(),
-        };
-        let (doors, threads) = os::start(how).map_err(Error::Start)?;
-        let core = Core {
-            name: self.name,
-            doors: Doors(doors),
-            flows: Flows::none(door.clone()),
-            clients: AtomicU64::new(0),
-            latest: AtomicI64::new(0),
-            load: NodeLoad::default(),
-            journal: JournalWindow::default(),
-            zone: ZoneWindow::default(),
-        };
-        // From here on what fails drops the node, which ends its threads.
-        let threads = Mutex::new(Some(threads));
-        let snapshots = SnapshotDoor::default();
-        let mut node =
-            Node { core: Arc::new(core), threads, slow: None, door, snapshots, asides: Vec::new() };
-        let core = node.core.clone();
-        if let Some(disk) = disk {
-            node.recover(Arc::new(disk), &self.data, safe, entries)?;
-        }
-        core.flows.start(self.flows, &core.doors)?;
-        let logs = |told| {
-            let catalog = core.flows.catalog().clone();
-            os::spawn_aside("anabranch-slow", move || log::slow_requests(&told, &catalog))
-        };
-        let slow = told.map(logs).transpose();
-        node.slow = slow.map_err(|error| Error::Start(format!("no thread for its log: {error}")))?;
-        log::started(&core.name, self.workers);
-        Ok(node)
-    }
-}
-
-/// Takes a data directory.
-fn open(directory: &Path) -> Result<DirectoryDisk, Error> {
-    DirectoryDisk::lock(directory).map_err(|error| Error::Start(error.to_string()))
+    /// Its part in its zone, where it is in one.
+    #[cfg(feature = "net")]
+    part: Option<ZonePart>,
+    safe: Safe,
+    clock: Clock,
 }
 
 /// Takes snapshots until the node stops.
@@ -291,21 +87,7 @@ fn take_snapshots<D: Disk + Clone>(mut snapshots: Snapshots<D>, told: &Receiver<
 impl Node {
     /// A node to be, called `name`.
     pub fn builder(name: &str) -> NodeBuilder {
-        NodeBuilder {
-            name: name.to_owned(),
-            workers: 1,
-            seed: None,
-            profile: false,
-            slow: None,
-            data: Data {
-                directory: None,
-                snapshot_after: SNAPSHOT_AFTER_BYTES,
-                segment_bytes: None,
-                tell: TellProgress::default(),
-            },
-            zone: None,
-            flows: Vec::new(),
-        }
+        NodeBuilder::new(name)
     }
 
     /// The node's name.
@@ -443,7 +225,9 @@ impl Node {
     /// [`Error::Listen`]: an address cannot be had. [`Error::Exposed`]: it is one that must not be had like this.
     #[cfg(feature = "net")]
     pub fn serve(&self, listen: &crate::net::Listen) -> Result<crate::net::Server, Error> {
-        crate::net::Server::start(self.core.clone(), listen)
+        let server = crate::net::Server::start(self.core.clone(), listen)?;
+        self.core.enter_zone(server.grpc())?;
+        Ok(server)
     }
 
     /// What its zone shows.
@@ -456,6 +240,19 @@ impl Node {
     #[cfg(all(test, feature = "net"))]
     pub(crate) fn core(&self) -> Arc<Core> {
         self.core.clone()
+    }
+
+    /// Waits until the node serves: one of a zone has joined it, runs the zone's flows, and somebody owns each partition.
+    /// One without a zone serves when it has started.
+    ///
+    /// # Errors
+    /// [`Error::Start`]: it does not within this time, or the zone does not want it; why.
+    #[cfg(feature = "net")]
+    pub fn wait_until_ready(&self, within: Duration) -> Result<(), Error> {
+        match self.core.part() {
+            Some(zone) => zone.wait_until_ready(within),
+            None => Ok(()),
+        }
     }
 
     /// Answers what was sent, then stops.
@@ -472,6 +269,8 @@ impl Node {
         self.snapshots.stop();
         // What waits for a full disk would be answered never.
         self.door.closing();
+        #[cfg(feature = "net")]
+        self.core.leave_zone();
         // A worker that is gone has nothing to answer.
         let _ = self.core.doors.ask(Command::Drain);
         self.core.doors.tell(|| Command::Stop);
@@ -532,11 +331,19 @@ impl Core {
 
     /// Installs a flow, or puts it in the place of its older revision.
     pub(crate) fn deploy(&self, flow: Flow) -> Result<Deployed, Error> {
+        #[cfg(feature = "net")]
+        if let Some(zone) = &self.part {
+            return zone.deploy(flow, &self.flows);
+        }
         self.flows.deploy(flow, &self.doors)
     }
 
     /// Drops a flow with its rows.
     pub(crate) fn drop_flow(&self, name: &str) -> Result<(), Error> {
+        #[cfg(feature = "net")]
+        if let Some(zone) = &self.part {
+            return zone.drop_flow(name, &self.flows);
+        }
         self.flows.drop_flow(name, &self.doors)
     }
 
@@ -555,8 +362,39 @@ impl Core {
         NodeStatus::collect(&self.name, workers, self.journal.status(), &self.flows, ask)
     }
 
+    /// What its zone shows.
     pub(crate) fn zone(&self) -> &ZoneWindow {
         &self.zone
+    }
+
+    /// Its part in its zone, where it is in one.
+    #[cfg(feature = "net")]
+    pub(crate) fn part(&self) -> Option<&ZonePart> {
+        self.part.as_ref()
+    }
+
+    /// The ways to its workers.
+    #[cfg(feature = "net")]
+    pub(crate) fn zone_doors(&self) -> &Doors {
+        &self.doors
+    }
+
+    /// Its flows.
+    #[cfg(feature = "net")]
+    pub(crate) fn all_flows(&self) -> &Flows {
+        &self.flows
+    }
+
+    /// What may be seen.
+    #[cfg(feature = "net")]
+    pub(crate) fn safe(&self) -> &Safe {
+        &self.safe
+    }
+
+    /// The clock that its workers measure by.
+    #[cfg(feature = "net")]
+    pub(crate) fn clock(&self) -> Clock {
+        self.clock
     }
 
     /// Whether every worker answers.

@@ -17,6 +17,8 @@ use crate::driver::{Command, Driver, Flowing};
 use crate::journal::JournalDoor;
 use crate::measures::TellSlow;
 use crate::safe::Safe;
+#[cfg(feature = "net")]
+use crate::zone::Says;
 
 /// Commands that wait for a worker, at most; who sends more waits.
 const COMMANDS_MAX: usize = 1024;
@@ -53,6 +55,12 @@ impl Door {
 }
 
 impl Door {
+    /// Wakes the worker.
+    #[cfg(feature = "net")]
+    pub(crate) fn wake(&self) {
+        self.thread.unpark();
+    }
+
     /// Commands that wait.
     #[cfg(feature = "net")]
     pub(crate) fn waiting(&self) -> usize {
@@ -86,21 +94,36 @@ pub(crate) struct Start<'a> {
     /// Which records are safe, and where they go.
     pub(crate) safe: Safe,
     pub(crate) journal: JournalDoor,
+    pub(crate) clock: Clock,
+    /// Of a node in a zone: where its workers say what concerns the zone, and what makes this life of it differ.
+    #[cfg(feature = "net")]
+    pub(crate) zone: Option<(Sender<Says>, u64)>,
+}
+
+/// A clock that starts now and only goes forward.
+#[expect(clippy::disallowed_methods, reason = "this is the place")]
+pub(crate) fn clock() -> Clock {
+    Clock::new(Instant::now)
 }
 
 /// Starts the threads of a node's workers.
 ///
 /// # Errors
 /// The operating system refuses a thread.
-#[expect(clippy::disallowed_methods, reason = "this is the place")]
 pub(crate) fn start(how: Start<'_>) -> Result<(Vec<Door>, WorkerThreads), String> {
-    let Start { node, seed, workers: count, profile, slow, safe, journal } = how;
+    let Start { node, seed, workers: count, profile, slow, safe, journal, clock, .. } = how;
+    #[cfg(feature = "net")]
+    let zone = how.zone;
+    #[cfg(feature = "net")]
+    let in_zone = zone.is_some();
+    #[cfg(not(feature = "net"))]
+    let in_zone = false;
     let config = WorkerConfig {
         node: node.into(),
         seed,
-        clock: Some(Clock::new(Instant::now)),
+        clock: Some(clock),
         profile,
-        records: journal.keeps(),
+        records: journal.keeps() || in_zone,
     };
     let (mut senders, mut receivers) = (Vec::new(), Vec::new());
     for _ in 0..count {
@@ -112,7 +135,13 @@ pub(crate) fn start(how: Start<'_>) -> Result<(Vec<Door>, WorkerThreads), String
     let drive = move |worker: Worker| {
         let at = worker.id().0 as usize;
         let _ = report.send((at, std::thread::current()));
-        drive(Driver::new(worker, slow.clone(), safe.clone(), journal.clone()), &receivers[at]);
+        let driver = Driver::new(worker, slow.clone(), safe.clone(), journal.clone());
+        #[cfg(feature = "net")]
+        let driver = match &zone {
+            Some((says, salt)) => driver.in_zone(says.clone(), *salt),
+            None => driver,
+        };
+        drive(driver, &receivers[at]);
     };
     let threads = spawn(config, count, drive)?;
     let mut doors: Vec<Option<Door>> = vec![None; count as usize];

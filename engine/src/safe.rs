@@ -120,15 +120,18 @@ impl Safe {
     }
 
     /// All copies that are waited for have the records of a worker up to these: in memory, and as safe as they are kept.
-    #[cfg_attr(not(test), expect(dead_code, reason = "a node has no copies yet"))]
     pub(crate) fn copied(&self, by: WorkerId, memory: u64, synced: u64) {
         let counts = &self.0.workers[by.0 as usize];
         counts.copies_synced.store(synced, Ordering::SeqCst);
         counts.copied.store(memory, Ordering::SeqCst);
     }
 
+    /// The records of a worker up to which all are synced here.
+    pub(crate) fn synced_count(&self, by: WorkerId) -> u64 {
+        self.0.workers[by.0 as usize].synced.load(Ordering::SeqCst)
+    }
+
     /// The node may let out something until this time, in microseconds of its clock that only goes forward.
-    #[cfg_attr(not(test), expect(dead_code, reason = "a node has no lease yet"))]
     pub(crate) fn lease_until(&self, until: u64) {
         self.0.lease.store(until, Ordering::SeqCst);
     }

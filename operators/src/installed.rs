@@ -7,7 +7,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use anabranch_model::message::{Body, Problem, Request};
-use anabranch_model::plan::{Plan, Route};
+use anabranch_model::plan::{InputId, Plan, Route};
+use anabranch_model::types::Shape;
 
 use crate::convert;
 use crate::dataflow::Requests;
@@ -129,6 +130,14 @@ impl Installed {
             partial.revision = machine.plan().revision;
         }
         Ok(Request { origin, body, partial })
+    }
+
+    /// The shape of the rows of an input, in a revision that is still understood.
+    pub(crate) fn input_shape(&self, revision: i64, input: InputId) -> Option<Arc<Shape>> {
+        let machine = self.machine.borrow();
+        let all = self.past.iter().chain([machine.plan()]);
+        let plan = all.into_iter().find(|plan| plan.revision == revision)?;
+        plan.inputs.get(usize::from(input.0)).map(|input| input.shape.clone())
     }
 
     /// Whether there may be something to keep of a request.

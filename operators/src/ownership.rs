@@ -71,7 +71,7 @@ mod tests {
     const GROUP: Group = Group { copies: 2, number: 5 };
 
     fn owners(version: u64, tenure: u64, holder: Holder) -> Arc<Owners> {
-        let standing = Standing { term: Term(version), tenure: Term(tenure), since: 0, holder };
+        let standing = Standing { term: Term(version), tenure: Term(tenure), holder };
         Arc::new(Owners::of([(GROUP, standing)]).numbered(version))
     }
 

@@ -20,8 +20,6 @@ pub struct Configuration {
     pub owner: Option<MemberId>,
     /// The term in which that became so: there are terms that keep the owner.
     pub tenure: Term,
-    /// The version of the view with which it became so.
-    pub since: u64,
     /// Who served it last.
     pub last_owner: MemberId,
     /// Who has everything that was acknowledged, in order of their numbers.
@@ -35,6 +33,10 @@ pub struct Configuration {
     pub moving: Option<MemberId>,
     /// Unix microseconds of the last change of the term.
     pub changed_at: u64,
+    /// How often it got another owner because the one before was lost.
+    pub takeovers: u64,
+    /// How often it was handed over.
+    pub moves: u64,
 }
 
 type Members = BTreeMap<MemberId, Member>;
@@ -58,13 +60,14 @@ impl Configuration {
             term: Term::FIRST,
             owner: Some(owner),
             tenure: Term::FIRST,
-            since: 0,
             last_owner: owner,
             in_sync,
             returned: Vec::new(),
             replicas,
             moving: None,
             changed_at: at,
+            takeovers: 0,
+            moves: 0,
         })
     }
 
@@ -78,24 +81,17 @@ impl Configuration {
         }
         assert!(owner.is_none_or(|owner| in_sync.contains(&owner)), "owner {owner:?} in {in_sync:?}");
         self.term = self.term.next();
+        self.takeovers += u64::from(owner.is_some_and(|owner| owner != self.last_owner));
         self.last_owner = owner.unwrap_or(self.last_owner);
         self.returned.retain(|id| in_sync.contains(id) && owner.is_none());
         if another {
             self.tenure = self.term;
-            self.since = 0;
         }
         self.owner = owner;
         self.in_sync = in_sync;
         self.changed_at = at;
         self.moving =
             self.moving.filter(|to| owner.is_some() && self.in_sync.contains(to) && owner != Some(*to));
-    }
-
-    /// Writes down with which version its owner came, where that is new.
-    pub(crate) fn stamp(&mut self, version: u64) {
-        if self.since == 0 {
-            self.since = version;
-        }
     }
 
     /// A member of the in-sync set is back in another process.
@@ -191,8 +187,9 @@ impl Configuration {
         if !fits || !self.in_sync.contains(&to) || !is_data_here(members, to) {
             return false;
         }
+        let takeovers = self.takeovers;
         self.change(Some(to), self.in_sync.clone(), at);
-        self.moving = None;
+        (self.takeovers, self.moves, self.moving) = (takeovers, self.moves + 1, None);
         true
     }
 }

@@ -36,6 +36,8 @@ pub struct Refusal {
 /// A flow of the zone.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Flow {
+    /// Its number, which stays over its revisions; from 1.
+    pub id: u32,
     /// What runs.
     pub active: Option<Revision>,
     /// What is to run when all data members that are here have compiled it.

@@ -30,6 +30,22 @@ pub enum Reason {
     ForcedOut,
 }
 
+impl std::fmt::Display for Reason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Reason::NameTaken => f.write_str("another node of this name is in the zone and alive; give this one another name, or stop the other"),
+            Reason::AnotherZone(zone) => write!(f, "the node that answers is of zone `{zone}`; name that zone, or another address"),
+            Reason::Version(theirs) => {
+                write!(f, "the zone speaks version {theirs} of its protocol, this node version {FORMAT}; update the older one")
+            }
+            Reason::Forgotten => f.write_str("the zone has another node in its place; start it with an empty data directory"),
+            Reason::ForcedOut => {
+                f.write_str("the zone was forced to go on without it; start it with an empty data directory")
+            }
+        }
+    }
+}
+
 /// What is in a frame.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Body {

@@ -158,8 +158,6 @@ impl State {
 
     fn next_version(&mut self) {
         self.version += 1;
-        let version = self.version;
-        self.groups.values_mut().for_each(|of| of.stamp(version));
     }
 
     fn perform(&mut self, command: Command, at: u64) -> bool {
@@ -433,7 +431,11 @@ impl State {
         }
         let number = self.next_revision;
         self.next_revision += 1;
-        self.flows.entry(flow).or_default().deploy(Revision { number, text, by, wish });
+        let flow = self.flows.entry(flow).or_default();
+        if flow.id == 0 {
+            flow.id = number as u32;
+        }
+        flow.deploy(Revision { number, text, by, wish });
         true
     }
 

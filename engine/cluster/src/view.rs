@@ -80,7 +80,7 @@ impl View {
                 Some(owner) => Holder::There(owner),
                 None => Holder::Nobody,
             };
-            (*group, GroupStanding { term: of.term, tenure: of.tenure, since: of.since, holder })
+            (*group, GroupStanding { term: of.term, tenure: of.tenure, holder })
         });
         let members = self.members.iter().map(|seen| &seen.member);
         let serves = |member: &&Member| member.role == Role::Data && member.standing != Standing::Left;

@@ -80,16 +80,13 @@ pub struct Standing {
     pub term: Term,
     /// The term in which the holder became so: a configuration that keeps the owner has a new term all the same.
     pub tenure: Term,
-    /// The version of the zone's view with which the holder became so.
-    pub since: u64,
     /// Who.
     pub holder: Holder,
 }
 
 impl Standing {
     /// Nobody has ever served it.
-    pub const NOBODY: Standing =
-        Standing { term: Term::FIRST, tenure: Term::FIRST, since: 0, holder: Holder::Nobody };
+    pub const NOBODY: Standing = Standing { term: Term::FIRST, tenure: Term::FIRST, holder: Holder::Nobody };
 }
 
 /// Who serves what, as one node sees it.
@@ -344,7 +341,7 @@ mod tests {
     fn a_node_without_a_zone_serves_everything_and_one_in_a_zone_what_it_is_told() {
         let group = Group { copies: 2, number: 7 };
         assert_eq!(Owners::alone().standing(group), Standing { holder: Holder::Here, ..Standing::NOBODY });
-        let there = Standing { term: Term(3), tenure: Term(2), since: 9, holder: Holder::There(MemberId(2)) };
+        let there = Standing { term: Term(3), tenure: Term(2), holder: Holder::There(MemberId(2)) };
         let owners = Owners::of([(group, there)]);
         assert_eq!(owners.standing(group), there);
         assert_eq!(owners.without([group]).standing(group), Standing { holder: Holder::Nobody, ..there });
@@ -355,8 +352,7 @@ mod tests {
     #[test]
     fn terms_are_found_by_their_groups() {
         let group = |number| Group { copies: 2, number };
-        let standing =
-            |tenure| Standing { term: Term(9), tenure: Term(tenure), since: 0, holder: Holder::Here };
+        let standing = |tenure| Standing { term: Term(9), tenure: Term(tenure), holder: Holder::Here };
         let owners = Owners::of([(group(0), standing(4)), (group(7), standing(5)), (group(63), standing(6))]);
         let touched =
             Touched { copies: 2, parts: [0, 7, 63].map(Parts::one).into_iter().fold(Parts::NONE, Parts::or) };

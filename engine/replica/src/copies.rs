@@ -172,6 +172,12 @@ impl Copies {
         self.reached[place(sync)] >= count
     }
 
+    /// Up to which of this worker's records [`Copies::covers`] says yes; `u64::MAX` where it waits for nobody.
+    #[must_use]
+    pub fn reached(&self, sync: Sync) -> u64 {
+        self.reached[place(sync)]
+    }
+
     /// Whether a member has all pieces of state of a group that were sent to it ([`Sender::has_pieces`]).
     #[must_use]
     pub fn has_pieces(&self, group: Group, member: MemberId, sync: Sync) -> bool {

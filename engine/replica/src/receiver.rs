@@ -125,7 +125,7 @@ impl Receiver {
     }
 
     /// Takes items that came, `first` the number of the first of them. Those that came before are passed over, a new epoch
-    /// begins anew. `known` says who owns a group (`None` where this node has not heard of the group yet), `apply` applies
+    /// begins anew. `known` says who owns the item's group (`None` where this node has not heard enough to take it), `apply` applies
     /// an item and gives the count of the own records that keep it (0 where nothing has to be kept).
     ///
     /// # Errors
@@ -135,7 +135,7 @@ impl Receiver {
         epoch: u64,
         first: u64,
         items: impl IntoIterator<Item = Item<'i>>,
-        known: impl Fn(Group) -> Option<Tenure>,
+        known: impl Fn(Item<'_>) -> Option<Tenure>,
         mut apply: impl FnMut(Item<'_>) -> Result<u64, E>,
     ) -> Result<(), TakeError<E>> {
         if epoch < self.epoch || (epoch == self.epoch && self.broken) {
@@ -159,7 +159,7 @@ impl Receiver {
     fn receive<E>(
         &mut self,
         item: Item<'_>,
-        known: &impl Fn(Group) -> Option<Tenure>,
+        known: &impl Fn(Item<'_>) -> Option<Tenure>,
         apply: &mut impl FnMut(Item<'_>) -> Result<u64, E>,
     ) -> Result<(), TakeError<E>> {
         if self.waiting.is_empty() && self.settle(item, known, apply)? {
@@ -179,7 +179,7 @@ impl Receiver {
     /// As for [`Receiver::take`].
     pub fn resume<E>(
         &mut self,
-        known: impl Fn(Group) -> Option<Tenure>,
+        known: impl Fn(Item<'_>) -> Option<Tenure>,
         mut apply: impl FnMut(Item<'_>) -> Result<u64, E>,
     ) -> Result<(), TakeError<E>> {
         while let Some(waiting) = self.waiting.pop_front() {
@@ -198,11 +198,11 @@ impl Receiver {
     fn settle<E>(
         &mut self,
         item: Item<'_>,
-        known: &impl Fn(Group) -> Option<Tenure>,
+        known: &impl Fn(Item<'_>) -> Option<Tenure>,
         apply: &mut impl FnMut(Item<'_>) -> Result<u64, E>,
     ) -> Result<bool, TakeError<E>> {
         let number = self.taken + 1;
-        let count = match verdict(known(item.group), self.sender, item.term) {
+        let count = match verdict(known(item), self.sender, item.term) {
             Verdict::Wait => return Ok(false),
             Verdict::Apply => apply(item).map_err(|error| self.fail(number, error))?,
             Verdict::Fence => {

@@ -68,7 +68,7 @@ pub(crate) fn body_message(body: Body) -> wire::Body {
 
 /// What was answered as a message.
 pub(crate) fn answered_message(answered: Answered) -> wire::Answer {
-    let Answered { request, answer, revised } = answered;
+    let Answered { request, answer, revised, .. } = answered;
     let unfit = |code: &str| {
         let text = "the flow was replaced or dropped; nothing of the request was done: make it again";
         wire::Outcome::Problem(problem(code, text.into()))

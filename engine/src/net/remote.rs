@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use anabranch_model::message::{Answer, FlowId, Problem};
 use anabranch_model::plan::Plan;
+use anabranch_model::zone::Touched;
 use anabranch_wire::session::{
     self, Answers, CatalogReply, CatalogRequest, Key, Request, Requests, SESSION_VERSION,
 };
@@ -156,7 +157,12 @@ impl Remote {
         let (number, revision) = (request.origin.request, request.origin.revision);
         let Some(plan) = self.catalog.load().revision(flow, revision).cloned() else {
             let answer = Ok(Answer::Problem(Problem::Changed));
-            self.received.push_back(Answered { request: number, answer, revised: None });
+            self.received.push_back(Answered {
+                request: number,
+                answer,
+                revised: None,
+                touched: Touched::default(),
+            });
             return Ok(());
         };
         let body = convert::body_message(request.body);
@@ -326,7 +332,7 @@ impl Remote {
     fn give_up(&mut self, request: u64, why: &str) {
         let (address, why) = (self.options.address().to_owned(), why.to_owned());
         let answer = Err(Error::Disconnected { address, why });
-        self.received.push_back(Answered { request, answer, revised: None });
+        self.received.push_back(Answered { request, answer, revised: None, touched: Touched::default() });
     }
 
     /// Rows of an output from now on, on a connection of their own.
@@ -369,7 +375,12 @@ impl Remote {
             };
             self.stale |= matches!(answer_of, Ok(Answer::Problem(_)));
             let revised = revised.ok().flatten();
-            self.received.push_back(Answered { request: answer.number, answer: answer_of, revised });
+            self.received.push_back(Answered {
+                request: answer.number,
+                answer: answer_of,
+                revised,
+                touched: Touched::default(),
+            });
         }
         if std::mem::take(&mut self.stale) {
             // Where that fails the next request meets the same and asks again.

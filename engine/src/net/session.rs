@@ -161,7 +161,12 @@ impl Session {
                 }
                 Err(error) => {
                     let error = if repeated { unknown(&error) } else { error };
-                    self.problems.push(Answered { request: number, answer: Err(error), revised: None });
+                    self.problems.push(Answered {
+                        request: number,
+                        answer: Err(error),
+                        revised: None,
+                        touched: anabranch_model::zone::Touched::default(),
+                    });
                 }
             }
         }

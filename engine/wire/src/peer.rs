@@ -33,6 +33,7 @@ pub mod lane;
 
 use std::fmt;
 
+use anabranch_model::message::WorkerId;
 use anabranch_model::rest::{Rest, Unread};
 
 /// The version of these frames that this release speaks.
@@ -137,6 +138,25 @@ impl fmt::Display for PeerError {
 }
 
 impl std::error::Error for PeerError {}
+
+/// The worker that a frame is for, where it is for one: all its items are.
+///
+/// # Errors
+/// The frame is too short for what it should be.
+pub fn destination(kind: Kind, body: &[u8]) -> Result<Option<WorkerId>, PeerError> {
+    let at = match kind {
+        Kind::Forwards | Kind::Answers => 12,
+        Kind::Lane => 4,
+        // An acknowledgement names the owner's worker first.
+        Kind::Acks => 0,
+        _ => return Ok(None),
+    };
+    match body.get(at..at + 4) {
+        Some(bytes) => Ok(Some(WorkerId(u32::from_le_bytes(bytes.try_into().expect("four bytes"))))),
+        None if body.is_empty() => Ok(None),
+        None => Err(PeerError::Short),
+    }
+}
 
 /// An item that does not fit into a frame any more. Nothing of it was written. Finish the frame and begin another; what
 /// does not fit into an empty one cannot be sent.

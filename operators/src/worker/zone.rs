@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use anabranch_model::message::{Delivery, FlowId, Problem, Recorded, Request};
+use anabranch_model::plan::{InputId, Plan, TableId};
 use anabranch_model::snapshot::{Piece, SnapshotError};
-use anabranch_model::zone::{Group, Owners, Term};
+use anabranch_model::types::Shape;
+use anabranch_model::zone::{Group, Owners, Parts, Term, Touched};
 
 use super::Worker;
 use crate::groups::{GroupPiece, GroupPlace, Which};
@@ -109,6 +111,38 @@ impl Worker {
     fn changeable(&self, flow: FlowId) -> Result<&Installed, RestoreError> {
         let installed = self.flows.get(&flow).ok_or(RestoreError::NoFlow(flow))?;
         if installed.is_migrating() { Err(RestoreError::Changing(flow)) } else { Ok(installed) }
+    }
+
+    /// The group that a partition of a flow belongs to; `None` where the flow is not there.
+    pub fn group(&self, flow: FlowId, part: FlowPartition) -> Option<Group> {
+        let machine = self.flows.get(&flow)?.machine.borrow();
+        Some(machine.plan().group(part.number, part.of))
+    }
+
+    /// The groups that the rows of a table may belong to; `None` where the flow is not there.
+    pub fn groups(&self, flow: FlowId, table: TableId) -> Option<Touched> {
+        let machine = self.flows.get(&flow)?.machine.borrow();
+        let plan = machine.plan();
+        let of = plan.tables.get(usize::from(table.0))?.policy.partitions;
+        let mut touched = Touched { copies: plan.copies(of), parts: Parts::NONE };
+        (0..of).for_each(|number| touched.parts.insert(plan.group(number, of).number));
+        Some(touched)
+    }
+
+    /// The shape of the rows of an input, in a revision of a flow that is still understood.
+    pub fn input_shape(&self, flow: FlowId, revision: i64, input: InputId) -> Option<Arc<Shape>> {
+        self.flows.get(&flow)?.input_shape(revision, input)
+    }
+
+    /// The revision of a flow that runs; `None` where it is not there, or is on the way to a newer one.
+    pub fn runs(&self, flow: FlowId) -> Option<i64> {
+        let installed = self.flows.get(&flow).filter(|installed| !installed.is_migrating())?;
+        Some(installed.machine.borrow().plan().revision)
+    }
+
+    /// The plan of a flow that runs.
+    pub fn plan(&self, flow: FlowId) -> Option<Arc<Plan>> {
+        Some(self.flows.get(&flow)?.machine.borrow().plan().clone())
     }
 
     /// Where its part of the state of a group begins.

@@ -190,7 +190,6 @@ impl Node {
         let standing = |decided: &Decided| Standing {
             term: Term(decided.term),
             tenure: Term(decided.tenure),
-            since: 0,
             holder: match decided.owner == self.me {
                 true => Holder::Here,
                 false => Holder::There(MemberId(decided.owner as u64)),

@@ -9,8 +9,9 @@ const G: Group = Group { copies: 2, number: 1 };
 const H: Group = Group { copies: 2, number: 2 };
 
 /// What is known: `A` owns `G` since this term, and `H` since the first.
-fn known(since: u64) -> impl Fn(Group) -> Option<Tenure> {
-    move |group| {
+fn known(since: u64) -> impl Fn(Item<'_>) -> Option<Tenure> {
+    move |item| {
+        let group = item.group;
         let since = Term(if group == G { since } else { 1 });
         Some(Tenure { since, term: since, holder: Holder::There(A) })
     }

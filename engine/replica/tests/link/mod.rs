@@ -260,7 +260,7 @@ impl World {
             Ok::<_, ()>(*records)
         };
         receivers[worker as usize]
-            .take(EPOCH, first, items, |group| known.get(&group).copied(), apply)
+            .take(EPOCH, first, items, |item| known.get(&item.group).copied(), apply)
             .unwrap();
     }
 
@@ -274,7 +274,7 @@ impl World {
                 lane.applied.push((Sent::read(item.bytes), *records));
                 Ok::<_, ()>(*records)
             };
-            receiver.resume(|group| known.get(&group).copied(), apply).unwrap();
+            receiver.resume(|item| known.get(&item.group).copied(), apply).unwrap();
         }
     }
 

@@ -243,6 +243,16 @@ impl<'b> Lane<'b> {
         let mut rest = self.items;
         std::iter::from_fn(move || next_item(&mut rest, Item::read))
     }
+
+    /// The items, each with the bytes that [`Item::write`] has written.
+    pub fn written(&self) -> impl Iterator<Item = Result<(Item<'b>, &'b [u8]), PeerError>> + use<'b> {
+        let mut rest = self.items;
+        std::iter::from_fn(move || {
+            let all = rest.0;
+            let item = next_item(&mut rest, Item::read)?;
+            Some(item.map(|item| (item, &all[..all.len() - rest.0.len()])))
+        })
+    }
 }
 
 impl LaneId {

@@ -1,0 +1,34 @@
+//! What a worker is told of its zone.
+
+use std::collections::BTreeMap;
+
+use anabranch_model::zone::{Group, MemberId, Owners};
+
+/// A zone as a worker of one of its nodes sees it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WorkerView {
+    /// Grows with every change.
+    pub(crate) version: u64,
+    pub(crate) owners: Owners,
+    /// Workers of this node.
+    pub(crate) workers: u32,
+    /// The other nodes.
+    pub(crate) others: BTreeMap<MemberId, Other>,
+    /// The groups that this node owns, each with the others that must have what is acknowledged.
+    pub(crate) copies: BTreeMap<Group, Vec<MemberId>>,
+}
+
+/// Another node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Other {
+    pub(crate) name: String,
+    pub(crate) workers: u32,
+    pub(crate) lives: bool,
+}
+
+impl WorkerView {
+    /// Whether another node lives.
+    pub(crate) fn lives(&self, member: MemberId) -> bool {
+        self.others.get(&member).is_some_and(|other| other.lives)
+    }
+}

@@ -1,0 +1,586 @@
+//! The part that one worker has in its zone: which requests go to other nodes, which records to copies, and what comes from
+//! there.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use anabranch_model::message::{Answer, Body, Delivery, FlowId, Forward, Page, Part, Recorded, WorkerId};
+use anabranch_model::plan::Sync;
+use anabranch_model::share::Work;
+use anabranch_model::zone::{Group, Holder, MemberId, Owners, Parts, Term, Terms, Touched};
+use anabranch_operators::{Records, Worker};
+use anabranch_wire::peer::Kind;
+use anabranch_wire::peer::answer::{Answered as Said, AnsweredBody, Answers};
+use anabranch_wire::peer::lane::{Acks, AcksWriter};
+use crossbeam_channel::Sender;
+
+use crate::egress::{Egress, Left};
+use crate::error::Error;
+use crate::log;
+use crate::safe::Safe;
+use crate::storage_error::StorageError;
+use crate::zone::draining::{Draining, Stage};
+use crate::zone::entrance::{self, Entrance, PIECE, is_guest};
+use crate::zone::frames;
+use crate::zone::guests::{self, Guests};
+use crate::zone::lanes::{Lanes, Untaken};
+use crate::zone::link::Link;
+use crate::zone::says::Says;
+use crate::zone::view::WorkerView;
+
+/// What a worker is told of its zone.
+#[derive(Debug)]
+pub enum Told {
+    /// A newer view.
+    View(Arc<WorkerView>),
+    /// There is a link to another node.
+    Linked(MemberId, Link),
+    /// There is none any more.
+    Unlinked(MemberId),
+    /// A frame came from another node.
+    Frame(MemberId, Kind, Vec<u8>),
+    /// Another node is to get all of a group that is owned here.
+    Fill(Group, MemberId),
+    /// A group is about to be handed over: nothing of it is done here any more in this term.
+    Drain(Group, Term),
+}
+
+/// A worker's part in its zone.
+pub(crate) struct ZoneWorker {
+    me: WorkerId,
+    view: Arc<WorkerView>,
+    /// What the worker was given last, and by which view with which groups left out.
+    given: Arc<Owners>,
+    left_out: (u64, Vec<Group>),
+    entrance: Entrance,
+    guests: Guests,
+    lanes: Lanes,
+    draining: BTreeMap<Group, Draining>,
+    links: BTreeMap<MemberId, Link>,
+    /// Frames of forwards that gather until the turn ends.
+    out: BTreeMap<MemberId, Vec<u64>>,
+    says: Sender<Says>,
+    /// The worker's records before this turn.
+    recorded: u64,
+    /// Members whose lanes are of no use, until nothing waits for them.
+    broken: BTreeSet<MemberId>,
+    /// When it is looked next whether a copy is too slow.
+    look_at: u64,
+}
+
+/// A copy that has not acknowledged something for so long, in microseconds, is waited for no longer.
+const SLOW_COPY_MICROS: u64 = 3_000_000;
+
+/// How often that is looked for.
+const LOOK_EVERY_MICROS: u64 = 100_000;
+
+impl ZoneWorker {
+    /// A worker that knows nobody yet: nobody serves anything.
+    pub(crate) fn new(worker: &mut Worker, says: Sender<Says>) -> Self {
+        let given = Arc::new(Owners::of([]).numbered(1));
+        worker.set_owners(given.clone());
+        ZoneWorker {
+            me: worker.id(),
+            view: Arc::default(),
+            given,
+            left_out: (0, Vec::new()),
+            entrance: Entrance::default(),
+            guests: Guests::default(),
+            lanes: Lanes::new(worker.id()),
+            draining: BTreeMap::new(),
+            links: BTreeMap::new(),
+            out: BTreeMap::new(),
+            says,
+            recorded: 0,
+            broken: BTreeSet::new(),
+            look_at: 0,
+        }
+    }
+
+    fn say(&self, says: Says) {
+        // The zone's thread may have ended before the workers.
+        let _ = self.says.send(says);
+    }
+
+    /// Hears something.
+    pub(crate) fn hear(&mut self, told: Told, worker: &mut Worker, egress: &mut Egress, now: u64) {
+        match told {
+            Told::View(view) => self.see(view, worker, egress, now),
+            Told::Linked(member, link) => self.linked(member, link, egress),
+            Told::Unlinked(member) => {
+                self.links.remove(&member);
+                self.lanes.unlinked(member);
+            }
+            Told::Frame(from, kind, body) => self.frame(from, kind, &body, worker, egress, now),
+            Told::Fill(group, member) => {
+                let in_sync = self.view.copies.get(&group).cloned();
+                if let Some(in_sync) = in_sync.filter(|in_sync| !in_sync.contains(&member)) {
+                    self.lanes.fill(group, member, &in_sync, worker);
+                }
+            }
+            Told::Drain(group, term) => {
+                let stage = Stage::Dividing(self.given.version() + 1);
+                self.draining.entry(group).or_insert(Draining { term, stage });
+            }
+        }
+    }
+
+    /// A newer view. What rests on groups that are lost by it goes its ways again.
+    fn see(&mut self, view: Arc<WorkerView>, worker: &mut Worker, egress: &mut Egress, now: u64) {
+        let before = std::mem::replace(&mut self.view, view);
+        let view = self.view.clone();
+        for (member, other) in &view.others {
+            match other.lives {
+                true => self.lanes.add(*member, other.workers),
+                false => self.links.remove(member).map_or((), drop),
+            }
+        }
+        self.draining.retain(|group, draining| view.owners.standing(*group).term == draining.term);
+        for group in before.copies.keys().filter(|group| !view.copies.contains_key(group)) {
+            self.lanes.lose(*group);
+        }
+        for (group, in_sync) in &view.copies {
+            if before.copies.get(group) != Some(in_sync)
+                || before.owners.standing(*group).tenure != view.owners.standing(*group).tenure
+            {
+                self.lanes.own(*group, in_sync);
+            }
+        }
+        for (member, _) in before.others.iter().filter(|(member, _)| !view.lives(**member)) {
+            self.lanes.remove(*member);
+        }
+        self.mend();
+        self.entrance.forwards.take_back(|member| view.lives(member));
+        let lost = |touched: Touched| {
+            touched.groups().any(|group| view.owners.standing(group).holder != Holder::Here)
+        };
+        for delivery in egress.take_lost(lost) {
+            if let Some(delivery) = self.deliver(delivery, worker, egress) {
+                egress.deliver(delivery, worker.recorded(), now);
+            }
+        }
+        // Before anything that is divided by it: steps of what is not owned end at once.
+        self.give(worker);
+        for (member, untaken) in self.lanes.resume(&self.view.owners, worker) {
+            self.untaken(member, &untaken);
+        }
+        for (flow, request) in self.guests.resume(&self.view.owners) {
+            egress.entered();
+            worker.submit(flow, request);
+        }
+    }
+
+    /// Gives the worker the owners that it is to go by, where they are others than it has.
+    fn give(&mut self, worker: &mut Worker) {
+        let mut out = self.entrance.forwards.closed(&self.view.owners);
+        out.extend(self.draining.keys());
+        out.sort_unstable();
+        out.dedup();
+        let left_out = (self.view.version, out);
+        let given = self.given.version();
+        let drains = |of: &Draining| matches!(of.stage, Stage::Dividing(version) if version > given);
+        if left_out == self.left_out && !self.draining.values().any(drains) {
+            return;
+        }
+        self.left_out = left_out;
+        let owners = self.view.owners.without(self.left_out.1.iter().copied());
+        self.given = Arc::new(owners.numbered(self.given.version() + 1));
+        worker.set_owners(self.given.clone());
+    }
+
+    fn linked(&mut self, member: MemberId, link: Link, egress: &mut Egress) {
+        self.guests.forget(member);
+        let Some(other) = self.view.others.get(&member).cloned() else { return };
+        self.lanes.add(member, other.workers);
+        for from in (0..other.workers).map(WorkerId) {
+            if from.0 % self.view.workers == self.me.0 {
+                egress.connect(guests::client(member, from), guests::outlet(link.clone(), self.me, from));
+            }
+        }
+        let mut out = Vec::new();
+        for ack in self.lanes.stand(member) {
+            let mut writer = AcksWriter::begin(&mut out);
+            if writer.push(&ack).is_err() {
+                unreachable!("an acknowledgement fits into a frame");
+            }
+            writer.finish();
+        }
+        link.send(out);
+        self.links.insert(member, link);
+        // What was sent and not answered is sent again, in its order.
+        let unanswered = self.entrance.forwards.unanswered(member);
+        self.out.insert(member, unanswered);
+    }
+
+    fn frame(
+        &mut self,
+        from: MemberId,
+        kind: Kind,
+        body: &[u8],
+        worker: &mut Worker,
+        egress: &mut Egress,
+        now: u64,
+    ) {
+        match kind {
+            Kind::Forwards => {
+                let name = self.view.others.get(&from).map_or("", |other| other.name.as_str()).to_owned();
+                match self.guests.take(from, &name, body, worker, &self.view.owners) {
+                    Ok(requests) => {
+                        for (flow, request) in requests {
+                            egress.entered();
+                            worker.submit(flow, request);
+                        }
+                    }
+                    Err(_) => self.say(Says::Odd { member: from }),
+                }
+            }
+            Kind::Answers => {
+                for said in Answers::read(body) {
+                    let Ok(said) = said else { return self.say(Says::Odd { member: from }) };
+                    self.answered(from, &said, worker, egress, now);
+                }
+            }
+            Kind::Lane => {
+                if let Err(untaken) = self.lanes.take(from, body, &self.view.owners, worker) {
+                    self.untaken(from, &untaken);
+                }
+            }
+            Kind::Acks => {
+                for ack in Acks::read(body) {
+                    let Ok(ack) = ack else { return self.say(Says::Odd { member: from }) };
+                    if let Err(lost) = self.lanes.acked(from, &ack) {
+                        log::copy_lost(from.0, &lost);
+                        self.give_up(from);
+                    }
+                }
+            }
+            _ => self.say(Says::Odd { member: from }),
+        }
+    }
+
+    /// A copy is to be waited for no longer, and to be filled anew.
+    fn give_up(&mut self, member: MemberId) {
+        if self.broken.insert(member) {
+            self.lanes
+                .stop_filling(member, |group| self.view.copies.get(&group).cloned().unwrap_or_default());
+            self.mend();
+            self.say(Says::Lost { member });
+        }
+    }
+
+    /// Members for whom nothing waits any more get new lanes.
+    fn mend(&mut self) {
+        let view = self.view.clone();
+        self.broken.retain(|member| {
+            let waits = view.copies.values().any(|in_sync| in_sync.contains(member));
+            if !waits && let Some(other) = view.others.get(member).filter(|other| other.lives) {
+                self.lanes.renew(*member, other.workers, self.links.contains_key(member));
+            }
+            waits
+        });
+    }
+
+    /// Copies that are too slow are given up.
+    fn look(&mut self, now: u64) {
+        if now < self.look_at {
+            return;
+        }
+        self.look_at = now + LOOK_EVERY_MICROS;
+        let slow = |member: &MemberId| self.lanes.lag(*member, now).1 > SLOW_COPY_MICROS;
+        let slow: Vec<MemberId> = self.view.others.keys().copied().filter(slow).collect();
+        for member in slow {
+            log::copy_slow(member.0);
+            self.give_up(member);
+        }
+    }
+
+    fn untaken(&self, from: MemberId, untaken: &Untaken) {
+        log::lane_broken(from.0, untaken);
+        if let Untaken::Unread(_) = untaken {
+            self.say(Says::Odd { member: from });
+        }
+    }
+
+    /// Takes what a turn produced, as far as it concerns other nodes; gives back what is to leave here.
+    pub(crate) fn deliver(
+        &mut self,
+        delivery: Delivery,
+        worker: &mut Worker,
+        egress: &mut Egress,
+    ) -> Option<Delivery> {
+        match delivery {
+            Delivery::Forward(forward) => {
+                self.forward(*forward);
+                None
+            }
+            Delivery::Owners(owners) => {
+                self.divides_by(&owners, worker);
+                None
+            }
+            Delivery::Part { flow, part, revised, given } => {
+                let part = self.part(flow, part, given, egress)?;
+                Some(Delivery::Part { flow, part, revised, given: None })
+            }
+            delivery => Some(delivery),
+        }
+    }
+
+    /// A part for another node, or for nobody yet.
+    fn forward(&mut self, forward: Forward) {
+        let whose = self.entrance.whose(&forward.origin);
+        match forward.to.filter(|to| self.view.lives(*to)) {
+            Some(to) => {
+                let number = self.entrance.forwards.send(to, whose, forward);
+                self.out.entry(to).or_default().push(number);
+            }
+            None => self.entrance.forwards.wait(whose, forward, 0),
+        }
+    }
+
+    /// All that the worker divided by older owners has come back.
+    fn divides_by(&mut self, owners: &Arc<Owners>, worker: &mut Worker) {
+        let count = worker.recorded().count;
+        for draining in self.draining.values_mut() {
+            if matches!(draining.stage, Stage::Dividing(version) if version <= owners.version()) {
+                draining.stage = Stage::Copying(count);
+            }
+        }
+        if owners.version() == self.given.version() {
+            for (whose, forward) in self.entrance.forwards.ready(owners, self.view.version) {
+                let (flow, request) = self.entrance.again(self.me, whose, forward);
+                worker.again(flow, request);
+            }
+        }
+    }
+
+    /// A part of an answer; what of it is still to be seen here.
+    fn part(
+        &mut self,
+        flow: FlowId,
+        mut part: Part,
+        given: Option<Box<Work>>,
+        egress: &mut Egress,
+    ) -> Option<Part> {
+        let is_lost = |group: Group| self.view.owners.standing(group).holder != Holder::Here;
+        let lost = part.rests_on.count > 0 && part.touched.groups().any(is_lost);
+        if is_guest(part.origin.client) {
+            if lost {
+                part.answer = Answer::Elsewhere;
+            }
+            return Some(part);
+        }
+        let Some(given) = given else { return Some(part) };
+        if let Answer::Page(page) = &mut part.answer {
+            if lost {
+                (*page, part.touched.parts) = (Page::default(), Parts::NONE);
+            }
+            egress.keep_page((part.origin.client, part.origin.request), &given);
+            return Some(part);
+        }
+        let whose = self.entrance.whose(&part.origin);
+        let owners = &self.view.owners;
+        if lost || matches!(part.answer, Answer::Elsewhere) {
+            let again = entrance::undone(flow, &part, *given, None, owners);
+            self.entrance.forwards.wait(whose, again, 0);
+            return None;
+        }
+        if let Answer::Rows(rows) = &mut part.answer
+            && !rows.elsewhere.is_empty()
+        {
+            let turned_away = std::mem::take(&mut rows.elsewhere);
+            let again = entrance::undone(flow, &part, *given, Some(&turned_away), owners);
+            egress.one_more((part.origin.client, part.origin.request), part.parts);
+            self.entrance.forwards.wait(whose, again, 0);
+        }
+        Some(part)
+    }
+
+    /// Another node has answered a part.
+    fn answered(&mut self, from: MemberId, said: &Said<'_>, worker: &Worker, egress: &mut Egress, now: u64) {
+        let Some((whose, forward)) = self.entrance.forwards.answered(from, said.id) else { return };
+        let revised = match said.revised {
+            None => None,
+            Some(revision) => match worker.plan(forward.flow).filter(|plan| plan.revision == revision) {
+                Some(plan) => Some(plan),
+                None => {
+                    return self.lose(
+                        forward,
+                        egress,
+                        "it was answered by a revision that this node does not run",
+                        now,
+                    );
+                }
+            },
+        };
+        let answer = match &said.body {
+            AnsweredBody::Rows(rows) => {
+                let turned_away: Vec<u32> = rows.elsewhere().collect();
+                if !turned_away.is_empty() {
+                    let rest = entrance::only(&forward, &turned_away);
+                    if rest.rows.len() == forward.rows.len() {
+                        return self.entrance.forwards.wait(whose, rest, self.view.version);
+                    }
+                    egress.one_more((forward.origin.client, forward.origin.request), forward.parts);
+                    self.entrance.forwards.wait(whose, rest, self.view.version);
+                }
+                Answer::Rows(rows.answer())
+            }
+            AnsweredBody::Row(row) => Answer::Row(row.map(<[u8]>::to_vec)),
+            AnsweredBody::Page(page) => Answer::Page(page.page()),
+            AnsweredBody::Problem(problem) => Answer::Problem(*problem),
+            AnsweredBody::Elsewhere => return self.entrance.forwards.wait(whose, forward, self.view.version),
+            AnsweredBody::Lost(why) => return self.lose(forward, egress, why, now),
+        };
+        let mut part = entrance::answered(&forward, self.me, answer);
+        part.touched.parts = said.parts;
+        egress.answered(forward.flow, part, revised, None, now);
+    }
+
+    /// Nobody knows what became of a part.
+    fn lose(&mut self, forward: Forward, egress: &mut Egress, why: &str, now: u64) {
+        let part = entrance::answered(&forward, self.me, Answer::Elsewhere);
+        egress.answered(forward.flow, part, None, Some(why.to_owned()), now);
+    }
+
+    /// A part that went its ways again is answered, or the pages of a scan have come together.
+    pub(crate) fn left(&mut self, left: Left, worker: &Worker, egress: &mut Egress, now: u64) {
+        let Left { flow, origin, answer, revised, touched, body, entered, parts, asked } = left;
+        if let (Ok(Answer::Page(_)), Some(Body::Page { table, .. })) = (&answer, &body) {
+            let whole = worker.groups(flow, *table).unwrap_or_default();
+            let missing = whole.parts.without(touched.parts);
+            if !missing.is_empty() && touched.copies == whole.copies {
+                // Somebody did not own what it was asked for any more, or not yet.
+                let touched = Touched { parts: missing, ..whole };
+                let whose = self.entrance.whose(&origin);
+                let terms = Terms::of(touched, &self.view.owners);
+                let body = body.expect("it was looked at");
+                let forward = Forward {
+                    origin,
+                    to: None,
+                    flow,
+                    body,
+                    revision: origin.revision,
+                    rows: Vec::new(),
+                    places: Vec::new(),
+                    terms,
+                    parts,
+                    entered,
+                };
+                let behind = if self.is_served(touched) { self.view.version } else { 0 };
+                return self.entrance.forwards.wait(whose, forward, behind);
+            }
+        }
+        if origin.client != PIECE {
+            return egress.leave(&origin, answer, revised, touched);
+        }
+        let Some(piece) = self.entrance.came_back(origin.request) else { return };
+        let rests_on = Recorded { by: self.me, count: 0 };
+        let (answer, lost) = match answer {
+            Ok(answer) => (answer, None),
+            Err(Error::Storage(StorageError::Lost(why) | StorageError::Unsafe(why))) => {
+                (Answer::Elsewhere, Some(why))
+            }
+            Err(error) => (Answer::Elsewhere, Some(error.to_string())),
+        };
+        let part = Part {
+            origin: piece.origin,
+            parts: piece.parts,
+            asked,
+            entered: piece.entered,
+            rests_on,
+            sync: Sync::Memory,
+            touched,
+            answer,
+        };
+        egress.answered(flow, part, revised, lost, now);
+    }
+
+    fn is_served(&self, touched: Touched) -> bool {
+        touched.groups().all(|group| self.given.standing(group).holder != Holder::Nobody)
+    }
+
+    /// Sends what the worker recorded to copies; before anything of it may be seen.
+    pub(crate) fn records(&mut self, records: &[(FlowId, Records)], worker: &Worker, safe: &Safe, now: u64) {
+        self.lanes.push(records, &self.view.owners, worker, self.recorded, now);
+        self.recorded = worker.recorded().count;
+        self.tell_reached(safe);
+    }
+
+    fn tell_reached(&self, safe: &Safe) {
+        let (memory, synced) = self.lanes.reached();
+        safe.copied(self.me, memory, synced);
+    }
+
+    /// A turn ends: what gathered goes out. Whether there was something.
+    pub(crate) fn end_turn(&mut self, worker: &mut Worker, safe: &Safe, now: u64) -> bool {
+        let view = self.view.clone();
+        let in_sync = |group: Group| view.copies.get(&group).cloned().unwrap_or_default();
+        let whole = self.lanes.go_on(worker, &view.owners, in_sync, now);
+        for (group, member) in whole {
+            self.say(Says::Filled { worker: self.me, group, member });
+        }
+        self.tell_reached(safe);
+        let mut busy = self.send_forwards();
+        let links = &self.links;
+        self.lanes.frames(|member, frames| {
+            busy = true;
+            if let Some(link) = links.get(&member) {
+                link.send(frames);
+            }
+        });
+        let mut acks: BTreeMap<MemberId, Vec<u8>> = BTreeMap::new();
+        self.lanes.acks(safe.synced_count(self.me), |member, ack| {
+            let mut writer = AcksWriter::begin(acks.entry(member).or_default());
+            if writer.push(&ack).is_err() {
+                unreachable!("an acknowledgement fits into a frame");
+            }
+            writer.finish();
+        });
+        for (member, frames) in acks {
+            busy = true;
+            if let Some(link) = links.get(&member) {
+                link.send(frames);
+            }
+        }
+        self.drain(safe);
+        self.look(now);
+        self.give(worker);
+        if self.entrance.forwards.is_ready(&self.given, self.view.version) {
+            // What waits goes on behind what is divided by now.
+            self.given = Arc::new(Owners::clone(&self.given).numbered(self.given.version() + 1));
+            worker.set_owners(self.given.clone());
+            busy = true;
+        }
+        busy
+    }
+
+    fn drain(&mut self, safe: &Safe) {
+        for (group, draining) in &mut self.draining {
+            let Stage::Copying(count) = draining.stage else { continue };
+            if safe.covers(Recorded { by: self.me, count }, Sync::Disk) {
+                draining.stage = Stage::Said;
+                let says = Says::Drained { worker: self.me, group: *group, term: draining.term };
+                let _ = self.says.send(says);
+            }
+        }
+    }
+
+    fn send_forwards(&mut self) -> bool {
+        let gathered = std::mem::take(&mut self.out);
+        let busy = !gathered.is_empty();
+        for (member, numbers) in gathered {
+            let Some(link) = self.links.get(&member) else { continue };
+            let to =
+                WorkerId(self.me.0 % self.view.others.get(&member).map_or(1, |other| other.workers.max(1)));
+            let mut out = Vec::new();
+            for number in numbers {
+                // It may have been taken back.
+                if let Some(forward) = self.entrance.forwards.sent(number) {
+                    frames::write(number, forward, self.me, to, &mut out);
+                }
+            }
+            link.send(out);
+        }
+        busy
+    }
+}
