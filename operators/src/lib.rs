@@ -11,6 +11,10 @@
 //! hands out answers and emitted rows. Nothing here sleeps or reads a clock; who drives the worker
 //! does. This is the only crate that names timely.
 //!
+//! In a zone ([`Worker::set_owners`]) `route` hands out what belongs to other nodes as
+//! [`Forward`](anabranch_model::message::Forward), `step` does what is served here and says what is not, and copies of what
+//! others own follow them by [`Worker::copy`] and [`Worker::copy_state`].
+//!
 //! One timely input carries the requests of all streams of a flow, and an exchange keeps the order between two
 //! workers, so the requests of one client that touch one partition are applied in the order in which they were sent.
 

@@ -5,7 +5,7 @@ mod worker;
 
 use proptest::prelude::*;
 
-use worker::{pieces, plan, serve, take_and_serve};
+use worker::{copy_and_begin_anew, pieces, plan, serve, take_and_serve};
 
 /// Bodies of records, and pieces.
 fn sound() -> [Vec<Vec<u8>>; 2] {
@@ -52,6 +52,20 @@ fn what_a_worker_has_made_is_taken() {
     assert!(worker::tables(&mut again).iter().all(|page| !page.rows.is_empty()));
 }
 
+thread_local! {
+    static SOUND: ([Vec<Vec<u8>>; 2], std::sync::Arc<anabranch_model::plan::Plan>) = (sound(), plan());
+}
+
+/// Something sound of a kind, damaged.
+fn damaged(as_piece: bool, which: usize, changes: &[(usize, Vec<u8>)], cut: Option<usize>) -> Vec<u8> {
+    SOUND.with(|(sound, _)| {
+        let kind = &sound[usize::from(as_piece)];
+        let mut bytes = kind[which % kind.len()].clone();
+        damage(&mut bytes, changes, cut);
+        bytes
+    })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1500))]
 
@@ -62,14 +76,22 @@ proptest! {
         changes in prop::collection::vec((0_usize..4000, change()), 1..4),
         cut in prop::option::weighted(0.2, 0_usize..4000),
     ) {
-        thread_local! {
-            static SOUND: ([Vec<Vec<u8>>; 2], std::sync::Arc<anabranch_model::plan::Plan>) = (sound(), plan());
-        }
-        SOUND.with(|(sound, plan)| {
-            let kind = &sound[usize::from(as_piece)];
-            let mut bytes = kind[which % kind.len()].clone();
-            damage(&mut bytes, &changes, cut);
-            take_and_serve(plan, as_piece, &bytes);
-        });
+        let bytes = damaged(as_piece, which, &changes, cut);
+        SOUND.with(|(_, plan)| take_and_serve(plan, as_piece, &bytes));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
+    #[test]
+    fn a_copy_that_was_given_damaged_bytes_begins_anew(
+        as_piece in any::<bool>(),
+        which in 0_usize..100,
+        changes in prop::collection::vec((0_usize..4000, change()), 1..4),
+        cut in prop::option::weighted(0.2, 0_usize..4000),
+    ) {
+        let bytes = damaged(as_piece, which, &changes, cut);
+        SOUND.with(|(_, plan)| copy_and_begin_anew(plan, as_piece, &bytes));
     }
 }

@@ -384,7 +384,7 @@ fn check(zone: &mut Zone) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+    #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
     fn two_nodes_do_what_one_does(events in prop::collection::vec(event(), 1..250)) {

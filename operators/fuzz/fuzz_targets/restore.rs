@@ -16,6 +16,9 @@ thread_local! {
 
 fuzz_target!(|bytes: &[u8]| {
     if let [kind, bytes @ ..] = bytes {
-        PLAN.with(|plan| worker::take_and_serve(plan, *kind & 1 != 0, bytes));
+        PLAN.with(|plan| {
+            worker::take_and_serve(plan, *kind & 1 != 0, bytes);
+            worker::copy_and_begin_anew(plan, *kind & 1 != 0, bytes);
+        });
     }
 });

@@ -8,7 +8,7 @@ use anabranch_model::message::{
 use anabranch_model::plan::{InputId, Plan, TableId};
 use anabranch_model::row::RowError;
 use anabranch_model::snapshot::Piece;
-use anabranch_model::zone::Term;
+use anabranch_model::zone::{Group, Holder, MemberId, Owners, Standing, Term};
 use anabranch_model::{Batch, SchemaId, Value};
 use anabranch_operators::{FlowPartition, RestoreError, StatePiece, Worker, WorkerConfig};
 
@@ -131,4 +131,37 @@ pub(crate) fn take_and_serve(plan: &Arc<Plan>, as_piece: bool, bytes: &[u8]) {
         assert_eq!(tables(&mut other), tables(&mut one));
     }
     serve(&mut one, plan, 1_000_000);
+}
+
+/// Owners that all are the node, or all another one.
+fn owners(version: u64, holder: Holder) -> Arc<Owners> {
+    let standing = Standing { holder, ..Standing::NOBODY };
+    let groups = (0..64).map(|number| (Group { copies: 2, number }, standing));
+    Arc::new(Owners::of(groups).numbered(version))
+}
+
+/// Gives bytes to a copy as a record or as a piece of state; whatever they were, it is as its owner when it has begun anew.
+pub(crate) fn copy_and_begin_anew(plan: &Arc<Plan>, as_piece: bool, bytes: &[u8]) {
+    let (mut owner, mut copy) = (worker(plan), worker(plan));
+    serve(&mut owner, plan, 1);
+    owner.set_owners(owners(1, Holder::Here));
+    copy.set_owners(owners(1, Holder::There(MemberId(1))));
+    let _ = match as_piece {
+        true => copy.copy_state(bytes),
+        false => copy.copy(FLOW, FlowPartition { of: PARTITIONS, number: 1 }, Term::FIRST, 1, bytes),
+    };
+    for number in 0..64 {
+        let mut place = owner.group_state(Group { copies: 2, number });
+        while let Some(piece) = owner.group_piece(&mut place, 1000) {
+            copy.copy_state(&piece.body).expect("what an owner has made can be taken");
+        }
+        assert!(place.is_done());
+    }
+    // Both are alone again, as far as reading goes.
+    let [mut owner, mut copy] = [owner, copy].map(|of| {
+        let mut started = worker(plan);
+        pieces(&of).iter().for_each(|piece| load(&mut started, &piece.body).expect("a piece"));
+        started
+    });
+    assert_eq!(tables(&mut copy), tables(&mut owner));
 }
