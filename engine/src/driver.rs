@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use anabranch_model::message::{Body, Delivery, FlowId, Once, Origin, Request};
+#[cfg(feature = "net")]
+use anabranch_model::plan::TableId;
 use anabranch_operators::Worker;
 use crossbeam_channel::Sender;
 
@@ -133,7 +135,7 @@ impl Driver {
     }
 
     /// The time of a clock that only goes forward, in microseconds, from now on.
-    #[expect(dead_code, reason = "no simulated node is in a zone yet")]
+    #[cfg(feature = "net")]
     pub(crate) fn set_micros(&mut self, micros: u64) {
         self.micros = Some(micros);
     }
@@ -332,6 +334,18 @@ impl Driver {
         let busy = zone.end_turn(&mut self.worker, &safe, clock);
         self.zone = Some(zone);
         busy
+    }
+
+    /// All rows of a table that are here, for tests.
+    #[cfg(feature = "net")]
+    pub(crate) fn rows(&self, flow: FlowId, table: TableId) -> Vec<Vec<u8>> {
+        self.worker.all_rows(flow, table)
+    }
+
+    /// The last record of each partition that has one, for tests: of how many, which, its term and number.
+    #[cfg(feature = "net")]
+    pub(crate) fn positions(&self) -> Vec<(u32, u32, u64, u64)> {
+        self.worker.positions()
     }
 
     /// What is known of a flow here.

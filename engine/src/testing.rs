@@ -20,6 +20,9 @@
 //! # Ok::<(), anabranch::Error>(())
 //! ```
 
+#[cfg(feature = "net")]
+mod zone;
+
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
@@ -31,6 +34,9 @@ use anabranch_model::stamp::MICROS_MAX;
 use anabranch_operators::{Worker, WorkerConfig};
 use crossbeam_channel::{Sender, TryRecvError, unbounded};
 
+#[cfg(feature = "net")]
+#[doc(hidden)]
+pub use self::zone::{ZoneHello, ZoneNode, ZoneOut, ZoneStart};
 use crate::client::Client;
 use crate::deploy::{Deployed, Flows, SharedCatalog, Workers};
 use crate::driver::{Command, Driver};

@@ -11,6 +11,8 @@ mod guests;
 #[cfg(feature = "net")]
 mod lanes;
 mod link;
+#[cfg(feature = "net")]
+mod links;
 mod numbering;
 #[cfg(feature = "net")]
 mod says;
@@ -22,9 +24,13 @@ mod worker;
 
 pub(crate) use self::entrance::PIECE;
 #[cfg(feature = "net")]
+pub(crate) use self::frames::control;
+#[cfg(feature = "net")]
 pub(crate) use self::lanes::Untaken;
 #[cfg(feature = "net")]
 pub(crate) use self::link::{Frames, Link};
+#[cfg(feature = "net")]
+pub(crate) use self::links::{Identity, Links};
 pub(crate) use self::numbering::Numbering;
 #[cfg(feature = "net")]
 pub(crate) use self::says::Says;

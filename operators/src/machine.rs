@@ -145,6 +145,13 @@ impl Machine {
         machine
     }
 
+    /// The last record of each partition that has one: of how many, which, its term and number.
+    pub(crate) fn positions(&self) -> Vec<(u32, u32, u64, u64)> {
+        let at = |part| (part, self.recorder.head(part).0);
+        let all = self.recorder.parts().map(at).filter(|(_, at)| at.seq > 0);
+        all.map(|(part, at)| (part.of, part.number, at.term.0, at.seq)).collect()
+    }
+
     /// The plan that it runs.
     pub(crate) fn plan(&self) -> &Arc<Plan> {
         &self.plan

@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use anabranch_cluster::{Contact, Member, View, Wish};
+use anabranch_cluster::{Contact, View, Wish};
 use anabranch_model::zone::MemberId;
 use anabranch_operators::Clock;
-use anabranch_wire::peer::{FrameWriter, Kind, PeerError, destination};
+use anabranch_wire::peer::{Kind, PeerError, destination};
 use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, Sender, select, tick, unbounded};
 
@@ -21,7 +21,7 @@ use crate::error::Error;
 use crate::log;
 use crate::node::Core;
 use crate::os::{self, Aside};
-use crate::zone::{Act, Frames, Heard, Link, Says, Steward, Told};
+use crate::zone::{Act, Frames, Heard, Identity, Link, Links, Says, Steward, Told, control};
 
 mod flows;
 mod part;
@@ -129,14 +129,6 @@ pub(crate) fn sinks(all: AllEnds, core: Arc<OnceLock<std::sync::Weak<Core>>>) ->
     })
 }
 
-/// A link that is up.
-struct Linked {
-    peer: Arc<Peer>,
-    sender: LinkSender,
-    ends: Arc<Ends>,
-    member: Option<MemberId>,
-}
-
 /// What the thread starts with.
 pub(crate) struct Ways {
     pub(crate) core: Arc<Core>,
@@ -161,12 +153,16 @@ pub(crate) fn start(ways: Ways) -> std::io::Result<[Aside; 2]> {
     let core = ways.core.clone();
     let door = ways.door.clone();
     let flows = os::spawn_vital("anabranch-flows", move || flows::run(&work, &core, &door))?;
-    let zone = os::spawn_vital("anabranch-zone", move || Zone { links: BTreeMap::new(), jobs, ways }.run())?;
+    let zone = os::spawn_vital("anabranch-zone", move || {
+        Zone { links: Links::default(), senders: BTreeMap::new(), jobs, ways }.run()
+    })?;
     Ok([zone, flows])
 }
 
 struct Zone {
-    links: BTreeMap<LinkId, Linked>,
+    links: Links<LinkId>,
+    /// What the reader of each link shares, and how it is ended.
+    senders: BTreeMap<LinkId, (Arc<Ends>, LinkSender)>,
     jobs: Jobs,
     ways: Ways,
 }
@@ -223,50 +219,31 @@ impl Zone {
         match event {
             PeerEvent::Up(peer, sender) => {
                 let ends = lock(&self.ways.ends).entry(peer.link).or_default().clone();
-                self.links.insert(peer.link, Linked { peer, sender, ends, member: None });
+                self.links.up(peer.link, identity(&peer), Link::to(sender.clone()));
+                self.senders.insert(peer.link, (ends, sender));
                 self.bind();
             }
             PeerEvent::Lost { peer, refused } => {
                 lock(&self.ways.ends).remove(&peer.link);
-                let Some(linked) = self.links.remove(&peer.link) else { return };
-                let Some(member) = linked.member else { return };
-                // Another link may have taken its place.
-                if !self.links.values().any(|other| other.member == Some(member)) {
+                self.senders.remove(&peer.link);
+                let Some((member, last)) = self.links.lost(peer.link) else { return };
+                if last {
                     self.tell(|| Told::Unlinked(member));
                 }
                 self.hear(Heard::Unlinked(member, refused));
             }
             PeerEvent::Control(peer, bytes) => {
-                let bound = self.links.get(&peer.link).and_then(|linked| linked.member);
-                let member = bound.or_else(|| self.member(&peer));
-                self.hear(Heard::Message(Contact { address: peer.hello.address.clone(), member }, bytes));
+                let from = self.links.contact(peer.link, &identity(&peer), self.ways.steward.view());
+                self.hear(Heard::Message(from, bytes));
             }
             PeerEvent::Refused { address, refused } => log::zone_refused(&address, &refused.text),
         }
     }
 
-    /// The member that is at the other end of a link.
-    fn member(&self, peer: &Peer) -> Option<MemberId> {
-        let view = self.ways.steward.view();
-        let is_it = |member: &&Member| {
-            member.name == peer.hello.node && member.incarnation == peer.hello.incarnation as u64
-        };
-        view.members.iter().map(|seen| &seen.member).find(is_it).map(|member| member.id)
-    }
-
     /// Links whose other ends are known by now are told to workers.
     fn bind(&mut self) {
-        let new: Vec<(LinkId, MemberId)> = self
-            .links
-            .iter()
-            .filter(|(_, linked)| linked.member.is_none())
-            .filter_map(|(id, linked)| Some((*id, self.member(&linked.peer)?)))
-            .collect();
-        for (id, member) in new {
-            let Some(linked) = self.links.get_mut(&id) else { continue };
-            linked.member = Some(member);
-            let link = Link::to(linked.sender.clone());
-            let (ends, sender) = (linked.ends.clone(), linked.sender.clone());
+        for (key, member, link) in self.links.bind(self.ways.steward.view()) {
+            let Some((ends, sender)) = self.senders.get(&key).cloned() else { continue };
             self.tell(|| Told::Linked(member, link.clone()));
             let mut early = lock(&ends.early);
             for (kind, body) in early.drain(..) {
@@ -305,8 +282,8 @@ impl Zone {
             Act::Run { id, flow, number, text } => self.job(Job::Run { id, flow, number, text }),
             Act::End(flow) => self.job(Job::End { flow }),
             Act::Unlink(member) => {
-                let of_it = self.links.values().filter(|linked| linked.member == Some(member));
-                of_it.for_each(|linked| linked.sender.end());
+                let of_it = self.links.of(member).filter_map(|key| self.senders.get(&key));
+                of_it.for_each(|(_, sender)| sender.end());
             }
             Act::Over(reason) => {
                 log::zone_over(&reason.to_string());
@@ -321,19 +298,8 @@ impl Zone {
     }
 
     fn send(&self, to: &Contact, bytes: &[u8]) {
-        let by_member = |linked: &&Linked| to.member.is_some() && linked.member == to.member;
-        let by_address = |linked: &&Linked| {
-            linked.peer.hello.address == to.address && (to.member.is_none() || linked.member.is_none())
-        };
-        let linked = self.links.values().find(by_member).or_else(|| self.links.values().find(by_address));
-        match linked {
-            Some(linked) => {
-                let mut out = Vec::with_capacity(bytes.len() + 8);
-                let mut frame = FrameWriter::begin(&mut out, Kind::Control);
-                frame.body().extend_from_slice(bytes);
-                frame.finish();
-                let _ = LinkSender::send(&linked.sender, out);
-            }
+        match self.links.to(to) {
+            Some(link) => link.send(control(bytes)),
             None => self.dial(&to.address),
         }
     }
@@ -355,6 +321,12 @@ impl Zone {
             self.ways.peers.set_member(me);
         }
     }
+}
+
+fn identity(peer: &Peer) -> Identity {
+    let hello = &peer.hello;
+    let incarnation = hello.incarnation as u64;
+    Identity { name: hello.node.clone(), incarnation, address: hello.address.clone() }
 }
 
 /// Waits until something is so, and looks as often as views come.

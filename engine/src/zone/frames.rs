@@ -1,8 +1,9 @@
-//! Parts of requests as frames for other nodes.
+//! Parts of requests, and what is decided, as frames for other nodes.
 
 use anabranch_model::message::{Body, Forward, Origin, WorkerId};
 use anabranch_model::zone::Touched;
 use anabranch_wire::peer::forward::{self, ForwardBody, ForwardsWriter, Places};
+use anabranch_wire::peer::{FRAME_HEAD_BYTES, FrameWriter, Kind};
 
 /// Appends a frame with a part of a request.
 pub(crate) fn write(id: u64, forward: &Forward, from: WorkerId, to: WorkerId, out: &mut Vec<u8>) {
@@ -38,4 +39,13 @@ pub(crate) fn write(id: u64, forward: &Forward, from: WorkerId, to: WorkerId, ou
         unreachable!("a batch fits into a frame");
     }
     writer.finish();
+}
+
+/// A frame of the zone's deciding.
+pub(crate) fn control(bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len() + FRAME_HEAD_BYTES);
+    let mut frame = FrameWriter::begin(&mut out, Kind::Control);
+    frame.body().extend_from_slice(bytes);
+    frame.finish();
+    out
 }

@@ -25,7 +25,6 @@ pub(crate) enum Heard {
     /// There is none any more; whether its process is gone.
     Unlinked(MemberId, bool),
     /// What was to be kept up to here is on disk.
-    #[expect(dead_code, reason = "no node keeps its part of a zone yet")]
     Kept(u64),
     /// A worker has done something.
     Says(Says),

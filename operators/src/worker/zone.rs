@@ -134,6 +134,25 @@ impl Worker {
         self.flows.get(&flow)?.input_shape(revision, input)
     }
 
+    /// All rows of a table that are here, owned or copied, in no order: for tests.
+    pub fn all_rows(&self, flow: FlowId, table: TableId) -> Vec<Vec<u8>> {
+        let Some(installed) = self.flows.get(&flow) else { return Vec::new() };
+        let mut machine = installed.machine.borrow_mut();
+        let mut rows = Vec::new();
+        for (_, part) in machine.tables().all_mut(table) {
+            rows.extend(part.in_order(None).map(|(_, row)| row.to_vec()));
+        }
+        rows
+    }
+
+    /// The last record of each partition that has one: of how many, which, its term and number; for tests.
+    pub fn positions(&self) -> Vec<(u32, u32, u64, u64)> {
+        let machines = self.flows.values().map(|of| of.machine.borrow());
+        let mut all: Vec<_> = machines.flat_map(|machine| machine.positions()).collect();
+        all.sort_unstable();
+        all
+    }
+
     /// The revision of a flow that runs; `None` where it is not there, or is on the way to a newer one.
     pub fn runs(&self, flow: FlowId) -> Option<i64> {
         let installed = self.flows.get(&flow).filter(|installed| !installed.is_migrating())?;
