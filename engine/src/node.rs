@@ -242,17 +242,20 @@ impl Node {
         self.core.clone()
     }
 
-    /// Waits until the node serves: one of a zone has joined it, runs the zone's flows, and somebody owns each partition.
-    /// One without a zone serves when it has started.
+    /// Whether it is one of a zone.
+    pub fn is_in_zone(&self) -> bool {
+        self.core.zone().is_open()
+    }
+
+    /// Waits until the node serves, so long at most; whether it does. One of a zone does when it has joined it, runs the
+    /// zone's flows, and somebody owns each partition; until then [`Node::zone`] tells what it waits for. One without a zone
+    /// serves when it has started.
     ///
     /// # Errors
-    /// [`Error::Start`]: it does not within this time, or the zone does not want it; why.
+    /// [`Error::Start`]: the zone does not want it; why.
     #[cfg(feature = "net")]
-    pub fn wait_until_ready(&self, within: Duration) -> Result<(), Error> {
-        match self.core.part() {
-            Some(zone) => zone.wait_until_ready(within),
-            None => Ok(()),
-        }
+    pub fn wait_until_ready(&self, within: Duration) -> Result<bool, Error> {
+        self.core.part().map_or(Ok(true), |part| part.wait_until_ready(within))
     }
 
     /// Answers what was sent, then stops.

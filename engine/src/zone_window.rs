@@ -25,6 +25,11 @@ impl ZoneWindow {
         let _ = self.status.set(tell);
     }
 
+    /// Whether there is a zone.
+    pub(crate) fn is_open(&self) -> bool {
+        self.status.get().is_some()
+    }
+
     /// What it is like now.
     pub fn status(&self) -> Option<ZoneStatus> {
         self.status.get().map(|tell| tell())

@@ -35,7 +35,7 @@ impl Member {
     }
 
     fn ready(self) -> Member {
-        self.node.wait_until_ready(WITHIN).expect("it serves");
+        assert!(self.node.wait_until_ready(WITHIN).expect("it is wanted"), "it serves");
         self
     }
 }

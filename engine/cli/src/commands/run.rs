@@ -1,6 +1,7 @@
 //! `anabranch run`: a node that runs flows.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anabranch::{Client, Flow, Listen, Node, Server};
 use clap::Args;
@@ -117,6 +118,22 @@ pub(crate) struct Run {
     json: bool,
 }
 
+/// How long a node waits for its zone before it says what for.
+const WAITS_QUIETLY: Duration = Duration::from_secs(2);
+
+/// Waits until the node serves, and says what for.
+fn wait_for_zone(node: &Node) -> Result<(), Failure> {
+    let mut told = None;
+    while !node.wait_until_ready(WAITS_QUIETLY)? {
+        let waits = node.zone().and_then(|zone| zone.waits);
+        if let Some(waits) = waits.filter(|waits| told.as_ref() != Some(waits)) {
+            output::message(&format!("waiting for the zone: {waits}"));
+            told = Some(waits);
+        }
+    }
+    Ok(())
+}
+
 impl Run {
     pub(crate) fn run(mut self) -> Result<(), Failure> {
         if self.files.is_empty() {
@@ -139,6 +156,11 @@ impl Run {
             None => builder,
         };
         let node = flows.into_iter().fold(builder, |builder, flow| builder.flow(flow)).start()?;
+        let in_zone = node.is_in_zone();
+        let mut server = if in_zone { self.serve(&node)? } else { None };
+        if in_zone {
+            wait_for_zone(&node)?;
+        }
         let names: Vec<String> = node.flows().iter().map(|flow| flow.name().to_owned()).collect();
         let mut client = node.client();
 
@@ -151,7 +173,9 @@ impl Run {
 
         let mut session = Session::new(client, &plays, prints, self.lines.on_bad_line);
         let feed = Feed::start(plays)?;
-        let server = self.serve(&node)?;
+        if !in_zone {
+            server = self.serve(&node)?;
+        }
         tell_degraded(&node.status());
         self.ready(&names, server.as_ref())?;
         let until = if self.exit { Until::AllRead } else { Until::Asked };

@@ -107,15 +107,14 @@ impl ZonePart {
             && (view.flows.is_empty() || self.is_witness() || !view.groups.is_empty())
     }
 
-    /// Waits until the node serves.
-    pub(crate) fn wait_until_ready(&self, within: Duration) -> Result<(), Error> {
+    /// Waits until the node serves; whether it does.
+    pub(crate) fn wait_until_ready(&self, within: Duration) -> Result<bool, Error> {
         let ready = wait_until(within, || self.is_ready() || self.over().is_some());
         match self.over() {
             Some(why) => {
                 Err(Error::Start(format!("the zone `{}` does not want the node: {why}", self.config.zone)))
             }
-            None if ready => Ok(()),
-            None => Err(Error::Start(format!("the node waits for its zone: {}", self.waits_for()))),
+            None => Ok(ready),
         }
     }
 
