@@ -164,7 +164,10 @@ impl Shelf {
     pub(crate) fn whole(&mut self) -> Vec<u8> {
         self.whole_at = self.applied.0;
         let mut put = Put(vec![FORMAT, WHOLE]);
-        put.u64(self.me.0);
+        // Who has not got the state yet has to know of which zone it is all the same.
+        for number in [self.me.0, self.state.zone, u64::from(self.state.forced)] {
+            put.u64(number);
+        }
         self.put_hard(&mut put);
         put.u8(u8::from(self.applied.0 > 0));
         if self.applied.0 > 0 {
@@ -207,6 +210,8 @@ impl Shelf {
     fn take_whole(piece: &[u8]) -> Option<Shelf> {
         let mut take = Take(piece.strip_prefix(&[FORMAT, WHOLE])?);
         let mut shelf = Shelf::empty(MemberId(take.u64()?));
+        shelf.state.zone = take.u64()?;
+        shelf.state.forced = u32::try_from(take.u64()?).ok()?;
         let hard = Shelf::take_hard(&mut take)?;
         if take.u8()? != 0 {
             shelf.install(&take_snapshot(&mut take)?);

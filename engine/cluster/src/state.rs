@@ -21,6 +21,9 @@ const FORMAT: u8 = 1;
 /// Acts that are remembered; the oldest go.
 pub(crate) const ACTS_MAX: usize = 64;
 
+/// Members of a zone that have not left; further nodes are not taken in.
+pub(crate) const MEMBERS_MAX: usize = 128;
+
 /// Members that left and are remembered; those with the lowest numbers go, unless a group still waits for them.
 pub(crate) const LEFT_MAX: usize = 64;
 
@@ -221,6 +224,10 @@ impl State {
             }
             let old = old.id;
             self.stand(old, Standing::Left, at);
+        }
+        let staying = self.members.values().filter(|member| member.standing != Standing::Left);
+        if staying.count() >= MEMBERS_MAX {
+            return false;
         }
         let id = MemberId(self.next_member);
         self.next_member += 1;

@@ -300,3 +300,16 @@ fn a_slow_copy_that_is_dropped_is_brought_up_to_date_again() {
     net.run_until(SECOND, "it is back", |net| net.is_settled());
     assert_eq!(net.view(0).groups[&group].term.0, term.0 + 2);
 }
+
+#[test]
+fn a_node_that_stops_as_soon_as_it_is_taken_in_goes_on_as_who_it_is() {
+    let mut net = two_and_a_witness(21, true);
+    let c = net.add("C", Role::Data, true);
+    net.start(c, Some(&[0]));
+    net.run_until(SECOND, "it has a number", |net| net.synced(c) == 1);
+    let id = net.id(c);
+    net.kill(c);
+    net.start(c, Some(&[0]));
+    net.run_until(5 * SECOND, "it has its share", |net| net.is_settled() && net.served(c) > 20);
+    assert_eq!(net.id(c), id);
+}

@@ -278,6 +278,11 @@ impl Net {
         result
     }
 
+    /// How many pieces on its disk are synced.
+    pub fn synced(&self, at: usize) -> usize {
+        self.nodes[at].disk.iter().filter(|written| written.synced).count()
+    }
+
     /// What is on its disk.
     pub fn saved(&self, at: usize) -> Vec<Vec<u8>> {
         self.nodes[at].disk.iter().map(|written| written.bytes.clone()).collect()
