@@ -50,3 +50,28 @@ impl Outbox {
         out
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_leaves_before_what_it_rests_on_is_kept() {
+        let mut out = Outbox::default();
+        let lease = |until| Output::Lease { until };
+        let keep = |serial| Output::Keep { serial, whole: false, bytes: vec![7] };
+        out.push(lease(1));
+        out.keep(false, vec![7]);
+        out.push(lease(2));
+        out.keep(false, vec![7]);
+        out.push(lease(3));
+        assert_eq!(out.take(), [lease(1), keep(1)]);
+        assert_eq!(out.take(), []);
+        out.kept(1);
+        assert_eq!(out.take(), [lease(2), keep(2)]);
+        out.kept(1);
+        assert_eq!(out.take(), [], "an older word does not count");
+        out.kept(2);
+        assert_eq!(out.take(), [lease(3)]);
+    }
+}

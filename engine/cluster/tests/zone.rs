@@ -313,3 +313,20 @@ fn a_node_that_stops_as_soon_as_it_is_taken_in_goes_on_as_who_it_is() {
     net.run_until(5 * SECOND, "it has its share", |net| net.is_settled() && net.served(c) > 20);
     assert_eq!(net.id(c), id);
 }
+
+#[test]
+fn a_lease_does_not_begin_before_the_member_knows_what_was_decided_without_it() {
+    let mut net = two_and_a_witness(22, false);
+    net.cut_off(0);
+    net.run_until(3 * SECOND, "takeover", |net| net.served(1) == 64);
+    net.without_log = Some(0);
+    net.cut.clear();
+    let up = |net: &Net| net.view(1).member(net.id(0)).is_some_and(|member| member.standing == Standing::Up);
+    net.run_until(3 * SECOND, "it is heard", up);
+    // It believes to own half, and beats; a lease would let it serve what the other one serves.
+    net.run(3 * SECOND);
+    assert_eq!(net.served(0), 0);
+    assert!(net.nodes[0].lease < net.nodes[0].clock(net.now), "it has none");
+    net.without_log = None;
+    net.run_until(5 * SECOND, "together again", |net| net.served(0) == 32 && net.served(1) == 32);
+}

@@ -123,6 +123,8 @@ pub struct Net {
     /// Time that catching up one group takes.
     pub catch_up: u64,
     pub disk_time: u64,
+    /// Who gets heartbeats and nothing of the log.
+    pub without_log: Option<usize>,
     /// What was sent, where somebody asks for it.
     pub record: Option<Vec<Vec<u8>>>,
     /// Whether somebody was forced to serve.
@@ -145,6 +147,7 @@ impl Net {
             configured: BTreeMap::new(),
             catch_up: 20 * MS,
             disk_time: MS,
+            without_log: None,
             record: None,
             forced: false,
         }
@@ -433,6 +436,11 @@ impl Net {
         self.record.iter_mut().for_each(|record| record.push(bytes.clone()));
         let Some(to) = self.nodes.iter().position(|node| node.me.address == to) else { return };
         if self.cut.contains(&(from, to)) || self.chance.percent(self.weather.loss_percent) {
+            return;
+        }
+        // Entries and snapshots of the log, by their place in the frame.
+        let of_log = bytes.get(33) == Some(&6) && matches!(bytes.get(34), Some(3 | 7));
+        if of_log && self.without_log == Some(to) {
             return;
         }
         let copies = 1 + u64::from(self.chance.percent(self.weather.double_percent));
