@@ -49,8 +49,8 @@ pub(crate) struct Membership {
     campaign_at: Option<u64>,
     pub(crate) leading: Option<Leading>,
     leader_seen_at: u64,
-    /// Version, leader and votes of the last view.
-    shown: (u64, Option<MemberId>, Vec<u64>),
+    /// Version, leader and votes (now and next) of the last view.
+    shown: (u64, Option<MemberId>, (Vec<u64>, Vec<u64>)),
 }
 
 impl Membership {
@@ -70,7 +70,7 @@ impl Membership {
             campaign_at: None,
             leading: None,
             leader_seen_at: now,
-            shown: (0, None, Vec::new()),
+            shown: (0, None, Default::default()),
         }
     }
 
@@ -520,17 +520,20 @@ impl Membership {
         if self.campaign_at.is_some() && leader.is_some_and(|leader| !self.gone.contains_key(&leader)) {
             self.campaign_at = None;
         }
-        let votes = shelf.votes();
-        let same = self.shown.0 == shelf.state.version && self.shown.1 == leader;
-        if same && self.shown.2 == votes {
+        let votes = (shelf.votes(), &shelf.conf().voters[..]);
+        let (version, shown_leader, shown_votes) = &self.shown;
+        let same_votes = shown_votes.0 == votes.0 && shown_votes.1 == votes.1;
+        if *version == shelf.state.version && *shown_leader == leader && same_votes {
             return;
         }
-        self.shown = (shelf.state.version, leader, votes.to_vec());
+        self.shown = (shelf.state.version, leader, (votes.0.to_vec(), votes.1.to_vec()));
+        let shelf = self.consensus.shelf();
+        let votes = (shelf.votes(), &shelf.conf().voters[..]);
         if shelf.state.members.is_empty() {
             return;
         }
         let known = Some(self.id()).filter(|_| self.is_known(me));
-        *view = Arc::new(View::of(&shelf.state, shelf.votes(), known, leader));
+        *view = Arc::new(View::of(&shelf.state, votes, known, leader));
         out.push(Output::View(view.clone()));
     }
 

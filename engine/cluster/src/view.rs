@@ -16,6 +16,9 @@ pub struct Seen {
     pub member: Member,
     /// Whether it has a vote.
     pub votes: bool,
+    /// Whether it has one when the change of votes that is under way is done. While that differs from `votes` for somebody,
+    /// deciding takes a majority of both.
+    pub will_vote: bool,
 }
 
 /// What a node sees of its zone. An older view is never right where a newer one differs; a newer one may exist elsewhere.
@@ -44,8 +47,18 @@ pub struct View {
 }
 
 impl View {
-    pub(crate) fn of(state: &State, voters: &[u64], me: Option<MemberId>, leader: Option<MemberId>) -> View {
-        let seen = |member: &Member| Seen { member: member.clone(), votes: voters.contains(&member.id.0) };
+    /// `votes` are those of now, and those when the change that is under way is done.
+    pub(crate) fn of(
+        state: &State,
+        votes: (&[u64], &[u64]),
+        me: Option<MemberId>,
+        leader: Option<MemberId>,
+    ) -> View {
+        let seen = |member: &Member| Seen {
+            member: member.clone(),
+            votes: votes.0.contains(&member.id.0),
+            will_vote: votes.1.contains(&member.id.0),
+        };
         View {
             version: state.version,
             zone: state.name.clone(),

@@ -6,7 +6,7 @@ mod net;
 
 use std::collections::BTreeSet;
 
-use anabranch_cluster::{Role, Standing, Wish};
+use anabranch_cluster::{Role, Seen, Standing, Wish};
 use net::{MS, Net, SECOND, Weather};
 
 /// What a seed makes of the machines.
@@ -79,13 +79,16 @@ fn restart(net: &mut Net, all: &[usize], at: usize) {
     }
 }
 
-/// Whether a majority of those who vote is here as who it was.
+/// Whether a majority of those who vote, and of those who will, is here as who it was.
 fn can_decide(net: &Net, all: &[usize]) -> bool {
     let ids: BTreeSet<_> = net.running().filter_map(|at| net.nodes[at].cluster.as_ref()?.id()).collect();
     let newest = all.iter().map(|at| net.view(*at)).max_by_key(|view| view.version).expect("somebody");
-    let votes = newest.members.iter().filter(|seen| seen.votes);
-    let (here, gone): (Vec<_>, Vec<_>) = votes.partition(|seen| ids.contains(&seen.member.id));
-    here.len() > gone.len()
+    let majority = |votes: fn(&Seen) -> bool| {
+        let voters: Vec<_> = newest.members.iter().filter(|seen| votes(seen)).collect();
+        let here = voters.iter().filter(|seen| ids.contains(&seen.member.id)).count();
+        here * 2 > voters.len()
+    };
+    majority(|seen| seen.votes) && majority(|seen| seen.will_vote)
 }
 
 /// All see the same, all are there, and what can be served is served.
