@@ -259,6 +259,12 @@ impl Receiver {
         }
     }
 
+    /// Whose items it takes.
+    #[must_use]
+    pub fn sender(&self) -> MemberId {
+        self.sender
+    }
+
     /// Whether items wait for news of their terms.
     #[must_use]
     pub fn waits(&self) -> bool {

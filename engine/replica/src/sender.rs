@@ -250,6 +250,12 @@ impl Sender {
         }
     }
 
+    /// Whether there is a link, and the copy has said where it stands.
+    #[must_use]
+    pub fn is_linked(&self) -> bool {
+        self.linked
+    }
+
     /// There is no link any more: nothing goes out until [`Sender::reconnected`].
     pub fn disconnected(&mut self) {
         self.linked = false;

@@ -38,6 +38,15 @@ impl History {
     }
 }
 
+impl Request {
+    /// Whether it may be done after what its client asked later: a read that was sent again may be done again then, for
+    /// what reads are told is not remembered.
+    #[must_use]
+    pub fn floats(&self) -> bool {
+        self.what.only_reads() && self.sent_to.len() > 1
+    }
+}
+
 impl std::fmt::Display for Request {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Request { client, number, what, asked_at, answered, .. } = self;

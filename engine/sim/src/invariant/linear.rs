@@ -28,7 +28,7 @@ struct Step<'h> {
     request: &'h Request,
     /// When it was answered; never: the end of time.
     until: u64,
-    /// The client's request of the same key before it.
+    /// The client's last request of the same key before it that must not be done later.
     before: Option<usize>,
 }
 
@@ -46,10 +46,13 @@ struct Search<'h> {
 impl<'h> Search<'h> {
     fn of(requests: &[&'h Request]) -> Self {
         let mut last: BTreeMap<u64, usize> = BTreeMap::new();
-        let steps = requests.iter().enumerate().map(|(at, request)| Step {
-            request,
-            until: request.answered.map_or(u64::MAX, |(at, _)| at),
-            before: last.insert(request.client, at),
+        let steps = requests.iter().enumerate().map(|(at, request)| {
+            let until = request.answered.map_or(u64::MAX, |(at, _)| at);
+            let before = last.get(&request.client).copied();
+            if !request.floats() {
+                last.insert(request.client, at);
+            }
+            Step { request, until, before }
         });
         Search {
             steps: steps.collect(),

@@ -42,7 +42,9 @@ fn check_client(requests: &[&Request]) -> Result<(), String> {
                         "a count is not told in its turn, {counted} was told before: [{request}]"
                     ));
                 }
-                counted = value.unwrap_or(0);
+                if !request.floats() {
+                    counted = value.unwrap_or(0);
+                }
             }
             (Operation::Get(_) | Operation::Add(..) | Operation::Count(_), _) => {}
         }
