@@ -10,7 +10,7 @@ use anabranch_model::message::{
 };
 use anabranch_model::partition::{PartitionId, partition_hash, partition_of};
 use anabranch_model::plan::{InputId, Plan, TableId};
-use anabranch_model::row::{Row, RowError};
+use anabranch_model::row::{ROW_STAMP_BYTES, Row, RowError};
 use anabranch_model::zone::{Group, Holder, MemberId, Owners, Parts, Standing, Term, Terms, Touched};
 use anabranch_model::{Batch, SchemaId, Value, key};
 use anabranch_operators::{FlowPartition, RestoreError, What, Worker, WorkerConfig, spawn};
@@ -296,4 +296,40 @@ fn workers_hear_of_owners_from_each_other() {
         meet(&mut worker, 2);
     });
     threads.expect("two threads").join().expect("no worker fails");
+}
+
+/// The stamp of a row.
+fn stamp(worker: &mut Worker, id: i64) -> u64 {
+    let (table, key) = (TableId(0), key_of(id));
+    let body = Body::Get { table, partition: partition(id), key, reads: Reads::Safe };
+    let (parts, _) = does(worker, fresh(9, body));
+    let Answer::Row(Some(row)) = &parts[0].answer else { panic!("{parts:?}") };
+    u64::from_le_bytes(row[ROW_STAMP_BYTES].try_into().expect("eight bytes"))
+}
+
+/// Whether it followed record by record or began anew with a state.
+#[test]
+fn an_owner_that_was_a_copy_goes_on_with_later_stamps() {
+    let (plan, id) = (plan(), ids()[0]);
+    for by_state in [false, true] {
+        let (mut owner, mut copy) = (worker(&plan), worker(&plan));
+        owner.set_owners(owners(1, [HERE; 4]));
+        copy.set_owners(owners(1, [AWAY; 4]));
+        owner.submit(FLOW, fresh(1, ints(&plan, 0, &[id])));
+        // Its clock is ahead of the copy's.
+        (0..3).for_each(|_| owner.turn(1_000_000));
+        let records = owner.records().remove(0).1;
+        let mut place = owner.group_state(Group { copies: 2, number: 0 });
+        let piece = owner.group_piece(&mut place, 1 << 20).expect("there is one partition");
+        let (made, body) = records.iter().next().expect("a record");
+        let copied = match by_state {
+            true => copy.copy_state(&piece.body),
+            false => copy.copy(FLOW, made.part, made.term, made.seq, body),
+        };
+        assert_eq!(copied.map(|recorded| recorded.count), Ok(1));
+        copy.set_owners(owners(2, [HERE; 4]));
+        let before = stamp(&mut copy, id);
+        assert_eq!(rows(&does(&mut copy, fresh(2, ints(&plan, 0, &[id]))).0[0]).accepted, 1);
+        assert!(stamp(&mut copy, id) > before, "by a state: {by_state}");
+    }
 }
