@@ -330,8 +330,7 @@ impl Driver {
             left.into_iter().for_each(|left| zone.left(left, &self.worker, &mut self.egress, clock));
             left = self.egress.take_left();
         }
-        let safe = self.egress.safe().clone();
-        let busy = zone.end_turn(&mut self.worker, &safe, clock);
+        let busy = zone.end_turn(&mut self.worker, &mut self.egress, clock);
         self.zone = Some(zone);
         busy
     }

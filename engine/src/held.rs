@@ -86,7 +86,7 @@ impl Held {
     /// Takes what rests on what is lost; of what was emitted nothing is to be seen.
     pub(crate) fn take_lost(&mut self, lost: impl Fn(Touched) -> bool) -> Vec<Delivery> {
         let is_lost = |delivery: &Delivery| match delivery {
-            Delivery::Part { part, .. } => part.rests_on.count > 0 && lost(part.touched),
+            Delivery::Part { part, .. } => lost(part.touched),
             Delivery::Emitted(.., touched) | Delivery::Refused(.., touched) => lost(*touched),
             Delivery::Forward(_) | Delivery::Owners(_) => false,
         };

@@ -284,6 +284,14 @@ impl RowsAnswer {
     }
 }
 
+impl RowsAnswer {
+    /// Whether it tells of no row.
+    pub fn is_empty(&self) -> bool {
+        let told = self.accepted as usize + self.refusals.len() + self.elsewhere.len();
+        told + self.replies.len() + self.repeated.len() == 0
+    }
+}
+
 /// A row that was refused: nothing of its step is written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {

@@ -4,10 +4,12 @@
 use std::collections::HashMap;
 
 use anabranch_model::batch::Batch;
-use anabranch_model::message::{Answer, Body, FlowId, Forward, Origin, Part, Recorded, Request, WorkerId};
-use anabranch_model::plan::Sync;
-use anabranch_model::share::Work;
-use anabranch_model::zone::{Owners, Terms};
+use anabranch_model::message::{
+    Answer, Body, FlowId, Forward, Origin, Page, Part, Recorded, Replies, Request, RowsAnswer, WorkerId,
+};
+use anabranch_model::plan::{Plan, Route, Sync};
+use anabranch_model::share::{Routed, Work};
+use anabranch_model::zone::{Group, Owners, Parts, Terms};
 
 use crate::zone::forwards::{Forwards, Whose};
 
@@ -67,6 +69,48 @@ impl Entrance {
     }
 }
 
+/// Groups that a part rests on are lost: what it tells of them is not to be told, and comes back as rows (or as a whole) that
+/// were not done. What it tells of others stays, as a row that is only read would see what was done since.
+pub(crate) fn lose(part: &mut Part, given: &Work, lost: &[Group], plan: Option<&Plan>) {
+    lost.iter().for_each(|group| part.touched.parts = part.touched.parts.without(Parts::one(group.number)));
+    match (&mut part.answer, given, plan) {
+        (Answer::Rows(rows), Work::Rows { input, share }, Some(plan)) => {
+            let of = match plan.steps.get(usize::from(input.0)).map(|step| &step.route) {
+                Some(Route::Hash { partitions, .. }) => *partitions,
+                _ => return,
+            };
+            let is_lost = |routed: &&Routed| {
+                routed.partition.is_some_and(|partition| lost.contains(&plan.group(partition.0, of)))
+            };
+            let gone = share.routed.iter().flatten().filter(is_lost).map(|routed| routed.row).collect();
+            take_back(rows, gone);
+        }
+        (Answer::Page(page), ..) => {
+            *page = Page::default();
+            part.touched.parts = Parts::NONE;
+        }
+        (Answer::Problem(_), ..) => {}
+        (answer, ..) => *answer = Answer::Elsewhere,
+    }
+}
+
+/// These rows (growing) were not done after all.
+fn take_back(answer: &mut RowsAnswer, gone: Vec<u32>) {
+    let is_gone = |row: u32| gone.binary_search(&row).is_ok();
+    let refused = answer.refusals.extract_if(.., |refusal| is_gone(refusal.row)).count();
+    let known = answer.elsewhere.extract_if(.., |row| is_gone(*row)).count();
+    answer.accepted = answer.accepted.saturating_sub((gone.len() - refused - known) as u32);
+    for replies in [&mut answer.replies, &mut answer.repeated] {
+        let mut kept = Replies::default();
+        for (row, output, bytes) in replies.iter().filter(|(row, ..)| !is_gone(*row)) {
+            kept.push(row, output, bytes);
+        }
+        *replies = kept;
+    }
+    answer.elsewhere.extend(gone);
+    answer.elsewhere.sort_unstable();
+}
+
 /// What was to be done for a part, or only these rows of it, as something that may go its ways again.
 pub(crate) fn undone(
     flow: FlowId,
@@ -121,5 +165,27 @@ pub(crate) fn answered(forward: &Forward, by: WorkerId, answer: Answer) -> Part 
         sync: Sync::Memory,
         touched: forward.terms.touched,
         answer,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anabranch_model::message::Refusal;
+    use anabranch_model::plan::{OutputId, RefusalCode};
+
+    use super::*;
+
+    #[test]
+    fn rows_of_lost_groups_are_taken_back_with_all_that_was_said_of_them() {
+        let refusal = |row| Refusal { row, code: RefusalCode::Conflict, text: String::new(), place: None };
+        let mut answer =
+            RowsAnswer { accepted: 4, refusals: vec![refusal(1), refusal(4)], ..RowsAnswer::default() };
+        answer.elsewhere = vec![6, 7];
+        let row = [16_u32.to_le_bytes().as_slice(), &[0; 12]].concat();
+        (0..4).for_each(|number| answer.replies.push(number, OutputId(0), &row));
+        take_back(&mut answer, vec![0, 1, 6]);
+        assert_eq!((answer.accepted, answer.elsewhere), (3, vec![0, 1, 6, 7]));
+        assert_eq!(answer.refusals, [refusal(4)]);
+        assert_eq!(answer.replies.iter().map(|(row, ..)| row).collect::<Vec<_>>(), [2, 3]);
     }
 }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use anabranch_model::batch::Batch;
 use anabranch_model::message::{Answer, Body, FlowId, Forwarded, Origin, Partial, Request, WorkerId};
-use anabranch_model::zone::{MemberId, Owners, Terms, Touched};
+use anabranch_model::zone::{MemberId, Terms, Touched};
 use anabranch_operators::Worker;
 use anabranch_wire::peer::PeerError;
 use anabranch_wire::peer::answer::{self, AnswerBody, AnswersWriter};
@@ -15,6 +15,7 @@ use anabranch_wire::peer::forward::{Forward, ForwardBody, Forwards};
 use crate::egress::{Answered, Outlet};
 use crate::zone::entrance::GUEST;
 use crate::zone::link::Link;
+use crate::zone::view::WorkerView;
 
 /// Bytes of a frame of answers, at most, and one answer.
 const FRAME_BYTES: usize = 256 << 10;
@@ -30,6 +31,13 @@ struct Early {
     flow: FlowId,
     request: Request,
     terms: Terms,
+}
+
+impl Early {
+    /// Whether this node has heard as much as who sent it: of who owns what, and of its flow.
+    fn may_go(&self, worker: &Worker, view: &WorkerView) -> bool {
+        view.owners.knows(&self.terms) && (worker.runs(self.flow).is_some() || view.has_dropped(self.flow))
+    }
 }
 
 /// The client that a worker of another node is here.
@@ -48,7 +56,7 @@ impl Guests {
         name: &str,
         body: &[u8],
         worker: &Worker,
-        owners: &Owners,
+        view: &WorkerView,
     ) -> Result<Vec<(FlowId, Request)>, PeerError> {
         let mut asked = Vec::new();
         for forward in Forwards::read(body) {
@@ -57,7 +65,7 @@ impl Guests {
         let waiting = self.early.entry(from).or_default();
         let mut ready = Vec::new();
         for early in asked {
-            match waiting.is_empty() && owners.knows(&early.terms) {
+            match waiting.is_empty() && early.may_go(worker, view) {
                 true => ready.push((early.flow, early.request)),
                 false => waiting.push_back(early),
             }
@@ -65,11 +73,16 @@ impl Guests {
         Ok(ready)
     }
 
-    /// More is known of who owns what; what may be done now.
-    pub(crate) fn resume(&mut self, owners: &Owners) -> Vec<(FlowId, Request)> {
+    /// Whether something came too early.
+    pub(crate) fn waits(&self) -> bool {
+        self.early.values().any(|waiting| !waiting.is_empty())
+    }
+
+    /// More is known of who owns what, or a flow runs; what may be done now.
+    pub(crate) fn resume(&mut self, worker: &Worker, view: &WorkerView) -> Vec<(FlowId, Request)> {
         let mut ready = Vec::new();
         for waiting in self.early.values_mut() {
-            while let Some(early) = waiting.pop_front_if(|early| owners.knows(&early.terms)) {
+            while let Some(early) = waiting.pop_front_if(|early| early.may_go(worker, view)) {
                 ready.push((early.flow, early.request));
             }
         }

@@ -278,7 +278,12 @@ impl Lanes {
         receiver.take(lane.id.epoch, lane.first, taken, known, apply).map_err(Untaken::Take)
     }
 
-    /// More is known of who owns what.
+    /// Whether something came that cannot be taken yet.
+    pub(crate) fn waits(&self) -> bool {
+        self.receivers.values().any(Receiver::waits)
+    }
+
+    /// More is known of who owns what, or a flow runs.
     pub(crate) fn resume(&mut self, owners: &Owners, worker: &mut Worker) -> Vec<(MemberId, Untaken)> {
         let mut failed = Vec::new();
         let worker = RefCell::new(worker);

@@ -298,6 +298,7 @@ fn worker_view(view: &View, me: MemberId, workers: u32) -> WorkerView {
         owners: view.owners(me),
         workers,
         others: members.map(other).collect(),
+        flows: view.flows.values().map(|flow| FlowId(flow.id)).collect(),
         copies: owned.map(|(group, of)| (*group, others(of))).collect(),
     }
 }

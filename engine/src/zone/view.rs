@@ -1,7 +1,8 @@
 //! What a worker is told of its zone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use anabranch_model::message::FlowId;
 use anabranch_model::zone::{Group, MemberId, Owners};
 
 /// A zone as a worker of one of its nodes sees it.
@@ -14,6 +15,8 @@ pub struct WorkerView {
     pub(crate) workers: u32,
     /// The other nodes.
     pub(crate) others: BTreeMap<MemberId, Other>,
+    /// The flows of the zone.
+    pub(crate) flows: BTreeSet<FlowId>,
     /// The groups that this node owns, each with the others that must have what is acknowledged.
     pub(crate) copies: BTreeMap<Group, Vec<MemberId>>,
 }
@@ -27,6 +30,11 @@ pub(crate) struct Other {
 }
 
 impl WorkerView {
+    /// Whether the zone has dropped a flow: numbers of flows grow.
+    pub(crate) fn has_dropped(&self, flow: FlowId) -> bool {
+        !self.flows.contains(&flow) && self.flows.last().is_some_and(|last| *last > flow)
+    }
+
     /// Whether another node lives.
     pub(crate) fn lives(&self, member: MemberId) -> bool {
         self.others.get(&member).is_some_and(|other| other.lives)

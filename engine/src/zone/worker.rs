@@ -4,10 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use anabranch_model::message::{Answer, Body, Delivery, FlowId, Forward, Page, Part, Recorded, WorkerId};
+use anabranch_model::message::{Answer, Body, Delivery, FlowId, Forward, Part, Recorded, WorkerId};
 use anabranch_model::plan::Sync;
 use anabranch_model::share::Work;
-use anabranch_model::zone::{Group, Holder, MemberId, Owners, Parts, Term, Terms, Touched};
+use anabranch_model::zone::{Group, Holder, MemberId, Owners, Term, Terms, Touched};
 use anabranch_operators::{Records, Worker};
 use anabranch_wire::peer::Kind;
 use anabranch_wire::peer::answer::{Answered as Said, AnsweredBody, Answers};
@@ -164,7 +164,12 @@ impl ZoneWorker {
         for (member, untaken) in self.lanes.resume(&self.view.owners, worker) {
             self.untaken(member, &untaken);
         }
-        for (flow, request) in self.guests.resume(&self.view.owners) {
+        self.resume_guests(worker, egress);
+    }
+
+    /// Guests whose requests came too early go on.
+    fn resume_guests(&mut self, worker: &mut Worker, egress: &mut Egress) {
+        for (flow, request) in self.guests.resume(worker, &self.view) {
             egress.entered();
             worker.submit(flow, request);
         }
@@ -224,7 +229,7 @@ impl ZoneWorker {
         match kind {
             Kind::Forwards => {
                 let name = self.view.others.get(&from).map_or("", |other| other.name.as_str()).to_owned();
-                match self.guests.take(from, &name, body, worker, &self.view.owners) {
+                match self.guests.take(from, &name, body, worker, &self.view) {
                     Ok(requests) => {
                         for (flow, request) in requests {
                             egress.entered();
@@ -318,11 +323,16 @@ impl ZoneWorker {
                 None
             }
             Delivery::Part { flow, part, revised, given } => {
-                let part = self.part(flow, part, given, egress)?;
-                Some(Delivery::Part { flow, part, revised, given: None })
+                let (part, given) = self.part(flow, part, given, worker, egress)?;
+                Some(Delivery::Part { flow, part, revised, given })
             }
+            Delivery::Emitted(.., touched) | Delivery::Refused(.., touched) if self.is_lost(touched) => None,
             delivery => Some(delivery),
         }
+    }
+
+    fn is_lost(&self, touched: Touched) -> bool {
+        touched.groups().any(|group| self.view.owners.standing(group).holder != Holder::Here)
     }
 
     /// A part for another node, or for nobody yet.
@@ -353,46 +363,46 @@ impl ZoneWorker {
         }
     }
 
-    /// A part of an answer; what of it is still to be seen here.
+    /// A part of an answer; what of it is still to be seen here, with what it was to do.
     fn part(
         &mut self,
         flow: FlowId,
         mut part: Part,
         given: Option<Box<Work>>,
+        worker: &Worker,
         egress: &mut Egress,
-    ) -> Option<Part> {
-        let is_lost = |group: Group| self.view.owners.standing(group).holder != Holder::Here;
-        let lost = part.rests_on.count > 0 && part.touched.groups().any(is_lost);
-        if is_guest(part.origin.client) {
-            if lost {
-                part.answer = Answer::Elsewhere;
-            }
-            return Some(part);
+    ) -> Option<(Part, Option<Box<Work>>)> {
+        let Some(given) = given else { return Some((part, None)) };
+        let owners = &self.view.owners;
+        let is_lost = |group: Group| owners.standing(group).holder != Holder::Here;
+        let lost: Vec<Group> = part.touched.groups().filter(|group| is_lost(*group)).collect();
+        if !lost.is_empty() {
+            entrance::lose(&mut part, &given, &lost, worker.plan(flow).as_deref());
         }
-        let Some(given) = given else { return Some(part) };
-        if let Answer::Page(page) = &mut part.answer {
-            if lost {
-                (*page, part.touched.parts) = (Page::default(), Parts::NONE);
-            }
-            egress.keep_page((part.origin.client, part.origin.request), &given);
-            return Some(part);
+        if is_guest(part.origin.client) {
+            return Some((part, Some(given)));
         }
         let whose = self.entrance.whose(&part.origin);
-        let owners = &self.view.owners;
-        if lost || matches!(part.answer, Answer::Elsewhere) {
-            let again = entrance::undone(flow, &part, *given, None, owners);
-            self.entrance.forwards.wait(whose, again, 0);
-            return None;
+        match &mut part.answer {
+            Answer::Page(_) => egress.keep_page((part.origin.client, part.origin.request), &given),
+            Answer::Elsewhere => {
+                let again = entrance::undone(flow, &part, *given, None, owners);
+                self.entrance.forwards.wait(whose, again, 0);
+                return None;
+            }
+            Answer::Rows(rows) if !rows.elsewhere.is_empty() => {
+                let turned_away = std::mem::take(&mut rows.elsewhere);
+                let nothing_else = rows.is_empty();
+                let again = entrance::undone(flow, &part, (*given).clone(), Some(&turned_away), owners);
+                self.entrance.forwards.wait(whose, again, 0);
+                if nothing_else {
+                    return None;
+                }
+                egress.one_more((part.origin.client, part.origin.request), part.parts);
+            }
+            _ => {}
         }
-        if let Answer::Rows(rows) = &mut part.answer
-            && !rows.elsewhere.is_empty()
-        {
-            let turned_away = std::mem::take(&mut rows.elsewhere);
-            let again = entrance::undone(flow, &part, *given, Some(&turned_away), owners);
-            egress.one_more((part.origin.client, part.origin.request), part.parts);
-            self.entrance.forwards.wait(whose, again, 0);
-        }
-        Some(part)
+        Some((part, Some(given)))
     }
 
     /// Another node has answered a part.
@@ -512,8 +522,17 @@ impl ZoneWorker {
     }
 
     /// A turn ends: what gathered goes out. Whether there was something.
-    pub(crate) fn end_turn(&mut self, worker: &mut Worker, safe: &Safe, now: u64) -> bool {
+    pub(crate) fn end_turn(&mut self, worker: &mut Worker, egress: &mut Egress, now: u64) -> bool {
+        let safe = &egress.safe().clone();
         let view = self.view.clone();
+        if self.guests.waits() {
+            self.resume_guests(worker, egress);
+        }
+        if self.lanes.waits() {
+            for (member, untaken) in self.lanes.resume(&view.owners, worker) {
+                self.untaken(member, &untaken);
+            }
+        }
         let in_sync = |group: Group| view.copies.get(&group).cloned().unwrap_or_default();
         let whole = self.lanes.go_on(worker, &view.owners, in_sync, now);
         for (group, member) in whole {
