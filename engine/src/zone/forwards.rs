@@ -1,8 +1,8 @@
 //! Parts of requests that other nodes do, and those that wait until somebody may do them.
 //!
 //! INVARIANT: rows of one client for one partition reach whoever owns it in the order of the client's requests. Who has
-//! turned away rows in a term takes none in that term, and rows go by a newer term only when all that were sent by an older
-//! one, to a node that lives, are answered ([`Forwards::closed`]). What waits goes on in the order of the requests, before
+//! turned away rows in its tenure takes none in it, and rows go to a newer owner only when all that were sent to an older
+//! one, which lives, are answered ([`Forwards::closed`]). What waits goes on in the order of the requests, before
 //! anything newer: the worker says from where on it divides requests by newer owners.
 
 use std::collections::BTreeMap;
@@ -75,10 +75,10 @@ impl Forwards {
         lost.into_iter().for_each(|sent| self.wait(sent.whose, sent.forward, 0));
     }
 
-    /// The groups whose rows have to wait, whoever owns them: some were sent by an older term and are not answered.
+    /// The groups whose rows have to wait, whoever owns them: some were sent to an owner before and are not answered.
     pub(crate) fn closed(&self, owners: &Owners) -> Vec<Group> {
         let sent = self.sent.values().flat_map(|sent| sent.forward.terms.iter());
-        let older = sent.filter(|(group, term)| owners.standing(*group).term > *term);
+        let older = sent.filter(|(group, tenure)| owners.standing(*group).tenure > *tenure);
         let mut closed: Vec<Group> = older.map(|(group, _)| group).collect();
         closed.sort_unstable();
         closed.dedup();

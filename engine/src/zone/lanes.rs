@@ -184,7 +184,7 @@ impl Lanes {
         now: u64,
     ) {
         for (flow, records) in records {
-            for (made, body) in records.iter().filter(|(made, _)| made.what == What::Step) {
+            for (made, body) in records.iter().filter(|(made, _)| made.what == What::Step && !made.copied) {
                 let Some(group) = worker.group(*flow, made.part) else { continue };
                 let here = owners.standing(group).holder == Holder::Here;
                 if !here {

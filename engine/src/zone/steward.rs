@@ -7,13 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use anabranch_cluster::{
-    Cluster, Configuration, Contact, Error as ClusterError, Event, Me, Output, Reason, View, Wish,
+    Cluster, Configuration, Contact, Error as ClusterError, Event, Me, Output, Reason, Standing, View, Wish,
 };
 use anabranch_model::message::{FlowId, WorkerId};
 use anabranch_model::zone::{Group, MemberId, Term};
 
 use crate::zone::says::Says;
-use crate::zone::view::{Other, WorkerView};
+use crate::zone::view::{Life, Other, WorkerView};
 
 /// What comes.
 #[derive(Debug)]
@@ -167,14 +167,24 @@ impl Steward {
     }
 
     fn see(&mut self, now: u64, view: Arc<View>) {
-        self.view = view;
+        let before = std::mem::replace(&mut self.view, view);
         let Some(me) = self.me() else { return };
+        self.unlink_lost(&before);
         let for_workers = Arc::new(worker_view(&self.view, me, self.workers));
         self.flows();
         self.acts.push(Act::View(self.view.clone(), for_workers));
         self.fill();
         self.hand_over();
         self.say_again(now);
+    }
+
+    /// What a node that is lost sends still counts no more: when it comes back, both sides begin anew.
+    fn unlink_lost(&mut self, before: &View) {
+        let gone = |standing: Standing| matches!(standing, Standing::Dead | Standing::Left);
+        let members = self.view.members.iter().map(|seen| &seen.member);
+        let was_gone = |id| before.member(id).is_none_or(|member| gone(member.standing));
+        let lost = members.filter(|member| gone(member.standing) && !was_gone(member.id));
+        self.acts.extend(lost.map(|member| Act::Unlink(member.id)));
     }
 
     /// The groups that this node owns.
@@ -288,8 +298,12 @@ impl Steward {
 fn worker_view(view: &View, me: MemberId, workers: u32) -> WorkerView {
     let members = view.members.iter().map(|seen| &seen.member).filter(|member| member.id != me);
     let other = |member: &anabranch_cluster::Member| {
-        let lives = member.standing.is_here();
-        (member.id, Other { name: member.name.clone(), workers: member.workers, lives })
+        let life = match member.standing {
+            Standing::Joining => Life::New,
+            Standing::Up | Standing::Leaving => Life::Here,
+            Standing::Dead | Standing::Left => Life::Gone,
+        };
+        (member.id, Other { name: member.name.clone(), workers: member.workers, life })
     };
     let owned = view.groups.iter().filter(|(_, of)| of.owner == Some(me));
     let others = |of: &Configuration| of.in_sync.iter().copied().filter(|member| *member != me).collect();

@@ -26,7 +26,18 @@ pub struct WorkerView {
 pub(crate) struct Other {
     pub(crate) name: String,
     pub(crate) workers: u32,
-    pub(crate) lives: bool,
+    pub(crate) life: Life,
+}
+
+/// What is known of the life of another node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Life {
+    /// It was let in and not heard of since.
+    New,
+    /// It is there.
+    Here,
+    /// It was lost, or has left.
+    Gone,
 }
 
 impl WorkerView {
@@ -35,8 +46,8 @@ impl WorkerView {
         !self.flows.contains(&flow) && self.flows.last().is_some_and(|last| *last > flow)
     }
 
-    /// Whether another node lives.
+    /// Whether another node may still be there.
     pub(crate) fn lives(&self, member: MemberId) -> bool {
-        self.others.get(&member).is_some_and(|other| other.lives)
+        self.others.get(&member).is_some_and(|other| other.life != Life::Gone)
     }
 }

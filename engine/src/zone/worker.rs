@@ -26,7 +26,7 @@ use crate::zone::guests::{self, Guests};
 use crate::zone::lanes::{Lanes, Untaken};
 use crate::zone::link::Link;
 use crate::zone::says::Says;
-use crate::zone::view::WorkerView;
+use crate::zone::view::{Life, WorkerView};
 
 /// What a worker is told of its zone.
 #[derive(Debug)]
@@ -64,6 +64,8 @@ pub(crate) struct ZoneWorker {
     recorded: u64,
     /// Members whose lanes are of no use, until nothing waits for them.
     broken: BTreeSet<MemberId>,
+    /// Members that are lost by the present view.
+    gone: Vec<MemberId>,
     /// When it is looked next whether a copy is too slow.
     look_at: u64,
 }
@@ -93,6 +95,7 @@ impl ZoneWorker {
             says,
             recorded: 0,
             broken: BTreeSet::new(),
+            gone: Vec::new(),
             look_at: 0,
         }
     }
@@ -130,9 +133,11 @@ impl ZoneWorker {
         let before = std::mem::replace(&mut self.view, view);
         let view = self.view.clone();
         for (member, other) in &view.others {
-            match other.lives {
-                true => self.lanes.add(*member, other.workers),
-                false => self.links.remove(member).map_or((), drop),
+            let was = before.others.get(member).map_or(Life::New, |other| other.life);
+            match (was, other.life) {
+                (Life::Gone, Life::Gone) => {}
+                (_, Life::Gone) => self.gone.extend([*member]),
+                _ => self.lanes.add(*member, other.workers),
             }
         }
         self.draining.retain(|group, draining| view.owners.standing(*group).term == draining.term);
@@ -146,9 +151,8 @@ impl ZoneWorker {
                 self.lanes.own(*group, in_sync);
             }
         }
-        for (member, _) in before.others.iter().filter(|(member, _)| !view.lives(**member)) {
-            self.lanes.remove(*member);
-        }
+        // Nothing waits for them by this view.
+        std::mem::take(&mut self.gone).into_iter().for_each(|member| self.lanes.remove(member));
         self.mend();
         self.entrance.forwards.take_back(|member| view.lives(member));
         let lost = |touched: Touched| {
@@ -278,7 +282,7 @@ impl ZoneWorker {
         let view = self.view.clone();
         self.broken.retain(|member| {
             let waits = view.copies.values().any(|in_sync| in_sync.contains(member));
-            if !waits && let Some(other) = view.others.get(member).filter(|other| other.lives) {
+            if !waits && let Some(other) = view.others.get(member).filter(|other| other.life != Life::Gone) {
                 self.lanes.renew(*member, other.workers, self.links.contains_key(member));
             }
             waits
