@@ -22,7 +22,7 @@ use crate::measures::{Measures, TellSlow};
 use crate::safe::{Condition, Safe};
 use crate::storage_error::StorageError;
 use crate::subscription::{Publication, Publisher};
-use crate::zone::{Numbering, PIECE};
+use crate::zone::{GUEST, Numbering, PIECE};
 
 /// The whole answer to a request, or why it was not carried out.
 #[derive(Debug)]
@@ -325,6 +325,7 @@ impl Egress {
         if let Answer::Rows(rows) = &part.answer
             && lost.is_none()
             && !self.subscribers.is_empty()
+            && part.origin.client < GUEST
         {
             self.replied(flow, &rows.replies);
         }

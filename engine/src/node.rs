@@ -10,7 +10,7 @@ use std::time::Duration;
 use anabranch_log::{Config, Disk};
 use anabranch_model::message::WorkerId;
 use anabranch_operators::{Clock, WorkerThreads};
-use crossbeam_channel::{Receiver, unbounded};
+use crossbeam_channel::{Receiver, after, bounded, select, unbounded};
 
 use crate::catalog::Catalog;
 use crate::client::Client;
@@ -43,6 +43,9 @@ pub const WORKERS_MAX: u32 = 256;
 
 /// Slow requests that wait to be logged, at most; more are not logged.
 const SLOW_WAITING_MAX: usize = 1024;
+
+/// How long a node of a zone that stops waits for its last answers.
+const DRAINED_WITHIN: Duration = Duration::from_secs(1);
 
 /// A running node. It stops when it is dropped.
 pub struct Node {
@@ -272,10 +275,9 @@ impl Node {
         self.snapshots.stop();
         // What waits for a full disk would be answered never.
         self.door.closing();
+        self.core.drain();
         #[cfg(feature = "net")]
         self.core.leave_zone();
-        // A worker that is gone has nothing to answer.
-        let _ = self.core.doors.ask(Command::Drain);
         self.core.doors.tell(|| Command::Stop);
         let joined = threads.join().map_err(|why| Error::Start(format!("a worker panicked: {why}")));
         self.door.stop();
@@ -286,6 +288,23 @@ impl Node {
 }
 
 impl Core {
+    /// Lets the workers answer what has entered. In a zone what waits for other nodes may wait for ever, and is asked again
+    /// elsewhere.
+    fn drain(&self) {
+        let (answer, answers) = bounded(self.doors.0.len());
+        self.doors.tell(|| Command::Drain(answer.clone()));
+        drop(answer);
+        let within = if self.zone.is_open() { DRAINED_WITHIN } else { Duration::MAX };
+        let late = after(within);
+        for _ in &self.doors.0 {
+            select! {
+                // A worker that is gone has nothing to answer.
+                recv(answers) -> _ => {}
+                recv(late) -> _ => return,
+            }
+        }
+    }
+
     /// The node's name.
     pub(crate) fn name(&self) -> &str {
         &self.name

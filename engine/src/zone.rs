@@ -22,7 +22,7 @@ mod view;
 #[cfg(feature = "net")]
 mod worker;
 
-pub(crate) use self::entrance::PIECE;
+pub(crate) use self::entrance::{GUEST, PIECE};
 #[cfg(feature = "net")]
 pub(crate) use self::frames::control;
 #[cfg(feature = "net")]

@@ -4,6 +4,7 @@
 //! only what comes before it is known which member is at the other end waits for this thread.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -53,6 +54,8 @@ pub(crate) struct ZoneSeen {
     pub(crate) over: OnceLock<String>,
     /// Flows that run, by name, with the numbers of their revisions.
     pub(crate) flows: ArcSwap<BTreeMap<String, u64>>,
+    /// Whether the flows that the node brings are not decided on yet.
+    pub(crate) offers: AtomicBool,
     /// Why a flow was not taken, by name.
     pub(crate) refused: ArcSwap<BTreeMap<String, String>>,
 }

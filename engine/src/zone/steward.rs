@@ -306,6 +306,7 @@ fn worker_view(view: &View, me: MemberId, workers: u32) -> WorkerView {
         (member.id, Other { name: member.name.clone(), workers: member.workers, life })
     };
     let owned = view.groups.iter().filter(|(_, of)| of.owner == Some(me));
+    let moving = owned.clone().filter(|(_, of)| of.moving.is_some()).map(|(group, _)| *group);
     let others = |of: &Configuration| of.in_sync.iter().copied().filter(|member| *member != me).collect();
     WorkerView {
         version: view.version,
@@ -313,6 +314,7 @@ fn worker_view(view: &View, me: MemberId, workers: u32) -> WorkerView {
         workers,
         others: members.map(other).collect(),
         flows: view.flows.values().map(|flow| FlowId(flow.id)).collect(),
+        moving: moving.collect(),
         copies: owned.map(|(group, of)| (*group, others(of))).collect(),
     }
 }

@@ -17,6 +17,8 @@ pub struct WorkerView {
     pub(crate) others: BTreeMap<MemberId, Other>,
     /// The flows of the zone.
     pub(crate) flows: BTreeSet<FlowId>,
+    /// The groups that this node owns and is to hand over.
+    pub(crate) moving: BTreeSet<Group>,
     /// The groups that this node owns, each with the others that must have what is acknowledged.
     pub(crate) copies: BTreeMap<Group, Vec<MemberId>>,
 }

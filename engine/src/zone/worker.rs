@@ -123,7 +123,11 @@ impl ZoneWorker {
             }
             Told::Drain(group, term) => {
                 let stage = Stage::Dividing(self.given.version() + 1);
-                self.draining.entry(group).or_insert(Draining { term, stage });
+                let draining = self.draining.entry(group).or_insert(Draining { term, stage });
+                if draining.term != term {
+                    // It is to be said again, of this term.
+                    *draining = Draining { term, stage: Stage::Copying(worker.recorded().count) };
+                }
             }
         }
     }
@@ -140,7 +144,8 @@ impl ZoneWorker {
                 _ => self.lanes.add(*member, other.workers),
             }
         }
-        self.draining.retain(|group, draining| view.owners.standing(*group).term == draining.term);
+        // Who is to hand a group over takes nothing of it any more, also where a copy of it comes or goes meanwhile.
+        self.draining.retain(|group, _| view.moving.contains(group));
         for group in before.copies.keys().filter(|group| !view.copies.contains_key(group)) {
             self.lanes.lose(*group);
         }
@@ -342,11 +347,13 @@ impl ZoneWorker {
     /// A part for another node, or for nobody yet.
     fn forward(&mut self, forward: Forward) {
         let whose = self.entrance.whose(&forward.origin);
-        match forward.to.filter(|to| self.view.lives(*to)) {
-            Some(to) => {
+        match forward.to {
+            Some(to) if self.view.lives(to) => {
                 let number = self.entrance.forwards.send(to, whose, forward);
                 self.out.entry(to).or_default().push(number);
             }
+            // What was lost is told by a newer view.
+            Some(_) => self.entrance.forwards.wait(whose, forward, self.view.version),
             None => self.entrance.forwards.wait(whose, forward, 0),
         }
     }

@@ -1,6 +1,7 @@
 //! A node's part in a zone, as the rest of the node sees it: begun when it starts, entered when it can be reached.
 
 use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
@@ -100,6 +101,9 @@ impl ZonePart {
         let runs = |(name, flow): (&String, &anabranch_cluster::Flow)| {
             flow.active.as_ref().is_some_and(|active| running.get(name) == Some(&active.number))
         };
+        if self.door.seen.offers.load(Ordering::Acquire) {
+            return false;
+        }
         let up = view.me.and_then(|me| view.member(me)).is_some_and(|member| member.standing.is_here());
         let owned = view.groups.values().all(|of| of.owner.is_some());
         up && owned
@@ -209,6 +213,7 @@ impl Core {
         }));
         if let Some(begun) = lock(&part.begun).as_mut() {
             self.zone().let_in(&begun.peers);
+            part.door.seen.offers.store(!flows.is_empty(), Ordering::Release);
             begun.flows = flows;
         }
         Vec::new()
@@ -282,6 +287,7 @@ impl Core {
                 log::zone_flow(flow.name(), &error);
             }
         }
+        part.door.seen.offers.store(false, Ordering::Release);
     }
 
     /// Runs what the zone has decided; the classes of groups that it needs.
