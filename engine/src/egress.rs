@@ -41,7 +41,6 @@ pub struct Answered {
 pub(crate) struct Left {
     pub(crate) flow: FlowId,
     pub(crate) origin: Origin,
-    pub(crate) parts: u32,
     pub(crate) entered: u64,
     pub(crate) asked: Option<Asked>,
     pub(crate) answer: Result<Answer, Error>,
@@ -336,7 +335,7 @@ impl Egress {
             false => self.complete(whose, part.parts, part.answer, lost, part.touched),
         };
         let Some((answer, lost, touched)) = answer else { return };
-        let Part { origin, parts, entered, asked, .. } = part;
+        let Part { origin, entered, asked, .. } = part;
         match asked {
             Some(asked) if origin.client != PIECE => {
                 self.measures.answered(flow, asked, whose, now.saturating_sub(entered), &answer);
@@ -354,7 +353,7 @@ impl Egress {
         if let Some(zone) = &mut self.zone {
             let body = zone.pages.remove(&whose);
             if origin.client == PIECE || body.is_some() {
-                let left = Left { flow, origin, parts, entered, asked, answer, revised, touched, body };
+                let left = Left { flow, origin, entered, asked, answer, revised, touched, body };
                 return zone.left.push(left);
             }
         }

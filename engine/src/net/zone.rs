@@ -11,6 +11,7 @@ use std::time::Duration;
 use anabranch_cluster::{Contact, View, Wish};
 use anabranch_model::zone::MemberId;
 use anabranch_operators::Clock;
+use anabranch_wire::peer::hello::{Reason, Refused};
 use anabranch_wire::peer::{Kind, PeerError, destination};
 use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, Sender, select, tick, unbounded};
@@ -157,7 +158,8 @@ pub(crate) fn start(ways: Ways) -> std::io::Result<[Aside; 2]> {
     let door = ways.door.clone();
     let flows = os::spawn_vital("anabranch-flows", move || flows::run(&work, &core, &door))?;
     let zone = os::spawn_vital("anabranch-zone", move || {
-        Zone { links: Links::default(), senders: BTreeMap::new(), jobs, ways }.run()
+        let (joins, unwanted) = (Vec::new(), BTreeMap::new());
+        Zone { links: Links::default(), senders: BTreeMap::new(), joins, unwanted, jobs, ways }.run();
     })?;
     Ok([zone, flows])
 }
@@ -166,6 +168,9 @@ struct Zone {
     links: Links<LinkId>,
     /// What the reader of each link shares, and how it is ended.
     senders: BTreeMap<LinkId, (Arc<Ends>, LinkSender)>,
+    /// Where it joins, and who does not want it.
+    joins: Vec<String>,
+    unwanted: BTreeMap<String, String>,
     jobs: Jobs,
     ways: Ways,
 }
@@ -176,9 +181,8 @@ impl Zone {
     }
 
     fn run(mut self) {
-        for address in std::mem::take(&mut self.ways.join) {
-            self.dial(&address);
-        }
+        self.joins = std::mem::take(&mut self.ways.join);
+        self.joins.iter().for_each(|address| self.dial(address));
         loop {
             let due = self.ways.steward.due().saturating_sub(self.now());
             let (events, says, orders) =
@@ -239,7 +243,25 @@ impl Zone {
                 let from = self.links.contact(peer.link, &identity(&peer), self.ways.steward.view());
                 self.hear(Heard::Message(from, bytes));
             }
-            PeerEvent::Refused { address, refused } => log::zone_refused(&address, &refused.text),
+            PeerEvent::Refused { address, refused } => self.refused(&address, &refused),
+        }
+    }
+
+    /// A node that is dialed wants no link. Who is in no zone yet, and is refused wherever it wants to join for what it is,
+    /// gives up.
+    fn refused(&mut self, address: &str, refused: &Refused) {
+        log::zone_refused(address, &refused.text);
+        let final_one = matches!(
+            refused.reason,
+            Reason::Version | Reason::Zone | Reason::Secret | Reason::Open | Reason::Clock | Reason::Odd
+        );
+        self.unwanted.retain(|other, _| other != address);
+        if final_one {
+            self.unwanted.insert(address.to_owned(), refused.text.clone());
+        }
+        let joins = self.ways.steward.view().me.is_none() && !self.joins.is_empty();
+        if joins && self.joins.iter().all(|address| self.unwanted.contains_key(address)) {
+            let _ = self.ways.door.seen.over.set(refused.text.clone());
         }
     }
 

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use anabranch_model::message::Forward;
+use anabranch_model::message::{Body, Forward};
 use anabranch_model::zone::{Group, Holder, MemberId, Owners, Parts};
 
 /// Of whom a part is, which gives the order among parts: a client, and the number of its request.
@@ -68,11 +68,19 @@ impl Forwards {
         self.sent.iter().filter(|(_, sent)| sent.to == by).map(|(number, _)| *number).collect()
     }
 
-    /// Takes back what was sent to nodes that do not live: it waits.
-    pub(crate) fn take_back(&mut self, lives: impl Fn(MemberId) -> bool) {
+    /// Takes back what was sent to nodes that do not live: it waits. Gives those parts that are not done by others: pages,
+    /// of which the whole is asked for again.
+    pub(crate) fn take_back(&mut self, lives: impl Fn(MemberId) -> bool) -> Vec<Forward> {
         let lost: Vec<Sent> =
             self.sent.extract_if(.., |_, sent| !lives(sent.to)).map(|(_, sent)| sent).collect();
-        lost.into_iter().for_each(|sent| self.wait(sent.whose, sent.forward, 0));
+        let mut pages = Vec::new();
+        for Sent { whose, forward, .. } in lost {
+            match forward.body {
+                Body::Page { .. } => pages.push(forward),
+                _ => self.wait(whose, forward, 0),
+            }
+        }
+        pages
     }
 
     /// The groups whose rows have to wait, whoever owns them: some were sent to an owner before and are not answered.

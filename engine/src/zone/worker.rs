@@ -6,7 +6,7 @@ mod answers;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use anabranch_model::message::{Answer, Delivery, FlowId, Forward, Part, Recorded, WorkerId};
+use anabranch_model::message::{Answer, Body, Delivery, FlowId, Forward, Part, Recorded, WorkerId};
 use anabranch_model::plan::Sync;
 use anabranch_model::share::Work;
 use anabranch_model::zone::{Group, Holder, MemberId, Owners, Term, Touched};
@@ -159,7 +159,8 @@ impl ZoneWorker {
         // Nothing waits for them by this view.
         std::mem::take(&mut self.gone).into_iter().for_each(|member| self.lanes.remove(member));
         self.mend();
-        self.entrance.forwards.take_back(|member| view.lives(member));
+        let pages = self.entrance.forwards.take_back(|member| view.lives(member));
+        pages.into_iter().for_each(|page| self.nobody_has(page, egress, now));
         let lost = |touched: Touched| {
             touched.groups().any(|group| view.owners.standing(group).holder != Holder::Here)
         };
@@ -324,7 +325,7 @@ impl ZoneWorker {
     ) -> Option<Delivery> {
         match delivery {
             Delivery::Forward(forward) => {
-                self.forward(*forward);
+                self.forward(*forward, egress);
                 None
             }
             Delivery::Owners(owners) => {
@@ -345,13 +346,14 @@ impl ZoneWorker {
     }
 
     /// A part for another node, or for nobody yet.
-    fn forward(&mut self, forward: Forward) {
+    fn forward(&mut self, forward: Forward, egress: &mut Egress) {
         let whose = self.entrance.whose(&forward.origin);
         match forward.to {
             Some(to) if self.view.lives(to) => {
                 let number = self.entrance.forwards.send(to, whose, forward);
                 self.out.entry(to).or_default().push(number);
             }
+            Some(_) if matches!(forward.body, Body::Page { .. }) => self.nobody_has(forward, egress, 0),
             // What was lost is told by a newer view.
             Some(_) => self.entrance.forwards.wait(whose, forward, self.view.version),
             None => self.entrance.forwards.wait(whose, forward, 0),

@@ -1,8 +1,8 @@
 //! Answers of other nodes, and of parts that went their ways again, on their way to who asked.
 
-use anabranch_model::message::{Answer, Body, Forward, Part, Recorded};
+use anabranch_model::message::{Answer, Body, Forward, Page, Part, Recorded};
 use anabranch_model::plan::Sync;
-use anabranch_model::zone::{Holder, MemberId, Terms, Touched};
+use anabranch_model::zone::{Holder, MemberId, Parts, Terms, Touched};
 use anabranch_operators::Worker;
 use anabranch_wire::peer::answer::{Answered as Said, AnsweredBody};
 
@@ -61,6 +61,13 @@ impl ZoneWorker {
         egress.answered(forward.flow, part, revised, None, now);
     }
 
+    /// A page lacks what another node was asked for: it tells of no group, so the whole is asked for again.
+    pub(super) fn nobody_has(&self, page: Forward, egress: &mut Egress, now: u64) {
+        let mut part = entrance::answered(&page, self.me, Answer::Page(Page::default()));
+        part.touched.parts = Parts::NONE;
+        egress.answered(page.flow, part, None, None, now);
+    }
+
     /// Nobody knows what became of a part.
     fn lose(&mut self, forward: Forward, egress: &mut Egress, why: &str, now: u64) {
         let part = entrance::answered(&forward, self.me, Answer::Elsewhere);
@@ -69,7 +76,7 @@ impl ZoneWorker {
 
     /// A part that went its ways again is answered, or the pages of a scan have come together.
     pub(crate) fn left(&mut self, left: Left, worker: &Worker, egress: &mut Egress, now: u64) {
-        let Left { flow, origin, answer, revised, touched, body, entered, parts, asked } = left;
+        let Left { flow, origin, answer, revised, touched, body, entered, asked } = left;
         if let (Ok(Answer::Page(_)), Some(Body::Page { table, .. })) = (&answer, &body) {
             let whole = worker.groups(flow, *table).unwrap_or_default();
             let missing = whole.parts.without(touched.parts);
@@ -88,7 +95,8 @@ impl ZoneWorker {
                     rows: Vec::new(),
                     places: Vec::new(),
                     terms,
-                    parts,
+                    // What came before is forgotten: the answer is one that is whole.
+                    parts: 1,
                     entered,
                 };
                 let behind = if self.is_served(touched) { self.view.version } else { 0 };
