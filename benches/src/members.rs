@@ -218,7 +218,7 @@ impl Members {
         loop {
             let standing = self.standing();
             let why = match &standing {
-                Ok(standing) => match lacks(standing, self.nodes_with_rows()) {
+                Ok(standing) => match lacks(standing, self.nodes_with_rows(), self.ids().len()) {
                     None => return Ok(()),
                     Some(why) => why,
                 },
@@ -284,8 +284,12 @@ pub fn options(addresses: &[String]) -> ConnectOptions {
     others.iter().fold(ConnectOptions::new(first), |options, address| options.also(address))
 }
 
-/// What a zone lacks of so many nodes with all their copies, and an even share for each.
-fn lacks(standing: &Value, nodes: usize) -> Option<String> {
+/// What a zone lacks of so many nodes with all their copies, and of the votes that so many members can have.
+fn lacks(standing: &Value, nodes: usize, members: usize) -> Option<String> {
+    let votes = if members < 3 { 1 } else { 3 };
+    if standing["votes_up"].as_u64().unwrap_or(0) < votes {
+        return Some(format!("it has fewer than {votes} votes"));
+    }
     let partitions = standing["partitions"].as_array().map(Vec::as_slice).unwrap_or_default();
     if partitions.is_empty() {
         return Some("it has no partitions".to_owned());
@@ -333,10 +337,10 @@ mod tests {
     #[test]
     fn a_zone_is_whole_when_each_partition_has_its_copies() {
         let partition = |state: &str, mode: &str| json!({ "partitions": [{ "copies": 2, "state": state, "replicas": [{ "node": "B", "mode": mode }] }] });
-        assert_eq!(lacks(&partition("active", "synchronous"), 2), None);
-        assert!(lacks(&partition("active", "catching_up"), 2).is_some());
-        assert!(lacks(&partition("moving", "synchronous"), 2).is_some());
-        assert_eq!(lacks(&partition("active", "lost"), 1), None);
-        assert!(lacks(&json!({ "partitions": [] }), 2).is_some());
+        assert_eq!(lacks(&partition("active", "synchronous"), 2, 3), None);
+        assert!(lacks(&partition("active", "catching_up"), 2, 3).is_some());
+        assert!(lacks(&partition("moving", "synchronous"), 2, 3).is_some());
+        assert_eq!(lacks(&partition("active", "lost"), 1, 2), None);
+        assert!(lacks(&json!({ "votes_up": 3, "partitions": [] }), 2, 3).is_some());
     }
 }

@@ -160,3 +160,24 @@ impl Ready {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_stands_still_ends_with_what_started_it() {
+        let said = std::env::temp_dir().join(format!("anabranch-process-{}", std::process::id()));
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo ready listen=1.2.3.4:5; exec sleep 600"]);
+        let mut process = Process::start(&mut command, &said).expect("there is a shell");
+        let ready = process.ready(Duration::from_secs(10)).expect("it runs").expect("it is ready");
+        assert_eq!(ready.address("listen").expect("it says"), "1.2.3.4:5");
+        assert!(ready.address("http").is_err());
+        process.pause().expect("it gets the signal");
+        let id = process.id();
+        drop(process);
+        assert!(!Path::new(&format!("/proc/{id}")).exists());
+        std::fs::remove_file(said).expect("it was made");
+    }
+}

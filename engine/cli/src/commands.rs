@@ -4,6 +4,7 @@ mod ask;
 mod check;
 mod completions;
 mod config;
+mod demo;
 mod deploy;
 mod drop;
 mod explain;
@@ -33,6 +34,7 @@ use crate::failure::Failure;
 /// What the program can do.
 #[derive(Subcommand, Debug)]
 pub(crate) enum Commands {
+    Demo(demo::Demo),
     New(new::New),
     Check(check::Check),
     Fmt(fmt::Fmt),
@@ -64,6 +66,7 @@ impl Commands {
     /// Does it.
     pub(crate) fn run(self) -> Result<(), Failure> {
         match self {
+            Commands::Demo(demo) => demo.run(),
             Commands::New(new) => new.run(),
             Commands::Check(check) => check.run(),
             Commands::Fmt(fmt) => fmt.run(),

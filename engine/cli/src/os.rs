@@ -1,5 +1,7 @@
 //! The only place of the program that touches clock, files, threads and signals.
 
+pub(crate) mod child;
+
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -101,6 +103,14 @@ fn beside(path: &Path) -> PathBuf {
 pub(crate) fn make_directory(path: &Path) -> io::Result<bool> {
     fs::create_dir_all(path)?;
     Ok(fs::read_dir(path)?.next().is_none())
+}
+
+/// Removes a directory with all that is in it.
+///
+/// # Errors
+/// It cannot be removed.
+pub(crate) fn remove_directory(path: &Path) -> io::Result<()> {
+    fs::remove_dir_all(path)
 }
 
 /// The address of a host to listen at; of several the first of the fourth version, which clients try without asking.

@@ -1,9 +1,12 @@
-//! The README's first command prints what the README shows.
+//! The README's commands print what the README shows.
 
 use std::path::Path;
 use std::process::Command;
 
-/// The first block of a kind in the README, without its fences.
+/// Where the README shows one node and a file.
+const ONE_NODE: &str = "## One node and a file";
+
+/// The first block of a kind, without its fences.
 fn block<'t>(text: &'t str, kind: &str) -> &'t str {
     let begin = format!("```{kind}\n");
     let (_, rest) = text.split_once(&begin).expect("the README has such a block");
@@ -17,16 +20,17 @@ fn stable(text: &str) -> Vec<&str> {
 
 #[test]
 #[expect(clippy::disallowed_methods, reason = "a test reads the README")]
-fn the_first_command_prints_what_the_readme_shows() {
+fn a_node_and_a_file_print_what_the_readme_shows() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let readme = std::fs::read_to_string(root.join("README.md")).expect("there is a README");
-    let command = block(&readme, "sh").lines().next().expect("the first command");
+    let (_, readme) = readme.split_once(ONE_NODE).expect("it shows one node");
+    let command = block(readme, "sh").lines().next().expect("the first command");
     let words = command.strip_prefix("cargo run --release -- ").expect("it runs the program").split(' ');
     let mut program = Command::new(env!("CARGO_BIN_EXE_anabranch"));
     let came = program.current_dir(&root).args(words).output().expect("it runs");
     let (printed, told) = (String::from_utf8_lossy(&came.stdout), String::from_utf8_lossy(&came.stderr));
     assert!(came.status.success(), "{told}");
-    let shown = stable(block(&readme, "text"));
+    let shown = stable(block(readme, "text"));
     // Two streams meet on a terminal: in the README, what is told stands where it came.
     let (said, printed) = (stable(&told), stable(&printed));
     let of_shown =

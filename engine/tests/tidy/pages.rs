@@ -5,6 +5,8 @@ use crate::{is_test, report, tree};
 
 const ARCHITECTURE: &str = "engine/ARCHITECTURE.md";
 
+const MISSION: &str = "engine/tests/mission/README.md";
+
 /// The part of the page below the heading that names a crate.
 fn section<'p>(page: &'p str, place: &str) -> Option<&'p str> {
     let heading = format!("\n### `{place}`");
@@ -45,6 +47,22 @@ fn check_limits(path: &str, text: &str, page: &str) -> Vec<String> {
     (1..).zip(code.lines()).filter_map(missing).collect()
 }
 
+/// What the page of the mission names in backquotes that is not there: files, and tests in them as `file.rs::test`.
+fn check_mission(page: &str, text_of: impl Fn(&str) -> Option<String>) -> Vec<String> {
+    let words = page.split('`').skip(1).step_by(2).filter(|word| word.contains('/') && !word.contains(' '));
+    let missing = |word: &str| {
+        let (path, test) = word.split_once("::").map_or((word, None), |(path, test)| (path, Some(test)));
+        match (text_of(path), test) {
+            (None, _) => Some(format!("{MISSION}:1: there is no `{path}`")),
+            (Some(text), Some(test)) if !text.contains(&format!("fn {test}(")) => {
+                Some(format!("{MISSION}:1: `{path}` has no test `{test}`"))
+            }
+            _ => None,
+        }
+    };
+    words.filter_map(missing).collect()
+}
+
 fn read(path: &str) -> String {
     std::fs::read_to_string(tree::root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
@@ -62,6 +80,12 @@ fn the_limits_are_all_told() {
     let page = read(ARCHITECTURE);
     let shipped = files.iter().filter(|file| file.path.ends_with(".rs") && !is_test(&file.path));
     report(shipped.flat_map(|file| check_limits(&file.path, &file.text, &page)).collect());
+}
+
+#[test]
+fn the_tests_that_the_mission_names_are_there() {
+    let text_of = |path: &str| std::fs::read_to_string(tree::root().join(path)).ok();
+    report(check_mission(&read(MISSION), text_of));
 }
 
 #[test]
@@ -96,4 +120,12 @@ fn limits_that_are_not_told_are_found() {
     let wrong = check_limits("a.rs", text, "`MAX_ROWS_OF`");
     assert_eq!(wrong.len(), 2);
     assert!(wrong[0].starts_with("a.rs:2: `MAX_ROWS`") && wrong[1].starts_with("a.rs:3: `ROWS_MAX`"));
+}
+
+#[test]
+fn tests_that_the_mission_makes_up_are_found() {
+    let text_of = |path: &str| (path == "a/b.rs").then(|| "fn is() {}".to_owned());
+    let page = "| `zone` | `a/b.rs::is`, `a/b.rs::is_not`, `a/c.rs` |";
+    let wrong = check_mission(page, text_of);
+    assert!(wrong.len() == 2 && wrong[0].contains("`is_not`") && wrong[1].contains("`a/c.rs`"), "{wrong:?}");
 }

@@ -1,8 +1,6 @@
 //! The options of nodes of a zone, as far as nothing is started.
 
-mod support;
-
-use support::{Came, Directory};
+use crate::support::{Came, Directory};
 
 fn wrong(arguments: &str, secret: Option<&str>) -> Came {
     let directory = Directory::with_flow().file("short", "too short\n");
