@@ -308,7 +308,7 @@ impl Driver {
     fn deliver(&mut self, delivery: Delivery, clock: u64) {
         let recorded = self.worker.recorded();
         let delivery = match &mut self.zone {
-            Some(zone) => zone.deliver(delivery, &mut self.worker, &mut self.egress),
+            Some(zone) => zone.deliver(delivery, &mut self.worker, &mut self.egress, clock),
             None => Some(delivery),
         };
         if let Some(delivery) = delivery {

@@ -163,7 +163,13 @@ impl Egress {
     /// The node is in a zone; `salt` differs from worker to worker and from life to life.
     pub(crate) fn enter_zone(&mut self, salt: u64) {
         let numbering = Numbering::new(salt);
+        self.held.lease_until(0);
         self.zone = Some(Box::new(InZone { numbering, pages: HashMap::new(), left: Vec::new() }));
+    }
+
+    /// Anything may be let out until this time.
+    pub(crate) fn lease_until(&mut self, until: u64) {
+        self.held.lease_until(until);
     }
 
     /// In a zone every request has a number by which a repeat is recognised, as it may have to be sent again; `now` is in

@@ -74,7 +74,6 @@ pub(crate) struct Core {
     /// Its part in its zone, where it is in one.
     #[cfg(feature = "net")]
     part: Option<ZonePart>,
-    safe: Safe,
     clock: Clock,
 }
 
@@ -405,12 +404,6 @@ impl Core {
     #[cfg(feature = "net")]
     pub(crate) fn all_flows(&self) -> &Flows {
         &self.flows
-    }
-
-    /// What may be seen.
-    #[cfg(feature = "net")]
-    pub(crate) fn safe(&self) -> &Safe {
-        &self.safe
     }
 
     /// The clock that its workers measure by.

@@ -55,12 +55,6 @@ impl Door {
 }
 
 impl Door {
-    /// Wakes the worker.
-    #[cfg(feature = "net")]
-    pub(crate) fn wake(&self) {
-        self.thread.unpark();
-    }
-
     /// Commands that wait.
     #[cfg(feature = "net")]
     pub(crate) fn waiting(&self) -> usize {

@@ -16,8 +16,6 @@ pub(crate) struct Safe(Arc<Reached>, Planted);
 #[derive(Debug)]
 struct Reached {
     workers: Box<[Counts]>,
-    /// Until when the node may let out anything, in microseconds of its clock that only goes forward.
-    lease: AtomicU64,
     condition: ArcSwap<Condition>,
     /// Whether something waits for records to be written and need not wait for the sync.
     wants_written: AtomicBool,
@@ -84,7 +82,6 @@ impl Safe {
         };
         let reached = Reached {
             workers: (0..workers).map(counts).collect(),
-            lease: AtomicU64::new(u64::MAX),
             condition: ArcSwap::from_pointee(Condition::Sound),
             wants_written: AtomicBool::new(false),
         };
@@ -129,17 +126,6 @@ impl Safe {
     /// The records of a worker up to which all are synced here.
     pub(crate) fn synced_count(&self, by: WorkerId) -> u64 {
         self.0.workers[by.0 as usize].synced.load(Ordering::SeqCst)
-    }
-
-    /// The node may let out something until this time, in microseconds of its clock that only goes forward.
-    pub(crate) fn lease_until(&self, until: u64) {
-        self.0.lease.store(until, Ordering::SeqCst);
-    }
-
-    /// Whether the node may let out something at this time.
-    #[inline]
-    pub(crate) fn leased(&self, now: u64) -> bool {
-        now < self.0.lease.load(Ordering::SeqCst)
     }
 
     /// Something waits for records to be written; whoever writes them wakes the workers then.

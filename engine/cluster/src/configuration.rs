@@ -163,8 +163,13 @@ impl Configuration {
     /// A member is no longer waited for.
     pub(crate) fn drop_copy(&mut self, term: Term, id: MemberId, at: u64) -> bool {
         let fits = self.term == term && self.owner.is_some_and(|owner| owner != id);
-        if !fits || !self.in_sync.contains(&id) {
+        if !fits {
             return false;
+        }
+        if !self.in_sync.contains(&id) {
+            // Its owner may have said before that it has all: that counts no more.
+            (self.term, self.changed_at) = (self.term.next(), at);
+            return true;
         }
         let in_sync = self.in_sync.iter().copied().filter(|other| *other != id).collect();
         self.change(self.owner, in_sync, at);

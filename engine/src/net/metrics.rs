@@ -4,6 +4,7 @@
 //! sends, so that a node has a bounded number of them. `engine/METRICS.md` is the list for people; a test keeps it true.
 
 mod journal;
+mod zone;
 
 use std::collections::BTreeMap;
 
@@ -204,6 +205,14 @@ const ALL: &[&Metric] = &[
     &journal::SEGMENTS,
     &journal::SNAPSHOTS,
     &journal::SYNC_SECONDS,
+    &zone::SERVES,
+    &zone::QUORUM,
+    &zone::NODES_UP,
+    &zone::OWNED,
+    &zone::UNAVAILABLE,
+    &zone::LACKING,
+    &zone::TAKEOVERS,
+    &zone::MOVES,
     &COMMANDS_WAITING,
     &UNANSWERED_BYTES,
     &SUBSCRIBERS,
@@ -262,6 +271,7 @@ fn text(gate: &Gate) -> String {
     profile(&mut out, known.status);
     tables(&mut out, known.status);
     journal::journal(&mut out, known.status.journal.as_ref());
+    zone::zone(&mut out, gate.core.zone().status().as_ref());
     queues(&mut out, &known);
     network(&mut out, known.traffic);
     process_figures(&mut out, known.process.as_ref());

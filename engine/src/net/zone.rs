@@ -291,17 +291,14 @@ impl Zone {
         match act {
             Act::Send(to, bytes) => self.send(&to, &bytes),
             Act::Keep { .. } => unreachable!("a node that keeps its part of a zone says so when it starts"),
-            Act::Lease(until) => {
-                self.ways.core.safe().lease_until(until);
-                self.ways.core.zone_doors().0.iter().for_each(os::Door::wake);
-            }
+            Act::Lease(until) => self.tell(|| Told::Lease(until)),
             Act::View(view, for_workers) => {
                 self.tell(|| Told::View(for_workers.clone()));
                 self.reach(&view);
                 self.ways.door.seen.view.store(view);
                 self.bind();
             }
-            Act::Fill(group, member) => self.tell(|| Told::Fill(group, member)),
+            Act::Fill(group, member, number) => self.tell(|| Told::Fill(group, member, number)),
             Act::Drain(group, term) => self.tell(|| Told::Drain(group, term)),
             Act::Compile { flow, number, text } => self.job(Job::Compile { flow, number, text }),
             Act::Run { id, flow, number, text } => self.job(Job::Run { id, flow, number, text }),

@@ -247,7 +247,6 @@ impl NodeBuilder {
             zone: ZoneWindow::default(),
             #[cfg(feature = "net")]
             part,
-            safe: safe.clone(),
             clock,
         };
         // From here on what fails drops the node, which ends its threads.

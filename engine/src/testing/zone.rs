@@ -86,7 +86,6 @@ impl Frames for Carries {
 pub struct ZoneNode {
     me: Me,
     stage: OneWorker,
-    safe: Safe,
     flows: Flows,
     offered: Vec<Flow>,
     steward: Steward,
@@ -119,8 +118,7 @@ impl ZoneNode {
         };
         let (says_to, says) = unbounded();
         let safe = Safe::always(1);
-        safe.lease_until(0);
-        let driver = Driver::new(Worker::alone(&config), None, safe.clone(), JournalDoor::default());
+        let driver = Driver::new(Worker::alone(&config), None, safe, JournalDoor::default());
         let mut driver = driver.in_zone(says_to, start.incarnation);
         driver.set_micros(now);
         let stage = Stage { driver, now: wall, journal: None, idle: 0 };
@@ -143,7 +141,6 @@ impl ZoneNode {
             steward: Steward::new(cluster, &me),
             me,
             stage: OneWorker(std::rc::Rc::new(std::cell::RefCell::new(stage))),
-            safe,
             flows: Flows::none(JournalDoor::default()),
             offered: start.flows,
             says,
@@ -389,7 +386,7 @@ impl ZoneNode {
             Act::Keep { serial, .. } => self.hear(now, Heard::Kept(serial)),
             Act::Lease(until) => {
                 self.lease = until;
-                self.safe.lease_until(until);
+                self.tell(Told::Lease(until));
             }
             Act::View(view, for_workers) => {
                 self.tell(Told::View(for_workers));
@@ -397,7 +394,7 @@ impl ZoneNode {
                 let there = others.filter(|of| Some(of.id) != view.me && of.standing != Standing::Left);
                 self.out.extend(there.map(|member| ZoneOut::Dial(member.address.clone())));
             }
-            Act::Fill(group, member) => self.tell(Told::Fill(group, member)),
+            Act::Fill(group, member, number) => self.tell(Told::Fill(group, member, number)),
             Act::Drain(group, term) => self.tell(Told::Drain(group, term)),
             Act::Compile { flow, number, text } => {
                 let refused = Flow::parse(&flow, &text).err().map(|error| error.to_string());

@@ -26,6 +26,8 @@ struct Sent {
 struct Waiting {
     /// The view that is newer than this one may let it go.
     behind: u64,
+    /// Not before this time, in microseconds of the worker's clock.
+    not_before: u64,
     forward: Forward,
 }
 
@@ -53,7 +55,12 @@ impl Forwards {
 
     /// A part waits for a view behind this one.
     pub(crate) fn wait(&mut self, whose: Whose, forward: Forward, behind: u64) {
-        self.waiting.entry(whose).or_default().push(Waiting { behind, forward });
+        self.waiting.entry(whose).or_default().push(Waiting { behind, not_before: 0, forward });
+    }
+
+    /// A part waits until this time.
+    pub(crate) fn wait_until(&mut self, whose: Whose, forward: Forward, not_before: u64) {
+        self.waiting.entry(whose).or_default().push(Waiting { behind: 0, not_before, forward });
     }
 
     /// A node has answered the part of this number: whose it is, and the part. Nothing where it was answered before, or
@@ -94,15 +101,15 @@ impl Forwards {
     }
 
     /// Whether something could go now that these owners are routed by, in a view of this version.
-    pub(crate) fn is_ready(&self, owners: &Owners, version: u64) -> bool {
-        self.waiting.values().flatten().any(|waiting| waiting.goes(owners, version))
+    pub(crate) fn is_ready(&self, owners: &Owners, version: u64, now: u64) -> bool {
+        self.waiting.values().flatten().any(|waiting| waiting.goes(owners, version, now))
     }
 
     /// Takes what need not wait any longer where these owners are routed by, in the order of the requests.
-    pub(crate) fn ready(&mut self, owners: &Owners, version: u64) -> Vec<(Whose, Forward)> {
+    pub(crate) fn ready(&mut self, owners: &Owners, version: u64, now: u64) -> Vec<(Whose, Forward)> {
         let mut ready = Vec::new();
         for (whose, all) in &mut self.waiting {
-            let goes = all.extract_if(.., |waiting| waiting.goes(owners, version));
+            let goes = all.extract_if(.., |waiting| waiting.goes(owners, version, now));
             ready.extend(goes.map(|waiting| (*whose, waiting.forward)));
         }
         self.waiting.retain(|_, all| !all.is_empty());
@@ -111,9 +118,11 @@ impl Forwards {
 }
 
 impl Waiting {
-    fn goes(&self, owners: &Owners, version: u64) -> bool {
+    fn goes(&self, owners: &Owners, version: u64, now: u64) -> bool {
         let touched = self.forward.terms.touched;
         let served = |group: Group| owners.standing(group).holder != Holder::Nobody;
-        version > self.behind && (touched.parts == Parts::NONE || touched.groups().any(served))
+        version > self.behind
+            && now >= self.not_before
+            && (touched.parts == Parts::NONE || touched.groups().any(served))
     }
 }

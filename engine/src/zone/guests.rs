@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use anabranch_model::batch::Batch;
 use anabranch_model::message::{Answer, Body, FlowId, Forwarded, Origin, Partial, Request, WorkerId};
-use anabranch_model::zone::{MemberId, Terms, Touched};
+use anabranch_model::zone::{Holder, MemberId, Owners, Terms, Touched};
 use anabranch_operators::Worker;
 use anabranch_wire::peer::PeerError;
 use anabranch_wire::peer::answer::{self, AnswerBody, AnswersWriter};
@@ -34,11 +34,19 @@ struct Early {
 }
 
 impl Early {
-    /// Whether this node has heard as much as who sent it: of who owns what, and of its flow.
-    fn may_go(&self, worker: &Worker, view: &WorkerView) -> bool {
-        view.owners.knows(&self.terms) && (worker.runs(self.flow).is_some() || view.has_dropped(self.flow))
+    /// Whether this node has heard as much as who sent it, of who owns what, and of its flow, and takes what it owns: what it
+    /// owns and does not take at present would be turned away, and what comes behind it might not.
+    fn may_go(&self, worker: &Worker, (view, given): Known<'_>) -> bool {
+        let here = |owners: &Owners, group| owners.standing(group).holder == Holder::Here;
+        let mut groups = self.terms.touched.groups();
+        view.owners.knows(&self.terms)
+            && groups.all(|group| here(given, group) || !here(&view.owners, group))
+            && (worker.runs(self.flow).is_some() || view.has_dropped(self.flow))
     }
 }
+
+/// What this node knows of its zone, and the owners that its worker goes by.
+type Known<'k> = (&'k WorkerView, &'k Owners);
 
 /// The client that a worker of another node is here.
 pub(crate) fn client(of: MemberId, worker: WorkerId) -> u64 {
@@ -56,7 +64,7 @@ impl Guests {
         name: &str,
         body: &[u8],
         worker: &Worker,
-        view: &WorkerView,
+        known: Known<'_>,
     ) -> Result<Vec<(FlowId, Request)>, PeerError> {
         let mut asked = Vec::new();
         for forward in Forwards::read(body) {
@@ -65,7 +73,7 @@ impl Guests {
         let waiting = self.early.entry(from).or_default();
         let mut ready = Vec::new();
         for early in asked {
-            match waiting.is_empty() && early.may_go(worker, view) {
+            match waiting.is_empty() && early.may_go(worker, known) {
                 true => ready.push((early.flow, early.request)),
                 false => waiting.push_back(early),
             }
@@ -79,10 +87,10 @@ impl Guests {
     }
 
     /// More is known of who owns what, or a flow runs; what may be done now.
-    pub(crate) fn resume(&mut self, worker: &Worker, view: &WorkerView) -> Vec<(FlowId, Request)> {
+    pub(crate) fn resume(&mut self, worker: &Worker, known: Known<'_>) -> Vec<(FlowId, Request)> {
         let mut ready = Vec::new();
         for waiting in self.early.values_mut() {
-            while let Some(early) = waiting.pop_front_if(|early| early.may_go(worker, view)) {
+            while let Some(early) = waiting.pop_front_if(|early| early.may_go(worker, known)) {
                 ready.push((early.flow, early.request));
             }
         }

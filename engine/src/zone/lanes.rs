@@ -9,7 +9,7 @@ use anabranch_model::plan::Sync;
 use anabranch_model::record::Record;
 use anabranch_model::rest::Rest;
 use anabranch_model::snapshot::Piece;
-use anabranch_model::zone::{Group, Holder, MemberId, Owners};
+use anabranch_model::zone::{Group, Holder, MemberId, Owners, Term};
 use anabranch_operators::{FlowPartition, GroupPlace, Records, RestoreError, What, Worker};
 use anabranch_replica::{Ack, Copies, Item as Taken, Lost, Receiver, TakeError, Tenure};
 use anabranch_wire::peer::PeerError;
@@ -32,8 +32,13 @@ struct Filling {
     place: GroupPlace,
     /// Whether what is acknowledged waits for it already.
     joins: bool,
-    /// Whether it was told that the member has all.
-    told: bool,
+    /// The number of what it was told to do.
+    number: u64,
+    /// The term in which it was told that the member has all: from then on it may be in sync at any time, so it is waited
+    /// for until a view says otherwise.
+    told: Option<Term>,
+    /// Whether it is given up.
+    void: bool,
 }
 
 /// Why a frame of a lane was not taken.
@@ -91,22 +96,35 @@ impl Lanes {
     }
 
     /// A member does not come back in this life. What some group waits for stays until a configuration says otherwise.
-    pub(crate) fn remove(&mut self, member: MemberId) {
-        self.filling.retain(|filling| filling.member != member);
+    pub(crate) fn remove(&mut self, member: MemberId, in_sync: impl Fn(Group) -> Vec<MemberId>) {
+        self.unfill(|of| of.member == member, in_sync);
         if self.copies.remove(member) {
             *self.epochs.entry(member).or_insert(1) += 1;
             self.receivers.retain(|(from, _), _| *from != member);
         }
     }
 
-    /// A member is filled with nothing any more.
+    /// A member is filled with nothing any more. What it was said to have all of may be decided at any time: there it is
+    /// waited for, until a view of a newer term has come ([`Lanes::give_up_void`]).
     pub(crate) fn stop_filling(&mut self, member: MemberId, in_sync: impl Fn(Group) -> Vec<MemberId>) {
-        let stopped: Vec<Group> = self
-            .filling
-            .extract_if(.., |filling| filling.member == member)
-            .map(|filling| filling.group)
-            .collect();
-        stopped.into_iter().for_each(|group| self.assign(group, &in_sync(group)));
+        self.filling.iter_mut().filter(|of| of.member == member).for_each(|of| of.void = true);
+        self.unfill(|of| of.member == member && of.told.is_none(), in_sync);
+    }
+
+    /// What was given up, and what a newer view has decided on without it, is waited for no longer.
+    pub(crate) fn give_up_void(&mut self, owners: &Owners, in_sync: impl Fn(Group) -> Vec<MemberId>) {
+        let newer = |of: &Filling| of.told.is_none_or(|told| owners.standing(of.group).term > told);
+        self.unfill(|of| of.void && newer(of), in_sync);
+    }
+
+    fn unfill(&mut self, ends: impl Fn(&Filling) -> bool, in_sync: impl Fn(Group) -> Vec<MemberId>) {
+        let ended: Vec<Group> = self.filling.extract_if(.., |of| ends(of)).map(|of| of.group).collect();
+        ended.into_iter().for_each(|group| self.assign(group, &in_sync(group)));
+    }
+
+    /// Whether something waits for a member that is filled.
+    pub(crate) fn joins(&self, member: MemberId) -> bool {
+        self.filling.iter().any(|of| of.member == member && of.joins)
     }
 
     /// A member, for whom nothing waits, gets new lanes; whether there is a link to it.
@@ -160,17 +178,19 @@ impl Lanes {
     }
 
     /// A member is to get all of a group that is owned here.
-    pub(crate) fn fill(&mut self, group: Group, member: MemberId, in_sync: &[MemberId], worker: &Worker) {
+    pub(crate) fn fill(
+        &mut self,
+        group: Group,
+        member: MemberId,
+        number: u64,
+        in_sync: &[MemberId],
+        worker: &Worker,
+    ) {
         self.filling.retain(|filling| (filling.group, filling.member) != (group, member));
         // What it got before does not count.
         self.assign(group, in_sync);
-        self.filling.push(Filling {
-            group,
-            member,
-            place: worker.group_state(group),
-            joins: false,
-            told: false,
-        });
+        let place = worker.group_state(group);
+        self.filling.push(Filling { group, member, place, joins: false, number, told: None, void: false });
         self.assign(group, in_sync);
     }
 
@@ -205,19 +225,22 @@ impl Lanes {
         owners: &Owners,
         in_sync: impl Fn(Group) -> Vec<MemberId>,
         now: u64,
-    ) -> Vec<(Group, MemberId)> {
+    ) -> Vec<(Group, MemberId, u64)> {
         let (mut whole, mut joined) = (Vec::new(), Vec::new());
         for at in 0..self.filling.len() {
             let Lanes { copies, filling, .. } = self;
-            let Filling { group, member, place, joins, told } = &mut filling[at];
-            if *joins {
-                if !*told && copies.has_joined(*group, *member, Sync::Disk) {
-                    *told = true;
-                    whole.push((*group, *member));
-                }
+            let Filling { group, member, place, joins, number, told, void } = &mut filling[at];
+            if *void {
                 continue;
             }
             let term = owners.standing(*group).term;
+            if *joins {
+                if told.is_none() && copies.has_joined(*group, *member, Sync::Disk) {
+                    *told = Some(term);
+                    whole.push((*group, *member, *number));
+                }
+                continue;
+            }
             while !place.is_done() {
                 let takes =
                     copies.lanes().filter(|(to, ..)| to == member).all(|(.., lane)| lane.takes_piece());

@@ -46,7 +46,7 @@ pub(crate) enum Act {
     /// Workers see this, and the node knows these members.
     View(Arc<View>, Arc<WorkerView>),
     /// Workers send all of a group to a member.
-    Fill(Group, MemberId),
+    Fill(Group, MemberId, u64),
     /// Workers do nothing of a group any more in this term.
     Drain(Group, Term),
     /// A revision of a flow is to be compiled, and what comes of it to be wished.
@@ -74,6 +74,7 @@ pub(crate) enum Act {
 #[derive(Debug, Default)]
 struct Filling {
     tenure: Option<Term>,
+    number: u64,
     done: BTreeSet<WorkerId>,
 }
 
@@ -94,6 +95,10 @@ pub(crate) struct Steward {
     linked: BTreeSet<MemberId>,
     filling: BTreeMap<(Group, MemberId), Filling>,
     moving: BTreeMap<Group, Moving>,
+    fills: u64,
+    /// Members whose copies are given up: groups that wait for them are to drop them, those of the terms in which they may
+    /// still be taken in, too.
+    lost: BTreeMap<MemberId, BTreeMap<Group, Term>>,
     /// Revisions that were given to be compiled, and those that run, by flow.
     compiled: BTreeMap<String, u64>,
     running: BTreeMap<String, u64>,
@@ -109,6 +114,8 @@ impl Steward {
             linked: BTreeSet::new(),
             filling: BTreeMap::new(),
             moving: BTreeMap::new(),
+            fills: 0,
+            lost: BTreeMap::new(),
             compiled: BTreeMap::new(),
             running: BTreeMap::new(),
             acts: Vec::new(),
@@ -173,6 +180,7 @@ impl Steward {
         let for_workers = Arc::new(worker_view(&self.view, me, self.workers));
         self.flows();
         self.acts.push(Act::View(self.view.clone(), for_workers));
+        self.drop_lost(now);
         self.fill();
         self.hand_over();
         self.say_again(now);
@@ -198,16 +206,16 @@ impl Steward {
     fn fill(&mut self) {
         let mut wanted = BTreeMap::new();
         for (group, of) in self.owned() {
-            for member in self.view.wanting(group).into_iter().filter(|member| self.linked.contains(member)) {
-                wanted.insert((group, member), of.tenure);
-            }
+            wanted.extend(self.view.wanting(group).into_iter().map(|member| ((group, member), of.tenure)));
         }
+        // A link that is lost is no reason to begin anew: the lanes go on where they were.
         self.filling.retain(|key, filling| wanted.get(key).copied() == filling.tenure);
-        for (key, tenure) in wanted {
-            let filling = self.filling.entry(key).or_default();
-            if filling.tenure.is_none() {
-                filling.tenure = Some(tenure);
-                self.acts.push(Act::Fill(key.0, key.1));
+        let takes = |member: &MemberId| self.linked.contains(member) && !self.lost.contains_key(member);
+        for (key, tenure) in wanted.into_iter().filter(|((_, member), _)| takes(member)) {
+            if let Entry::Vacant(new) = self.filling.entry(key) {
+                self.fills += 1;
+                new.insert(Filling { tenure: Some(tenure), number: self.fills, done: BTreeSet::new() });
+                self.acts.push(Act::Fill(key.0, key.1, self.fills));
             }
         }
     }
@@ -226,8 +234,9 @@ impl Steward {
 
     fn says(&mut self, now: u64, says: Says) {
         match says {
-            Says::Filled { worker, group, member } => {
-                if let Some(filling) = self.filling.get_mut(&(group, member)) {
+            Says::Filled { worker, group, member, number } => {
+                let filling = self.filling.get_mut(&(group, member));
+                if let Some(filling) = filling.filter(|filling| filling.number == number) {
                     filling.done.insert(worker);
                 }
                 self.say_again(now);
@@ -244,20 +253,39 @@ impl Steward {
                 }
             }
             Says::Lost { member } => {
-                self.filling.retain(|(_, to), _| *to != member);
-                let waits: Vec<(Group, Term)> = self
-                    .owned()
-                    .filter(|(_, of)| of.in_sync.contains(&member))
-                    .map(|(group, of)| (group, of.term))
-                    .collect();
-                if waits.is_empty() {
-                    self.fill();
-                }
-                for (group, term) in waits {
-                    self.cluster.wish(now, Wish::Drop { group, term, member });
-                }
+                let said = self.filling.extract_if(.., |(_, to), _| *to == member);
+                let said = said.filter(|(_, filling)| filling.done.len() == self.workers as usize);
+                let terms = |group: &Group| self.view.groups.get(group).map(|of| of.term);
+                let void = said.filter_map(|((group, _), _)| Some((group, terms(&group)?))).collect();
+                self.lost.insert(member, void);
+                self.drop_lost(now);
+                self.fill();
             }
             Says::Odd { member } => self.acts.push(Act::Unlink(member)),
+        }
+    }
+
+    /// Wishes that members whose copies are given up are waited for no longer; said again until it is so.
+    fn drop_lost(&mut self, now: u64) {
+        let mut wishes = Vec::new();
+        let me = self.view.me;
+        for (member, void) in &mut self.lost {
+            void.retain(|group, term| self.view.groups.get(group).is_some_and(|of| of.term == *term));
+            let owned = self.view.groups.iter().filter(|(_, of)| of.owner == me);
+            let waits = owned.filter(|(group, of)| of.in_sync.contains(member) || void.contains_key(group));
+            let drops = waits.map(|(group, of)| Wish::Drop { group: *group, term: of.term, member: *member });
+            let before = wishes.len();
+            wishes.extend(drops);
+            if wishes.len() == before {
+                void.clear();
+            }
+        }
+        let holds = |member: &MemberId| {
+            self.view.groups.values().any(|of| of.owner == me && of.in_sync.contains(member))
+        };
+        self.lost.retain(|member, void| !void.is_empty() || holds(member));
+        for wish in wishes {
+            self.cluster.wish(now, wish);
         }
     }
 

@@ -39,8 +39,10 @@ pub enum Told {
     Unlinked(MemberId),
     /// A frame came from another node.
     Frame(MemberId, Kind, Vec<u8>),
-    /// Another node is to get all of a group that is owned here.
-    Fill(Group, MemberId),
+    /// Another node is to get all of a group that is owned here; a number that is never given again.
+    Fill(Group, MemberId, u64),
+    /// Until when the node may let out anything, in microseconds of the worker's clock, by the views before.
+    Lease(u64),
     /// A group is about to be handed over: nothing of it is done here any more in this term.
     Drain(Group, Term),
 }
@@ -115,19 +117,21 @@ impl ZoneWorker {
                 self.lanes.unlinked(member);
             }
             Told::Frame(from, kind, body) => self.frame(from, kind, &body, worker, egress, now),
-            Told::Fill(group, member) => {
+            Told::Lease(until) => egress.lease_until(until),
+            Told::Fill(group, member, number) => {
                 let in_sync = self.view.copies.get(&group).cloned();
                 if let Some(in_sync) = in_sync.filter(|in_sync| !in_sync.contains(&member)) {
-                    self.lanes.fill(group, member, &in_sync, worker);
+                    self.lanes.fill(group, member, number, &in_sync, worker);
                 }
             }
             Told::Drain(group, term) => {
                 let stage = Stage::Dividing(self.given.version() + 1);
                 let draining = self.draining.entry(group).or_insert(Draining { term, stage });
-                if draining.term != term {
-                    // It is to be said again, of this term.
+                if !matches!(draining.stage, Stage::Dividing(_)) {
+                    // It is to be said again, of this term, or for somebody else.
                     *draining = Draining { term, stage: Stage::Copying(worker.recorded().count) };
                 }
+                draining.term = term;
             }
         }
     }
@@ -157,7 +161,9 @@ impl ZoneWorker {
             }
         }
         // Nothing waits for them by this view.
-        std::mem::take(&mut self.gone).into_iter().for_each(|member| self.lanes.remove(member));
+        let in_sync = |group: Group| view.copies.get(&group).cloned().unwrap_or_default();
+        std::mem::take(&mut self.gone).into_iter().for_each(|member| self.lanes.remove(member, in_sync));
+        self.lanes.give_up_void(&view.owners, |group| view.copies.get(&group).cloned().unwrap_or_default());
         self.mend();
         let pages = self.entrance.forwards.take_back(|member| view.lives(member));
         pages.into_iter().for_each(|page| self.nobody_has(page, egress, now));
@@ -165,7 +171,7 @@ impl ZoneWorker {
             touched.groups().any(|group| view.owners.standing(group).holder != Holder::Here)
         };
         for delivery in egress.take_lost(lost) {
-            if let Some(delivery) = self.deliver(delivery, worker, egress) {
+            if let Some(delivery) = self.deliver(delivery, worker, egress, now) {
                 egress.deliver(delivery, worker.recorded(), now);
             }
         }
@@ -179,7 +185,7 @@ impl ZoneWorker {
 
     /// Guests whose requests came too early go on.
     fn resume_guests(&mut self, worker: &mut Worker, egress: &mut Egress) {
-        for (flow, request) in self.guests.resume(worker, &self.view) {
+        for (flow, request) in self.guests.resume(worker, (&self.view, &self.given)) {
             egress.entered();
             worker.submit(flow, request);
         }
@@ -239,7 +245,7 @@ impl ZoneWorker {
         match kind {
             Kind::Forwards => {
                 let name = self.view.others.get(&from).map_or("", |other| other.name.as_str()).to_owned();
-                match self.guests.take(from, &name, body, worker, &self.view) {
+                match self.guests.take(from, &name, body, worker, (&self.view, &self.given)) {
                     Ok(requests) => {
                         for (flow, request) in requests {
                             egress.entered();
@@ -287,7 +293,8 @@ impl ZoneWorker {
     fn mend(&mut self) {
         let view = self.view.clone();
         self.broken.retain(|member| {
-            let waits = view.copies.values().any(|in_sync| in_sync.contains(member));
+            let waits =
+                view.copies.values().any(|in_sync| in_sync.contains(member)) || self.lanes.joins(*member);
             if !waits && let Some(other) = view.others.get(member).filter(|other| other.life != Life::Gone) {
                 self.lanes.renew(*member, other.workers, self.links.contains_key(member));
             }
@@ -322,6 +329,7 @@ impl ZoneWorker {
         delivery: Delivery,
         worker: &mut Worker,
         egress: &mut Egress,
+        now: u64,
     ) -> Option<Delivery> {
         match delivery {
             Delivery::Forward(forward) => {
@@ -329,7 +337,7 @@ impl ZoneWorker {
                 None
             }
             Delivery::Owners(owners) => {
-                self.divides_by(&owners, worker);
+                self.divides_by(&owners, worker, now);
                 None
             }
             Delivery::Part { flow, part, revised, given } => {
@@ -361,7 +369,7 @@ impl ZoneWorker {
     }
 
     /// All that the worker divided by older owners has come back.
-    fn divides_by(&mut self, owners: &Arc<Owners>, worker: &mut Worker) {
+    fn divides_by(&mut self, owners: &Arc<Owners>, worker: &mut Worker, now: u64) {
         let count = worker.recorded().count;
         for draining in self.draining.values_mut() {
             if matches!(draining.stage, Stage::Dividing(version) if version <= owners.version()) {
@@ -369,7 +377,7 @@ impl ZoneWorker {
             }
         }
         if owners.version() == self.given.version() {
-            for (whose, forward) in self.entrance.forwards.ready(owners, self.view.version) {
+            for (whose, forward) in self.entrance.forwards.ready(owners, self.view.version, now) {
                 let (flow, request) = self.entrance.again(self.me, whose, forward);
                 worker.again(flow, request);
             }
@@ -444,8 +452,8 @@ impl ZoneWorker {
         }
         let in_sync = |group: Group| view.copies.get(&group).cloned().unwrap_or_default();
         let whole = self.lanes.go_on(worker, &view.owners, in_sync, now);
-        for (group, member) in whole {
-            self.say(Says::Filled { worker: self.me, group, member });
+        for (group, member, number) in whole {
+            self.say(Says::Filled { worker: self.me, group, member, number });
         }
         self.tell_reached(safe);
         let mut busy = self.send_forwards();
@@ -473,7 +481,7 @@ impl ZoneWorker {
         self.drain(safe);
         self.look(now);
         self.give(worker);
-        if self.entrance.forwards.is_ready(&self.given, self.view.version) {
+        if self.entrance.forwards.is_ready(&self.given, self.view.version, now) {
             // What waits goes on behind what is divided by now.
             self.given = Arc::new(Owners::clone(&self.given).numbered(self.given.version() + 1));
             worker.set_owners(self.given.clone());

@@ -79,7 +79,10 @@ fn check(before: &State, after: &State, command: &Command) {
         };
         let again = matches!(command, Command::Return { member, .. } if new.owner == Some(*member))
             && old.tenure != new.tenure;
-        let changed = old.owner != new.owner || old.in_sync != new.in_sync || again;
+        // What was said of a copy that is given up before it counts is void by a new term.
+        let void = matches!(command, Command::Drop { member, .. } if !old.in_sync.contains(member))
+            && old.term != new.term;
+        let changed = old.owner != new.owner || old.in_sync != new.in_sync || again || void;
         assert_eq!(new.term.0, old.term.0 + u64::from(changed), "{old:?} to {new:?} by {command:?}");
         assert_eq!(new.owner != old.owner || again, new.tenure != old.tenure, "{old:?} to {new:?}");
         if new.owner != old.owner || again {

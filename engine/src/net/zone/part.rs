@@ -206,7 +206,6 @@ impl Core {
     pub(crate) fn begin_zone(self: &Arc<Self>, flows: Vec<Flow>) -> Vec<Flow> {
         let Some(part) = self.part() else { return flows };
         let _ = part.core.set(Arc::downgrade(self));
-        self.safe().lease_until(0);
         let core = Arc::downgrade(self);
         self.zone().open(Box::new(move || {
             core.upgrade().and_then(|core| core.part().map(ZonePart::status)).unwrap_or_default()

@@ -2,7 +2,7 @@
 
 use anabranch_model::message::{Answer, Body, Forward, Page, Part, Recorded};
 use anabranch_model::plan::Sync;
-use anabranch_model::zone::{Holder, MemberId, Parts, Terms, Touched};
+use anabranch_model::zone::{MemberId, Parts, Terms, Touched};
 use anabranch_operators::Worker;
 use anabranch_wire::peer::answer::{Answered as Said, AnsweredBody};
 
@@ -11,6 +11,9 @@ use crate::egress::{Egress, Left};
 use crate::error::Error;
 use crate::storage_error::StorageError;
 use crate::zone::entrance::{self, PIECE};
+
+/// After which time a scan is asked for again that met a change of owners, in microseconds.
+const PAGE_AGAIN_MICROS: u64 = 2_000;
 
 impl ZoneWorker {
     /// Another node has answered a part.
@@ -23,6 +26,9 @@ impl ZoneWorker {
         now: u64,
     ) {
         let Some((whose, forward)) = self.entrance.forwards.answered(from, said.id) else { return };
+        // Who turned it away knows of a newer owner; this node does by now, or will.
+        let newer = |(group, tenure)| self.view.owners.standing(group).tenure > tenure;
+        let behind = if forward.terms.iter().any(newer) { 0 } else { self.view.version };
         let revised = match said.revised {
             None => None,
             Some(revision) => match worker.plan(forward.flow).filter(|plan| plan.revision == revision) {
@@ -43,17 +49,17 @@ impl ZoneWorker {
                 if !turned_away.is_empty() {
                     let rest = entrance::only(&forward, &turned_away);
                     if rest.rows.len() == forward.rows.len() {
-                        return self.entrance.forwards.wait(whose, rest, self.view.version);
+                        return self.entrance.forwards.wait(whose, rest, behind);
                     }
                     egress.one_more((forward.origin.client, forward.origin.request), forward.parts);
-                    self.entrance.forwards.wait(whose, rest, self.view.version);
+                    self.entrance.forwards.wait(whose, rest, behind);
                 }
                 Answer::Rows(rows.answer())
             }
             AnsweredBody::Row(row) => Answer::Row(row.map(<[u8]>::to_vec)),
             AnsweredBody::Page(page) => Answer::Page(page.page()),
             AnsweredBody::Problem(problem) => Answer::Problem(*problem),
-            AnsweredBody::Elsewhere => return self.entrance.forwards.wait(whose, forward, self.view.version),
+            AnsweredBody::Elsewhere => return self.entrance.forwards.wait(whose, forward, behind),
             AnsweredBody::Lost(why) => return self.lose(forward, egress, why, now),
         };
         let mut part = entrance::answered(&forward, self.me, answer);
@@ -77,20 +83,19 @@ impl ZoneWorker {
     /// A part that went its ways again is answered, or the pages of a scan have come together.
     pub(crate) fn left(&mut self, left: Left, worker: &Worker, egress: &mut Egress, now: u64) {
         let Left { flow, origin, answer, revised, touched, body, entered, asked } = left;
-        if let (Ok(Answer::Page(_)), Some(Body::Page { table, .. })) = (&answer, &body) {
+        if let (Ok(Answer::Page(page)), Some(Body::Page { table, .. })) = (&answer, &body) {
             let whole = worker.groups(flow, *table).unwrap_or_default();
             let missing = whole.parts.without(touched.parts);
-            if !missing.is_empty() && touched.copies == whole.copies {
-                // Somebody did not own what it was asked for any more, or not yet.
-                let touched = Touched { parts: missing, ..whole };
+            let twice = page.rows.windows(2).any(|two| two[0].0 == two[1].0);
+            if twice || !missing.is_empty() {
+                // Owners have changed between one part and the other.
+                let terms = Terms::of(Touched { parts: missing, ..whole }, &self.view.owners);
                 let whose = self.entrance.whose(&origin);
-                let terms = Terms::of(touched, &self.view.owners);
-                let body = body.expect("it was looked at");
                 let forward = Forward {
                     origin,
                     to: None,
                     flow,
-                    body,
+                    body: body.expect("it was looked at"),
                     revision: origin.revision,
                     rows: Vec::new(),
                     places: Vec::new(),
@@ -99,8 +104,7 @@ impl ZoneWorker {
                     parts: 1,
                     entered,
                 };
-                let behind = if self.is_served(touched) { self.view.version } else { 0 };
-                return self.entrance.forwards.wait(whose, forward, behind);
+                return self.entrance.forwards.wait_until(whose, forward, now + PAGE_AGAIN_MICROS);
             }
         }
         if origin.client != PIECE {
@@ -126,9 +130,5 @@ impl ZoneWorker {
             answer,
         };
         egress.answered(flow, part, revised, lost, now);
-    }
-
-    fn is_served(&self, touched: Touched) -> bool {
-        touched.groups().all(|group| self.given.standing(group).holder != Holder::Nobody)
     }
 }
