@@ -26,6 +26,8 @@ const NUMBER_BEGIN: u64 = 946_684_800_000_000;
 /// A client.
 struct Client {
     host: Host,
+    /// The life of the process there that it is connected to, once it is.
+    life: Option<u32>,
     /// How often it has gone to another node.
     attempt: u64,
     /// What it waits for, in order: places in the history, and when they were sent in this attempt.
@@ -58,6 +60,7 @@ impl Clients {
     pub(crate) fn new(seed: u64, nodes: u16) -> Self {
         let client = |number: usize| Client {
             host: Host(number as u16 % nodes),
+            life: None,
             attempt: 0,
             waiting: VecDeque::new(),
             asked: Vec::new(),
@@ -79,6 +82,13 @@ impl Clients {
 
     pub(crate) fn attempt(&self, client: usize) -> u64 {
         self.clients[client].attempt
+    }
+
+    /// A client sends something to a process in this life: the life of the one that it is connected to.
+    pub(crate) fn connect(&mut self, client: usize, life: Option<u32>) -> Option<u32> {
+        let bound = &mut self.clients[client].life;
+        *bound = bound.or(life);
+        *bound
     }
 
     pub(crate) fn host(&self, client: usize) -> Host {
@@ -159,6 +169,7 @@ impl Clients {
         let moving = &mut self.clients[client];
         moving.host = Host((moving.host.0 + steps) % self.nodes);
         moving.attempt += 1;
+        moving.life = None;
         moving.last = now;
         let places: Vec<usize> =
             moving.waiting.iter_mut().map(|(place, sent)| (*place, *sent = now).0).collect();

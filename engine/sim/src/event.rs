@@ -22,8 +22,8 @@ pub(crate) enum Event {
     Dial(Host, Host),
     /// The remains of a link of a process that died are found.
     Closed { at: Host, peer: Host, link: u64 },
-    /// A request comes to a node.
-    Asked(Host, Ask),
+    /// A request comes to the machine of a node, over a connection to its process in this life.
+    Asked(Host, Option<u32>, Ask),
     /// A client asks the next.
     Client(usize),
     /// A client looks whether its answers are late, if it is still in this attempt.

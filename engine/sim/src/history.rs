@@ -39,11 +39,12 @@ impl History {
 }
 
 impl Request {
-    /// Whether it may be done after what its client asked later: a read that was sent again may be done again then, for
-    /// what reads are told is not remembered.
+    /// Whether it may be done after what its client asked later without waiting for it. What reads are told is not
+    /// remembered: a read that waited for its answer when its group got another owner is done again, after what was done
+    /// meanwhile. It never shows less than its client has asked for before.
     #[must_use]
     pub fn floats(&self) -> bool {
-        self.what.only_reads() && self.sent_to.len() > 1
+        self.what.only_reads()
     }
 }
 

@@ -158,6 +158,8 @@ pub enum Answer {
 pub enum Output {
     /// Wants a link to a peer, and a new one whenever it is lost.
     Connect(Host),
+    /// Ends the link to a peer; a new one comes by itself where it can.
+    Close(Host),
     /// Sends a frame; without effect where there is no link.
     Send(Host, Vec<u8>),
     /// Answers a client's request.

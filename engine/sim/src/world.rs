@@ -44,6 +44,12 @@ pub trait Factory {
     /// # Errors
     /// Why it cannot, which it must be able to.
     fn start(&mut self, now: Now, start: Start) -> Result<Box<dyn Node>, String>;
+
+    /// Whether nodes keep what they have on their disks; where they do not, each death loses everything, and one at a time
+    /// is all that can be.
+    fn keeps(&self) -> bool {
+        true
+    }
 }
 
 /// A machine.
@@ -166,7 +172,7 @@ impl<'f> World<'f> {
                     return self.tell(at, input);
                 }
             }
-            Event::Asked(host, ask) => return self.asked(host, ask),
+            Event::Asked(host, life, ask) => return self.asked(host, life, ask),
             Event::Client(client) => self.client(client),
             Event::Late(client, attempt) => {
                 if self.clients.attempt(client) == attempt && self.clients.is_late(now, client) {
@@ -284,6 +290,7 @@ impl<'f> World<'f> {
                 self.trace.say(now, Some(host), || format!("> {} {} bytes", to.name(), bytes.len()));
                 self.network.send(now, host, to, bytes, &mut self.events);
             }
+            Output::Close(peer) => self.network.reset(now, host, peer, &mut self.events),
             Output::Say(what) => self.trace.say(now, Some(host), || what),
             Output::Answer { client, number, answer } => {
                 self.trace.say(now, Some(host), || format!("answers {client} {number} {answer:?}"));
@@ -320,14 +327,17 @@ impl<'f> World<'f> {
 
     fn send(&mut self, client: usize, sending: Sending) {
         let attempt = self.clients.attempt(client);
-        self.events.put(sending.at, Event::Asked(sending.to, sending.ask));
+        let life = self.network.hosts[usize::from(sending.to.0)].life();
+        let life = self.clients.connect(client, life);
+        self.events.put(sending.at, Event::Asked(sending.to, life, sending.ask));
         self.events.put(self.now + PATIENCE, Event::Late(client, attempt));
     }
 
-    fn asked(&mut self, host: Host, ask: Ask) -> Result<(), String> {
+    fn asked(&mut self, host: Host, connected: Option<u32>, ask: Ask) -> Result<(), String> {
         let client = ask.client as usize - 1;
-        let runs = self.network.hosts[usize::from(host.0)];
-        let Some(life) = runs.life() else {
+        let runs = self.network.hosts[usize::from(host.0)].life();
+        let Some(life) = runs.filter(|_| runs == connected) else {
+            // There is no process, or another one, which knows nothing of the connection.
             if self.clients.host(client) == host {
                 let attempt = self.clients.attempt(client);
                 self.events.put(self.now + 20_000, Event::Moves(client, attempt));
@@ -397,10 +407,11 @@ impl<'f> World<'f> {
             }
             Fault::Reset(..) => true,
             Fault::Pause(host) => runs(host),
-            Fault::Down(hosts, Remains::Nothing) => {
+            Fault::Down(hosts, remains) if *remains == Remains::Nothing || !self.factory.keeps() => {
+                let one = hosts.len() == 1;
                 let all_run = (0..self.scenario.hosts()).all(|host| runs(&Host(host)));
                 let rested = self.last_wipe == 0 || self.now >= self.last_wipe + WIPES_EVERY;
-                all_run && rested && hosts.iter().all(|host| self.watch.can_lose(*host))
+                one && all_run && rested && hosts.iter().all(|host| self.watch.can_lose(*host))
             }
             Fault::Down(hosts, _) => hosts.iter().all(runs),
         }
@@ -437,7 +448,7 @@ impl<'f> World<'f> {
         let off = remains == Remains::Synced;
         self.network.hosts[usize::from(host.0)] = if off { Runs::Off } else { Runs::Nothing };
         self.network.died(now, host, &mut self.events);
-        if remains == Remains::Nothing {
+        if remains == Remains::Nothing || !self.factory.keeps() {
             self.last_wipe = now;
             self.watch.wiped(host);
         }

@@ -42,20 +42,21 @@ fn the_same_seed_gives_the_same_run() {
 
 #[test]
 fn nodes_that_do_it_wrongly_are_found() {
-    // Each with a seed in which it shows.
     let bugs = [
-        (Bug::WithoutLease, 1),
-        (Bug::NoState, 1),
-        (Bug::Backwards, 1),
-        (Bug::NotAgain, 2),
-        (Bug::BeforeCopies, 3),
-        (Bug::AnswersLost, 3),
-        (Bug::ServesAtOnce, 5),
-        (Bug::ForgetsAnswers, 7),
-        (Bug::NoFence, 14),
+        Bug::WithoutLease,
+        Bug::NoState,
+        Bug::Backwards,
+        Bug::NotAgain,
+        Bug::BeforeCopies,
+        Bug::AnswersLost,
+        Bug::ForgetsAnswers,
+        Bug::NoFence,
     ];
+    // The first few show soon; the others may need many seeds.
     let few = if seeds().is_some() { bugs.len() } else { 3 };
-    for (bug, seed) in bugs.into_iter().take(few) {
-        assert!(run(seed, "any", false, bug).violation.is_some(), "{bug:?} is not found in {seed}");
+    for bug in bugs.into_iter().take(few) {
+        let most = seeds().unwrap_or(5);
+        let found = (1..=most).any(|seed| run(seed, "any", false, bug).violation.is_some());
+        assert!(found, "{bug:?} is not found in {most} seeds");
     }
 }

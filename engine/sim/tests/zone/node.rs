@@ -52,8 +52,6 @@ pub(crate) enum Bug {
     Backwards,
     /// What was done in a group that was lost is answered all the same.
     AnswersLost,
-    /// It goes on as an owner with what it remembers of the zone, before it has heard of it again.
-    ServesAtOnce,
 }
 
 pub(crate) struct Nodes {
@@ -655,7 +653,7 @@ impl ZoneNode {
     }
 
     fn owns(&self, of: &Configuration) -> bool {
-        of.owner.is_some() && of.owner == self.me() && (self.lease > 0 || self.bug == Bug::ServesAtOnce)
+        of.owner.is_some() && of.owner == self.me() && self.lease > 0
     }
 
     fn see_group(&mut self, now: Now, number: u16) {
@@ -730,7 +728,7 @@ impl ZoneNode {
                 anabranch_cluster::Output::View(view) => self.see(now, view),
                 anabranch_cluster::Output::Lease { until } => {
                     let first = std::mem::replace(&mut self.lease, until) == 0;
-                    if first && self.bug != Bug::ServesAtOnce {
+                    if first {
                         self.begin_to_serve(now);
                     }
                 }
