@@ -12,7 +12,7 @@ use anabranch_model::message::{
 };
 use anabranch_model::plan::{OutputId, Plan};
 use anabranch_model::share::Work;
-use anabranch_model::zone::Touched;
+use anabranch_model::zone::{Parts, Touched};
 use crossbeam_channel::Sender;
 
 use crate::error::Error;
@@ -141,6 +141,9 @@ struct Partial {
     parts: Vec<Answer>,
     lost: Option<String>,
     touched: Touched,
+    /// Of a page: the groups that all workers of this node that have answered serve. One of them may know of newer owners
+    /// than the others, and each has only some partitions of a group.
+    here: Option<Parts>,
 }
 
 impl Egress {
@@ -182,7 +185,13 @@ impl Egress {
 
     /// There is one part more of an answer, of which so many were expected.
     pub(crate) fn one_more(&mut self, whose: (u64, u64), parts: u32) {
-        let begun = || Partial { missing: parts, parts: Vec::new(), lost: None, touched: Touched::default() };
+        let begun = || Partial {
+            missing: parts,
+            parts: Vec::new(),
+            lost: None,
+            touched: Touched::default(),
+            here: None,
+        };
         self.partial.entry(whose).or_insert_with(begun).missing += 1;
     }
 
@@ -213,7 +222,7 @@ impl Egress {
         lost: Option<String>,
         now: u64,
     ) {
-        self.part(flow, part, revised, lost, now);
+        self.part(flow, part, revised, lost, false, now);
     }
 
     /// Which records are safe.
@@ -318,7 +327,7 @@ impl Egress {
     /// Of what is lost only who asked hears, and only that it is.
     fn let_out(&mut self, delivery: Delivery, lost: Option<String>, now: u64) {
         match delivery {
-            Delivery::Part { flow, part, revised, .. } => self.part(flow, part, revised, lost, now),
+            Delivery::Part { flow, part, revised, .. } => self.part(flow, part, revised, lost, true, now),
             Delivery::Emitted(..) | Delivery::Refused(..) if lost.is_some() => {}
             Delivery::Emitted(flow, output, batch, ..) => self.emitted(flow, output, batch),
             Delivery::Refused(flow, row, ..) => self.refused(flow, row),
@@ -326,7 +335,16 @@ impl Egress {
         }
     }
 
-    fn part(&mut self, flow: FlowId, part: Part, revised: Option<Arc<Plan>>, lost: Option<String>, now: u64) {
+    /// `here`: whether a worker of this node has done it.
+    fn part(
+        &mut self,
+        flow: FlowId,
+        part: Part,
+        revised: Option<Arc<Plan>>,
+        lost: Option<String>,
+        here: bool,
+        now: u64,
+    ) {
         if let Answer::Rows(rows) = &part.answer
             && lost.is_none()
             && !self.subscribers.is_empty()
@@ -338,7 +356,7 @@ impl Egress {
         let alone = part.parts == 1 && (self.zone.is_none() || !self.partial.contains_key(&whose));
         let answer = match alone {
             true => Some((whole(part.answer), lost, part.touched)),
-            false => self.complete(whose, part.parts, part.answer, lost, part.touched),
+            false => self.complete(whose, part.parts, part.answer, lost, part.touched, here),
         };
         let Some((answer, lost, touched)) = answer else { return };
         let Part { origin, entered, asked, .. } = part;
@@ -412,18 +430,25 @@ impl Egress {
         answer: Answer,
         lost: Option<String>,
         touched: Touched,
+        here: bool,
     ) -> Option<(Answer, Option<String>, Touched)> {
-        let begun = || Partial { missing: parts, parts: Vec::new(), lost: None, touched };
+        let none = Touched { parts: Parts::NONE, ..touched };
+        let begun = || Partial { missing: parts, parts: Vec::new(), lost: None, touched: none, here: None };
         let partial = self.partial.entry(whose).or_insert_with(begun);
-        partial.parts.push(answer);
         partial.touched.copies = partial.touched.copies.max(touched.copies);
-        partial.touched.parts = partial.touched.parts.or(touched.parts);
+        match here && matches!(answer, Answer::Page(_)) {
+            true => partial.here = Some(partial.here.unwrap_or(Parts::ALL).and(touched.parts)),
+            false => partial.touched.parts = partial.touched.parts.or(touched.parts),
+        }
+        partial.parts.push(answer);
         partial.lost = partial.lost.take().or(lost);
         partial.missing -= 1;
         if partial.missing > 0 {
             return None;
         }
-        self.partial.remove(&whose).map(|partial| (merge(partial.parts), partial.lost, partial.touched))
+        let mut partial = self.partial.remove(&whose)?;
+        partial.touched.parts = partial.touched.parts.or(partial.here.unwrap_or(Parts::NONE));
+        Some((merge(partial.parts), partial.lost, partial.touched))
     }
 
     fn replied(&mut self, flow: FlowId, replies: &Replies) {

@@ -132,11 +132,16 @@ impl Installed {
         Ok(Request { origin, body, partial })
     }
 
-    /// The shape of the rows of an input, in a revision that is still understood.
-    pub(crate) fn input_shape(&self, revision: i64, input: InputId) -> Option<Arc<Shape>> {
+    /// The plan of a revision that is still understood.
+    pub(crate) fn plan_of(&self, revision: i64) -> Option<Arc<Plan>> {
         let machine = self.machine.borrow();
         let all = self.past.iter().chain([machine.plan()]);
-        let plan = all.into_iter().find(|plan| plan.revision == revision)?;
+        all.into_iter().find(|plan| plan.revision == revision).cloned()
+    }
+
+    /// The shape of the rows of an input, in a revision that is still understood.
+    pub(crate) fn input_shape(&self, revision: i64, input: InputId) -> Option<Arc<Shape>> {
+        let plan = self.plan_of(revision)?;
         plan.inputs.get(usize::from(input.0)).map(|input| input.shape.clone())
     }
 

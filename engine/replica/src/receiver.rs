@@ -88,6 +88,8 @@ pub struct Receiver {
     /// `taken` and `durable` as they were told last.
     told: (u64, u64),
     broken: bool,
+    /// Whether that was told.
+    told_broken: bool,
 }
 
 /// All items up to `number` are kept by the own records up to `count`.
@@ -121,6 +123,7 @@ impl Receiver {
             untold: BTreeSet::new(),
             told: (0, 0),
             broken: false,
+            told_broken: false,
         }
     }
 
@@ -231,7 +234,9 @@ impl Receiver {
     #[must_use]
     pub fn ack(&mut self, kept: u64) -> Option<Ack> {
         self.keep(kept);
-        let news = self.told != (self.taken, self.durable) || !self.untold.is_empty();
+        let breaks = self.broken && !self.told_broken;
+        let news = breaks || self.told != (self.taken, self.durable) || !self.untold.is_empty();
+        self.told_broken = self.broken;
         news.then(|| {
             let fenced = std::mem::take(&mut self.untold);
             self.told = (self.taken, self.durable);

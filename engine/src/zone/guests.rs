@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use anabranch_model::batch::Batch;
 use anabranch_model::message::{Answer, Body, FlowId, Forwarded, Origin, Partial, Request, WorkerId};
+use anabranch_model::plan::{Plan, TableId};
 use anabranch_model::zone::{Holder, MemberId, Owners, Terms, Touched};
 use anabranch_operators::Worker;
 use anabranch_wire::peer::PeerError;
@@ -41,7 +42,7 @@ impl Early {
         let mut groups = self.terms.touched.groups();
         view.owners.knows(&self.terms)
             && groups.all(|group| here(given, group) || !here(&view.owners, group))
-            && (worker.runs(self.flow).is_some() || view.has_dropped(self.flow))
+            && (worker.runs(self.flow).is_some() || view.dropped.contains(&self.flow))
     }
 }
 
@@ -109,6 +110,9 @@ fn request(from: MemberId, name: &str, forward: &Forward<'_>, worker: &Worker) -
         terms: forward.terms.iter().map(|(_, term)| term).collect(),
     };
     let mut rows = Vec::new();
+    if let Some(plan) = worker.plan_of(forward.flow, forward.revision) {
+        check(&forward.body, &plan)?;
+    }
     let body = match forward.body {
         ForwardBody::Rows { input, places, batch } => {
             rows.extend(places.iter());
@@ -145,6 +149,19 @@ fn request(from: MemberId, name: &str, forward: &Forward<'_>, worker: &Worker) -
     let forwarded = Some(Forwarded { source: name.into(), terms: terms.clone() });
     let partial = Some(Box::new(Partial { rows, revision: forward.revision, forwarded }));
     Ok(Early { flow: forward.flow, request: Request { origin, body, partial }, terms })
+}
+
+/// Whether there is what a request of another node names.
+fn check(body: &ForwardBody<'_>, plan: &Plan) -> Result<(), PeerError> {
+    let table = |table: TableId| plan.tables.get(usize::from(table.0));
+    let is_there = match body {
+        ForwardBody::Rows { input, .. } => usize::from(input.0) < plan.inputs.len(),
+        ForwardBody::Get { table: of, partition, .. } => {
+            table(*of).is_some_and(|of| partition.0 < of.policy.partitions)
+        }
+        ForwardBody::Page { table: of, .. } => table(*of).is_some(),
+    };
+    if is_there { Ok(()) } else { Err(PeerError::Meaning("an input, a table or a partition")) }
 }
 
 /// Where the answers to a worker of another node go.

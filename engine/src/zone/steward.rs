@@ -101,6 +101,8 @@ pub(crate) struct Steward {
     lost: BTreeMap<MemberId, BTreeMap<Group, Term>>,
     /// Revisions that were given to be compiled, and those that run, by flow.
     compiled: BTreeMap<String, u64>,
+    /// All that the zone had since this node joined it.
+    known_flows: BTreeSet<FlowId>,
     running: BTreeMap<String, u64>,
     acts: Vec<Act>,
 }
@@ -117,6 +119,7 @@ impl Steward {
             fills: 0,
             lost: BTreeMap::new(),
             compiled: BTreeMap::new(),
+            known_flows: BTreeSet::new(),
             running: BTreeMap::new(),
             acts: Vec::new(),
         }
@@ -177,7 +180,8 @@ impl Steward {
         let before = std::mem::replace(&mut self.view, view);
         let Some(me) = self.me() else { return };
         self.unlink_lost(&before);
-        let for_workers = Arc::new(worker_view(&self.view, me, self.workers));
+        self.known_flows.extend(self.view.flows.values().map(|flow| FlowId(flow.id)));
+        let for_workers = Arc::new(worker_view(&self.view, me, self.workers, &self.known_flows));
         self.flows();
         self.acts.push(Act::View(self.view.clone(), for_workers));
         self.drop_lost(now);
@@ -254,7 +258,8 @@ impl Steward {
             }
             Says::Lost { member } => {
                 let said = self.filling.extract_if(.., |(_, to), _| *to == member);
-                let said = said.filter(|(_, filling)| filling.done.len() == self.workers as usize);
+                // What one worker has said already counts with it until a newer term.
+                let said = said.filter(|(_, filling)| !filling.done.is_empty());
                 let terms = |group: &Group| self.view.groups.get(group).map(|of| of.term);
                 let void = said.filter_map(|((group, _), _)| Some((group, terms(&group)?))).collect();
                 self.lost.insert(member, void);
@@ -323,7 +328,8 @@ impl Steward {
     }
 }
 
-fn worker_view(view: &View, me: MemberId, workers: u32) -> WorkerView {
+fn worker_view(view: &View, me: MemberId, workers: u32, known: &BTreeSet<FlowId>) -> WorkerView {
+    let flows: BTreeSet<FlowId> = view.flows.values().map(|flow| FlowId(flow.id)).collect();
     let members = view.members.iter().map(|seen| &seen.member).filter(|member| member.id != me);
     let other = |member: &anabranch_cluster::Member| {
         let life = match member.standing {
@@ -341,7 +347,7 @@ fn worker_view(view: &View, me: MemberId, workers: u32) -> WorkerView {
         owners: view.owners(me),
         workers,
         others: members.map(other).collect(),
-        flows: view.flows.values().map(|flow| FlowId(flow.id)).collect(),
+        dropped: known.difference(&flows).copied().collect(),
         moving: moving.collect(),
         copies: owned.map(|(group, of)| (*group, others(of))).collect(),
     }

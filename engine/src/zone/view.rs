@@ -15,8 +15,8 @@ pub struct WorkerView {
     pub(crate) workers: u32,
     /// The other nodes.
     pub(crate) others: BTreeMap<MemberId, Other>,
-    /// The flows of the zone.
-    pub(crate) flows: BTreeSet<FlowId>,
+    /// Flows that the zone had and has no more.
+    pub(crate) dropped: BTreeSet<FlowId>,
     /// The groups that this node owns and is to hand over.
     pub(crate) moving: BTreeSet<Group>,
     /// The groups that this node owns, each with the others that must have what is acknowledged.
@@ -43,11 +43,6 @@ pub(crate) enum Life {
 }
 
 impl WorkerView {
-    /// Whether the zone has dropped a flow: numbers of flows grow.
-    pub(crate) fn has_dropped(&self, flow: FlowId) -> bool {
-        !self.flows.contains(&flow) && self.flows.last().is_some_and(|last| *last > flow)
-    }
-
     /// Whether another node may still be there.
     pub(crate) fn lives(&self, member: MemberId) -> bool {
         self.others.get(&member).is_some_and(|other| other.life != Life::Gone)

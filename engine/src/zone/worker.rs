@@ -362,8 +362,11 @@ impl ZoneWorker {
                 self.out.entry(to).or_default().push(number);
             }
             Some(_) if matches!(forward.body, Body::Page { .. }) => self.nobody_has(forward, egress, 0),
-            // What was lost is told by a newer view.
-            Some(_) => self.entrance.forwards.wait(whose, forward, self.view.version),
+            // It was divided before the owner was lost; a node by name is told of by a newer view.
+            Some(_) => {
+                let behind = if forward.terms.touched.parts.is_empty() { self.view.version } else { 0 };
+                self.entrance.forwards.wait(whose, forward, behind);
+            }
             None => self.entrance.forwards.wait(whose, forward, 0),
         }
     }

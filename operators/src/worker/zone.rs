@@ -159,6 +159,11 @@ impl Worker {
         Some(installed.machine.borrow().plan().revision)
     }
 
+    /// The plan of a revision of a flow that is still understood.
+    pub fn plan_of(&self, flow: FlowId, revision: i64) -> Option<Arc<Plan>> {
+        self.flows.get(&flow)?.plan_of(revision)
+    }
+
     /// The plan of a flow that runs.
     pub fn plan(&self, flow: FlowId) -> Option<Arc<Plan>> {
         Some(self.flows.get(&flow)?.machine.borrow().plan().clone())

@@ -1,7 +1,7 @@
 //! Answers of other nodes, and of parts that went their ways again, on their way to who asked.
 
 use anabranch_model::message::{Answer, Body, Forward, Page, Part, Recorded};
-use anabranch_model::plan::Sync;
+use anabranch_model::plan::{Plan, Sync};
 use anabranch_model::zone::{MemberId, Parts, Terms, Touched};
 use anabranch_operators::Worker;
 use anabranch_wire::peer::answer::{Answered as Said, AnsweredBody};
@@ -11,6 +11,7 @@ use crate::egress::{Egress, Left};
 use crate::error::Error;
 use crate::storage_error::StorageError;
 use crate::zone::entrance::{self, PIECE};
+use crate::zone::says::Says;
 
 /// After which time a scan is asked for again that met a change of owners, in microseconds.
 const PAGE_AGAIN_MICROS: u64 = 2_000;
@@ -43,6 +44,10 @@ impl ZoneWorker {
                 }
             },
         };
+        if !fits(&forward, said, revised.as_deref().or(worker.plan(forward.flow).as_deref())) {
+            self.say(Says::Odd { member: from });
+            return self.lose(forward, egress, "another node answered something else than it was asked", now);
+        }
         let answer = match &said.body {
             AnsweredBody::Rows(rows) => {
                 let turned_away: Vec<u32> = rows.elsewhere().collect();
@@ -130,5 +135,18 @@ impl ZoneWorker {
             answer,
         };
         egress.answered(flow, part, revised, lost, now);
+    }
+}
+
+/// Whether something is an answer to what was asked.
+fn fits(forward: &Forward, said: &Said<'_>, plan: Option<&Plan>) -> bool {
+    let outputs = plan.map_or(0, |plan| plan.outputs.len());
+    match (&forward.body, &said.body) {
+        (Body::Rows { .. }, AnsweredBody::Rows(rows)) => {
+            rows.replies().chain(rows.repeated()).all(|(_, output, _)| usize::from(output.0) < outputs)
+        }
+        (Body::Get { .. }, AnsweredBody::Row(_)) | (Body::Page { .. }, AnsweredBody::Page(_)) => true,
+        (_, AnsweredBody::Rows(_) | AnsweredBody::Row(_) | AnsweredBody::Page(_)) => false,
+        (_, AnsweredBody::Problem(_) | AnsweredBody::Elsewhere | AnsweredBody::Lost(_)) => true,
     }
 }
