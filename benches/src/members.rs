@@ -336,7 +336,7 @@ mod tests {
 
     #[test]
     fn a_zone_is_whole_when_each_partition_has_its_copies() {
-        let partition = |state: &str, mode: &str| json!({ "partitions": [{ "copies": 2, "state": state, "replicas": [{ "node": "B", "mode": mode }] }] });
+        let partition = |state: &str, mode: &str| json!({ "votes_up": 3, "partitions": [{ "copies": 2, "state": state, "replicas": [{ "node": "B", "mode": mode }] }] });
         assert_eq!(lacks(&partition("active", "synchronous"), 2, 3), None);
         assert!(lacks(&partition("active", "catching_up"), 2, 3).is_some());
         assert!(lacks(&partition("moving", "synchronous"), 2, 3).is_some());
